@@ -1,0 +1,326 @@
+//! The frame and its codec.
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use zerocopy::little_endian::{U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::{DecodeError, EncodeError, Service};
+use crate::{Epoch, NodeId, PageSize};
+
+/// The first two bytes of every frame: `GV` on the wire.
+pub const MAGIC: u16 = u16::from_le_bytes(*b"GV");
+/// The version of the frame layout and of every service's messages.
+pub const PROTOCOL_VERSION: u8 = 1;
+/// Bytes of a frame's header.
+pub const HEADER: usize = size_of::<Header>();
+/// Most bytes of a frame's body, so that header and body fit 64 bytes.
+pub const MAX_BODY: usize = 64 - HEADER;
+
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Header {
+    magic: U16,
+    version: u8,
+    service: u8,
+    kind: u8,
+    from: u8,
+    body_len: U16,
+    payload_len: U32,
+    epoch: U32,
+}
+
+/// A message body of at most [`MAX_BODY`] bytes, held inline.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Body {
+    len: u8,
+    bytes: [u8; MAX_BODY],
+}
+
+impl Body {
+    /// A body of the given bytes.
+    ///
+    /// # Errors
+    /// [`EncodeError::BodyTooLong`] above [`MAX_BODY`] bytes.
+    pub fn new(bytes: &[u8]) -> Result<Self, EncodeError> {
+        let len = u8::try_from(bytes.len()).map_err(|_| EncodeError::BodyTooLong(bytes.len()))?;
+        let mut body = Self {
+            len,
+            bytes: [0; MAX_BODY],
+        };
+        body.bytes
+            .get_mut(..bytes.len())
+            .ok_or(EncodeError::BodyTooLong(bytes.len()))?
+            .copy_from_slice(bytes);
+        Ok(body)
+    }
+
+    /// A body of the layout `T`, whose size is checked when the program is compiled.
+    #[must_use]
+    pub fn of<T: IntoBytes + Immutable>(message: &T) -> Self {
+        const { assert!(size_of::<T>() <= MAX_BODY, "a body has at most 48 bytes") };
+        let mut body = Self {
+            len: size_of::<T>() as u8,
+            bytes: [0; MAX_BODY],
+        };
+        body.bytes[..size_of::<T>()].copy_from_slice(message.as_bytes());
+        body
+    }
+
+    /// The body's bytes.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl std::fmt::Debug for Body {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.as_slice().fmt(f)
+    }
+}
+
+/// The most that a receiver accepts in one frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Most payload bytes of a frame.
+    pub max_payload: u32,
+}
+
+impl Limits {
+    /// No payload at all.
+    pub const CONTROL_ONLY: Self = Self { max_payload: 0 };
+
+    /// Payloads of up to one page, and never less than 64 KiB, which configuration exchange and
+    /// reports may use.
+    #[must_use]
+    pub const fn for_pages(size: PageSize) -> Self {
+        let page = size.bytes() as u32;
+        let floor = 64 << 10;
+        Self {
+            max_payload: if page > floor { page } else { floor },
+        }
+    }
+}
+
+/// One message between two nodes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Which part of the receiving node it is for.
+    pub service: Service,
+    /// Which message of that service it is.
+    pub kind: u8,
+    /// The node that sent it. A transport checks it against the connection.
+    pub from: NodeId,
+    /// The sender's membership epoch.
+    pub epoch: Epoch,
+    /// The message's fixed-layout part.
+    pub body: Body,
+    /// What the message carries besides, often nothing.
+    pub payload: Bytes,
+}
+
+impl Frame {
+    /// A frame without payload.
+    ///
+    /// # Errors
+    /// [`EncodeError::BodyTooLong`] above [`MAX_BODY`] bytes of body.
+    pub fn control(
+        service: Service,
+        kind: u8,
+        from: NodeId,
+        epoch: Epoch,
+        body: &[u8],
+    ) -> Result<Self, EncodeError> {
+        Ok(Self {
+            service,
+            kind,
+            from,
+            epoch,
+            body: Body::new(body)?,
+            payload: Bytes::new(),
+        })
+    }
+
+    /// Bytes that the frame takes on the wire.
+    #[must_use]
+    pub fn wire_len(&self) -> usize {
+        HEADER + self.body.as_slice().len() + self.payload.len()
+    }
+
+    /// Appends header and body, all but the payload, to `out`: for vectored sends.
+    pub fn encode_head(&self, out: &mut impl BufMut) {
+        let body = self.body.as_slice();
+        let header = Header {
+            magic: MAGIC.into(),
+            version: PROTOCOL_VERSION,
+            service: self.service as u8,
+            kind: self.kind,
+            from: self.from.get(),
+            body_len: U16::new(body.len() as u16),
+            payload_len: U32::new(self.payload.len() as u32),
+            epoch: self.epoch.0.into(),
+        };
+        out.put_slice(header.as_bytes());
+        out.put_slice(body);
+    }
+
+    /// Appends the whole frame to `out`.
+    pub fn encode(&self, out: &mut impl BufMut) {
+        self.encode_head(out);
+        out.put_slice(&self.payload);
+    }
+
+    /// Takes the first frame off `stream`; `None` if it has not all arrived.
+    ///
+    /// The header is checked as soon as it is there, so a receiver knows that a frame is too long
+    /// before it buffers any of it, and never allocates more than `limits` allow.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the bytes are no frame; `stream` is then left as it was.
+    pub fn decode(stream: &mut BytesMut, limits: Limits) -> Result<Option<Self>, DecodeError> {
+        let Ok((header, _)) = Header::ref_from_prefix(stream) else {
+            return Ok(None);
+        };
+        let magic = header.magic.get();
+        if magic != MAGIC {
+            return Err(DecodeError::BadMagic(magic));
+        }
+        if header.version != PROTOCOL_VERSION {
+            return Err(DecodeError::UnsupportedVersion(header.version));
+        }
+        let service = Service::from_wire(header.service)?;
+        let from = super::read_node("from", header.from)?;
+        let (kind, epoch) = (header.kind, Epoch(header.epoch.get()));
+        let body_len = usize::from(header.body_len.get());
+        if body_len > MAX_BODY {
+            return Err(DecodeError::BodyTooLong(body_len));
+        }
+        let payload_len = header.payload_len.get();
+        if payload_len > limits.max_payload {
+            return Err(DecodeError::PayloadTooLong {
+                got: payload_len.into(),
+                limit: limits.max_payload.into(),
+            });
+        }
+        if stream.len() < HEADER + body_len + payload_len as usize {
+            return Ok(None);
+        }
+        let body = Body::new(&stream[HEADER..HEADER + body_len])
+            .map_err(|_| DecodeError::BodyTooLong(body_len))?;
+        stream.advance(HEADER + body_len);
+        let payload = stream.split_to(payload_len as usize).freeze();
+        Ok(Some(Self {
+            service,
+            kind,
+            from,
+            epoch,
+            body,
+            payload,
+        }))
+    }
+}
+
+const _: () = assert!(HEADER == 16 && MAX_BODY == 48);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits { max_payload: 4096 };
+
+    prop_compose! {
+        fn frames()(
+            service in 0..5_u8,
+            kind in any::<u8>(),
+            from in 0..64_u8,
+            epoch in any::<u32>(),
+            body in prop::collection::vec(any::<u8>(), 0..=MAX_BODY),
+            payload in prop::collection::vec(any::<u8>(), 0..=256),
+        ) -> Frame {
+            Frame {
+                service: Service::from_wire(service).unwrap(),
+                kind,
+                from: NodeId::new(from).unwrap(),
+                epoch: Epoch(epoch),
+                body: Body::new(&body).unwrap(),
+                payload: payload.into(),
+            }
+        }
+    }
+
+    fn sample() -> BytesMut {
+        let mut stream = BytesMut::new();
+        Frame::control(Service::Dsm, 1, NodeId::ZERO, Epoch::FIRST, &[7; 8])
+            .unwrap()
+            .encode(&mut stream);
+        stream
+    }
+
+    proptest! {
+        #[test]
+        fn frames_survive_any_split_of_the_stream(
+            sent in prop::collection::vec(frames(), 1..5),
+            cut in 1..64_usize,
+        ) {
+            let mut bytes = BytesMut::new();
+            sent.iter().for_each(|frame| frame.encode(&mut bytes));
+            let (mut stream, mut received) = (BytesMut::new(), Vec::new());
+            for chunk in bytes.chunks(cut) {
+                stream.extend_from_slice(chunk);
+                while let Some(frame) = Frame::decode(&mut stream, LIMITS).unwrap() {
+                    received.push(frame);
+                }
+            }
+            prop_assert_eq!(received, sent);
+            prop_assert!(stream.is_empty());
+        }
+
+        #[test]
+        fn any_bytes_decode_or_fail_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let mut stream = BytesMut::from(&bytes[..]);
+            while let Ok(Some(frame)) = Frame::decode(&mut stream, LIMITS) {
+                prop_assert!(frame.wire_len() <= HEADER + MAX_BODY + 4096);
+            }
+        }
+    }
+
+    #[test]
+    fn each_bad_header_field_has_its_error() {
+        let decode = |at: usize, value: u8| {
+            let mut stream = sample();
+            stream[at] = value;
+            Frame::decode(&mut stream, LIMITS).unwrap_err()
+        };
+        assert_eq!(decode(0, b'X'), DecodeError::BadMagic(0x5658));
+        assert_eq!(decode(2, 9), DecodeError::UnsupportedVersion(9));
+        assert_eq!(decode(3, 200), DecodeError::UnknownService(200));
+        assert_eq!(decode(6, 49), DecodeError::BodyTooLong(49));
+        let from = DecodeError::BadField {
+            field: "from",
+            value: 64,
+        };
+        assert_eq!(decode(5, 64), from);
+        let long = DecodeError::PayloadTooLong {
+            got: 0x10_0000,
+            limit: 4096,
+        };
+        assert_eq!(decode(10, 0x10), long);
+    }
+
+    #[test]
+    fn an_overlong_payload_is_refused_before_it_arrives() {
+        let mut stream = sample();
+        stream[11] = 0xff;
+        stream.truncate(HEADER);
+        assert!(Frame::decode(&mut stream, LIMITS).is_err());
+    }
+
+    #[test]
+    fn a_control_frame_is_at_most_64_bytes() {
+        let frame = Frame::control(Service::Io, 0, NodeId::ZERO, Epoch::FIRST, &[0; MAX_BODY]);
+        assert_eq!(frame.unwrap().wire_len(), 64);
+        assert!(Body::new(&[0; MAX_BODY + 1]).is_err());
+    }
+}

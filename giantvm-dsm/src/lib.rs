@@ -1,0 +1,10 @@
+//! Page-granular distributed shared memory on stock Linux.
+//!
+//! * [`protocol`]: what a coherence protocol is (a pure state machine) and the default one.
+//! * [`backing`]: where a node keeps its pages and how access to them is granted and taken.
+//!
+//! This crate does not manage virtual machines: it shares memory between processes, and a guest's
+//! RAM is one use of it.
+
+pub mod backing;
+pub mod protocol;

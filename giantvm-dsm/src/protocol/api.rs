@@ -1,0 +1,288 @@
+//! The protocol trait and the values that cross it.
+
+use std::fmt::Debug;
+use std::hash::Hash;
+
+use giantvm_core::wire::{Body, DecodeError, Frame};
+use giantvm_core::{NodeId, NodeSet, PageIndex};
+
+use super::HomeMap;
+
+/// A point in time: nanoseconds since an origin that only the driver knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Tick(pub u64);
+
+/// What a local thread or vCPU was about to do when it faulted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Access {
+    /// A load.
+    Read,
+    /// A store or an atomic instruction.
+    Write,
+}
+
+/// What the local threads may do with a page that is mapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Rights {
+    /// Loads only: other nodes may hold the page too.
+    Read,
+    /// Loads and stores: no other node holds the page.
+    Write,
+}
+
+impl Rights {
+    /// Whether these rights suffice for `access`.
+    #[must_use]
+    pub const fn allow(self, access: Access) -> bool {
+        matches!((self, access), (Self::Write, _) | (_, Access::Read))
+    }
+}
+
+/// What a protocol reacts to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input<M> {
+    /// A local access needs rights that the page's mapping does not give.
+    ///
+    /// May be repeated, and may come when the rights are there already (the kernel may drop a
+    /// mapping on its own account): the protocol then maps again and wakes.
+    Fault {
+        /// The page.
+        page: PageIndex,
+        /// What was tried.
+        access: Access,
+    },
+    /// A message arrived. Its payload, if any, is with the driver until the next input.
+    Message {
+        /// The node that sent it; never this node.
+        from: NodeId,
+        /// The message.
+        message: M,
+        /// What came with the message.
+        payload: Contents,
+    },
+    /// A peer is gone for good.
+    Lost {
+        /// The peer.
+        node: NodeId,
+    },
+    /// The time of [`CoherenceProtocol::next_timeout`] has come.
+    Timeout,
+}
+
+/// What a message brought besides itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Contents {
+    /// Nothing.
+    Nothing,
+    /// One page of data.
+    Page,
+}
+
+/// What a sent message carries besides itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Attach {
+    /// Nothing.
+    Nothing,
+    /// The bytes of the message's page, as the local frame holds them when the command is carried
+    /// out. The page is not writable then: it is mapped for reading, or was just unmapped with
+    /// [`FrameFate::Keep`].
+    Page,
+}
+
+/// What becomes of a page's bytes when its mapping goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FrameFate {
+    /// A [`Command::Send`] with [`Attach::Page`] follows.
+    Keep,
+    /// No one needs them.
+    Drop,
+}
+
+/// What the driver has to do, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command<M> {
+    /// Send a message to another node, never to this one.
+    Send {
+        /// The receiver.
+        to: NodeId,
+        /// The message.
+        message: M,
+        /// What goes with it.
+        attach: Attach,
+    },
+    /// Put the payload of the message being handled into the page's frame, which is not mapped.
+    Store {
+        /// The page.
+        page: PageIndex,
+    },
+    /// Map the page with the bytes its frame holds. Mapping what is mapped is no error.
+    Map {
+        /// The page.
+        page: PageIndex,
+        /// The rights it gets.
+        rights: Rights,
+    },
+    /// Map the page filled with zeroes.
+    MapZero {
+        /// The page.
+        page: PageIndex,
+        /// The rights it gets.
+        rights: Rights,
+    },
+    /// Take the right to write from a mapped page. When this returns, no local store can happen.
+    Protect {
+        /// The page.
+        page: PageIndex,
+    },
+    /// Give the right to write to a page that is mapped for reading.
+    Unprotect {
+        /// The page.
+        page: PageIndex,
+    },
+    /// Take a page's mapping away. When this returns, no local access can happen.
+    Unmap {
+        /// The page.
+        page: PageIndex,
+        /// Whether its bytes are needed once more.
+        frame: FrameFate,
+    },
+    /// Let every local thread that waits for the page try again.
+    Wake {
+        /// The page.
+        page: PageIndex,
+    },
+    /// Make every access to the page fail loudly: its contents are lost.
+    Poison {
+        /// The page.
+        page: PageIndex,
+    },
+}
+
+/// A message that a protocol sends: all of them are about one page.
+pub trait PageMessage: Clone + Debug + PartialEq + Eq + Hash + Send + 'static {
+    /// The page it is about.
+    fn page(&self) -> PageIndex;
+
+    /// The message's wire form: the frame's kind and its body.
+    fn encode(&self) -> (u8, Body);
+
+    /// Reads a message from a frame of [`Service::Dsm`](giantvm_core::wire::Service::Dsm).
+    ///
+    /// Total: any frame gives a message or an error. Checks every field by itself; whether the
+    /// message makes sense now is the protocol's to say. Does not look at the payload.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the frame is no message of this protocol.
+    fn decode(frame: &Frame) -> Result<Self, DecodeError>;
+}
+
+/// What every protocol is set up with; the same on all nodes but for `local`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setup {
+    /// This node.
+    pub local: NodeId,
+    /// All nodes of the cluster, this one included.
+    pub nodes: NodeSet,
+    /// How many pages the shared memory has, counted from page 0.
+    pub pages: u64,
+    /// Which node is home to which page.
+    pub homes: HomeMap,
+}
+
+/// A peer sent what no correct peer sends. The driver ends the link to it; nothing else changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Violation {
+    /// The page is outside the shared memory.
+    #[error("page {page} is outside the shared memory of {pages} pages")]
+    NoSuchPage {
+        /// The page named.
+        page: PageIndex,
+        /// Pages there are.
+        pages: u64,
+    },
+    /// The message came to a node that is not the page's home, or from one that is not.
+    #[error("{message} for page {page} does not concern this node")]
+    WrongNode {
+        /// The page named.
+        page: PageIndex,
+        /// The message's name.
+        message: &'static str,
+    },
+    /// The message cannot come in the page's present state.
+    #[error("{message} for page {page} in state {state}")]
+    Unexpected {
+        /// The page named.
+        page: PageIndex,
+        /// The message's name.
+        message: &'static str,
+        /// The state the page is in.
+        state: &'static str,
+    },
+    /// The message came with a payload it must not have, or without one it must have.
+    #[error("{message} for page {page} with the wrong payload")]
+    Payload {
+        /// The page named.
+        page: PageIndex,
+        /// The message's name.
+        message: &'static str,
+    },
+    /// The message names a version or transaction that is not the current one.
+    #[error("{message} for page {page} names {got}, not {expected}")]
+    Stale {
+        /// The page named.
+        page: PageIndex,
+        /// The message's name.
+        message: &'static str,
+        /// The number it names.
+        got: u64,
+        /// The number expected.
+        expected: u64,
+    },
+}
+
+/// A coherence protocol: one node's share of the decision who may read and write which page.
+///
+/// # Laws
+/// 1. *Single writer, multiple readers*: when any node's page is mapped for writing, no other
+///    node's is mapped.
+/// 2. *Data value*: a page that gets mapped shows the last value written to it by any node.
+/// 3. *Progress*: if messages arrive and commands are carried out, every fault is answered by a
+///    `Wake` of its page.
+/// 4. *Fail closed*: after [`Input::Lost`] no page is mapped whose last value may have been lost.
+/// 5. *Totality*: any input is handled or refused with a [`Violation`]; none panics; a refused one
+///    changes nothing and emits nothing.
+/// 6. *Bounds*: memory in proportion to pages and to transactions in flight, which are at most
+///    one a page and node.
+/// 7. *Determinism*: equal inputs in equal order give equal commands.
+pub trait CoherenceProtocol: Debug + Send + 'static {
+    /// What this protocol's nodes say to one another.
+    type Message: PageMessage;
+
+    /// The protocol's name on command lines and in reports.
+    const NAME: &'static str;
+
+    /// A node at the start: no page was ever touched, so every page is zero everywhere.
+    fn new(setup: Setup) -> Self;
+
+    /// Handles one input; appends to `commands` what the driver has to do.
+    ///
+    /// # Errors
+    /// [`Violation`] if a peer's message cannot come from a correct peer.
+    fn handle(
+        &mut self,
+        now: Tick,
+        input: Input<Self::Message>,
+        commands: &mut Vec<Command<Self::Message>>,
+    ) -> Result<(), Violation>;
+
+    /// When [`Input::Timeout`] is due, if ever.
+    fn next_timeout(&self) -> Option<Tick>;
+
+    /// The rights that local threads have to `page` now; `None` if it is not mapped or not there.
+    fn rights(&self, page: PageIndex) -> Option<Rights>;
+
+    /// How many transactions wait for something here. Zero everywhere and no message under way
+    /// means that the cluster is quiet.
+    fn in_flight(&self) -> usize;
+}

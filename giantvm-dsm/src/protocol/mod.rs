@@ -1,0 +1,15 @@
+//! Coherence protocols: pure state machines that decide who may read and write which page.
+//!
+//! A protocol does no I/O, reads no clock and holds no lock. It is fed [`Input`]s one at a time
+//! and answers each with [`Command`]s, which its driver carries out in order and completely before
+//! it feeds the next input. That is what makes a state transition and the mapping that goes with
+//! it one atomic step with respect to every invalidation.
+
+mod api;
+mod home;
+
+pub use api::{
+    Access, Attach, CoherenceProtocol, Command, Contents, FrameFate, Input, PageMessage, Rights,
+    Setup, Tick, Violation,
+};
+pub use home::{HomeError, HomeMap};

@@ -1,0 +1,130 @@
+//! The trait that every transport implements, and the values that cross it.
+
+use std::fmt::Debug;
+use std::os::fd::BorrowedFd;
+
+use giantvm_core::wire::{Class, DecodeError, Frame};
+use giantvm_core::{NodeId, NodeSet};
+
+/// Links from this node to every other node of one cluster.
+///
+/// Sending is open to every thread and never waits for the peer. Receiving is for one thread at a
+/// time, the node's *pump*: it waits until [`ready`](Self::ready) is readable and then calls
+/// [`poll`](Self::poll). A transport has no threads of its own; keepalive and the flushing of
+/// queued output happen inside `poll`, so a node that stops polling is found dead by its peers.
+///
+/// # Guarantees
+/// * Frames of one [`Class`] from one node to another arrive once and in order, until the link is
+///   lost. Between classes there is no order.
+/// * A frame never waits behind a frame of a less urgent class.
+/// * [`Event::Lost`] is delivered exactly once for a peer, and no frame of it afterwards.
+pub trait Transport: Send + Sync + Debug {
+    /// This node.
+    fn local(&self) -> NodeId;
+
+    /// All other nodes of the cluster, lost ones included.
+    fn peers(&self) -> NodeSet;
+
+    /// Hands `frame` over for `to`. Does not block; output that the link cannot take at once is
+    /// queued up to a stated limit.
+    ///
+    /// # Errors
+    /// [`SendError`]; the frame was then not sent, not even in part.
+    fn send(&self, to: NodeId, class: Class, frame: Frame) -> Result<(), SendError>;
+
+    /// Does all work that can be done without waiting and gives every event to `sink`, frames of
+    /// more urgent classes first. Returns how many events there were. One call delivers a bounded
+    /// number of events; call again while it returns more than zero, or wait for `ready`.
+    fn poll(&self, sink: &mut dyn FnMut(Event)) -> usize;
+
+    /// A descriptor that is readable (level-triggered) while [`poll`](Self::poll) has work to do.
+    fn ready(&self) -> BorrowedFd<'_>;
+
+    /// What has been sent and received so far, over all peers.
+    fn traffic(&self) -> Traffic;
+
+    /// Ends all links after flushing, as far as that goes without waiting, what is queued. Peers
+    /// see [`Loss::Closed`].
+    fn close(&self);
+}
+
+/// Something that happened on a link.
+#[derive(Debug)]
+pub enum Event {
+    /// A frame arrived; its `from` is the peer's.
+    Frame {
+        /// The class it was sent in.
+        class: Class,
+        /// The frame.
+        frame: Frame,
+    },
+    /// A peer is gone for good.
+    Lost {
+        /// The peer.
+        node: NodeId,
+        /// Why.
+        loss: Loss,
+    },
+}
+
+/// Why a link ended.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Loss {
+    /// The peer closed the link, or its process ended.
+    #[error("the peer closed the connection")]
+    Closed,
+    /// Nothing was heard from the peer for the keepalive time.
+    #[error("nothing heard from the peer for {0} ms")]
+    Silent(u64),
+    /// The peer sent bytes that are no frame.
+    #[error("the peer broke the protocol: {0}")]
+    Protocol(#[from] DecodeError),
+    /// The peer sent a frame in another node's name.
+    #[error("the peer sent a frame in the name of node {0}")]
+    Impostor(NodeId),
+    /// The operating system reported an error.
+    #[error("connection failed: {0}")]
+    Io(String),
+}
+
+/// Why a frame was not sent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The node is not a peer.
+    #[error("node {0} is not a peer of this node")]
+    NoPeer(NodeId),
+    /// The link to the node is lost.
+    #[error("the link to node {0} is lost")]
+    Lost(NodeId),
+    /// The peer does not take frames fast enough: the queue's limit is reached.
+    #[error("the queue to node {node} is full at {limit} bytes")]
+    Full {
+        /// The peer.
+        node: NodeId,
+        /// The queue's limit in bytes.
+        limit: usize,
+    },
+    /// The payload is over the limit that the cluster agreed on.
+    #[error("payload of {got} bytes is over the cluster's limit of {limit}")]
+    TooLong {
+        /// Bytes of the payload.
+        got: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+}
+
+/// Frames and bytes that crossed the links of a node, keepalive included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Traffic {
+    /// Frames sent.
+    pub frames_sent: u64,
+    /// Bytes sent, headers included.
+    pub bytes_sent: u64,
+    /// Frames received.
+    pub frames_received: u64,
+    /// Bytes received, headers included.
+    pub bytes_received: u64,
+}
