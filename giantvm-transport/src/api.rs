@@ -43,6 +43,10 @@ pub trait Transport: Send + Sync + Debug {
     /// What has been sent and received so far, over all peers.
     fn traffic(&self) -> Traffic;
 
+    /// Ends the link to `node` because of what it sent. [`Event::Lost`] with `loss` follows from
+    /// [`poll`](Self::poll), unless the link was lost already.
+    fn sever(&self, node: NodeId, loss: Loss);
+
     /// Ends all links after flushing, as far as that goes without waiting, what is queued. Peers
     /// see [`Loss::Closed`].
     fn close(&self);
@@ -83,6 +87,9 @@ pub enum Loss {
     /// The peer sent a frame in another node's name.
     #[error("the peer sent a frame in the name of node {0}")]
     Impostor(NodeId),
+    /// What the peer sent was refused by the service it was for.
+    #[error("the peer was cut off: {0}")]
+    Refused(String),
     /// The operating system reported an error.
     #[error("connection failed: {0}")]
     Io(String),

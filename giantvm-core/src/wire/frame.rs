@@ -37,6 +37,12 @@ pub struct Body {
 }
 
 impl Body {
+    /// The body of no bytes.
+    pub const EMPTY: Self = Self {
+        len: 0,
+        bytes: [0; MAX_BODY],
+    };
+
     /// A body of the given bytes.
     ///
     /// # Errors
