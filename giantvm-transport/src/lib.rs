@@ -2,7 +2,14 @@
 //!
 //! This crate moves [`Frame`](giantvm_core::wire::Frame)s; it does not know what they mean, and it
 //! does not route: every node has a link to every other one.
+#![forbid(unsafe_code)]
 
+mod admission;
 mod api;
+pub mod inproc;
+mod link;
+mod traffic;
+mod wake;
 
+pub use admission::QUEUE_LIMIT;
 pub use api::{Event, Loss, SendError, Traffic, Transport};

@@ -1,0 +1,87 @@
+//! The rules that every frame meets when it enters or leaves a link.
+
+use giantvm_core::NodeId;
+use giantvm_core::wire::{DecodeError, Frame, Limits, Service};
+
+use crate::link::{self, Kind};
+use crate::{Loss, SendError};
+
+/// Bytes of output that one link (a peer and a class) queues before
+/// [`SendError::Full`]: 64 MiB.
+pub const QUEUE_LIMIT: usize = 64 << 20;
+
+/// What to do with a frame that arrived on an established link.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// Give it to the node.
+    Deliver,
+    /// It was a sign of life and nothing else.
+    Heartbeat,
+}
+
+/// Checks a frame that came over the established link to `peer`.
+pub(crate) fn admit(frame: &Frame, peer: NodeId) -> Result<Admission, Loss> {
+    if frame.from != peer {
+        return Err(Loss::Impostor(frame.from));
+    }
+    if frame.service != Service::Link {
+        return Ok(Admission::Deliver);
+    }
+    match Kind::of(frame)? {
+        Kind::Heartbeat => {
+            link::expect_lengths(frame, 0, 0)?;
+            Ok(Admission::Heartbeat)
+        }
+        // The handshake is over: none of its messages makes sense here.
+        Kind::Hello | Kind::Welcome | Kind::Settings | Kind::Refusal | Kind::Ready => {
+            Err(Loss::Protocol(DecodeError::UnknownKind {
+                service: frame.service,
+                kind: frame.kind,
+            }))
+        }
+    }
+}
+
+/// Checks the size of a frame before it is sent.
+pub(crate) fn fits(frame: &Frame, limits: Limits) -> Result<(), SendError> {
+    let (got, limit) = (frame.payload.len(), limits.max_payload as usize);
+    if got > limit {
+        return Err(SendError::TooLong { got, limit });
+    }
+    Ok(())
+}
+
+/// Memory that a queued frame is charged with, so that many small frames meet the limit too.
+pub(crate) fn charge(frame: &Frame) -> usize {
+    size_of::<Frame>() + frame.payload.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use giantvm_core::Epoch;
+
+    use super::*;
+
+    fn frame(service: Service, kind: u8, body: &[u8]) -> Frame {
+        Frame::control(service, kind, NodeId::ZERO, Epoch::FIRST, body).unwrap()
+    }
+
+    #[test]
+    fn a_frame_in_another_name_is_an_impostor() {
+        let peer = NodeId::new(1).unwrap();
+        let verdict = admit(&frame(Service::Dsm, 0, &[]), peer);
+        assert_eq!(verdict, Err(Loss::Impostor(NodeId::ZERO)));
+    }
+
+    #[test]
+    fn of_link_frames_only_an_empty_heartbeat_makes_sense_after_the_join() {
+        let verdict = |kind, body: &[u8]| admit(&frame(Service::Link, kind, body), NodeId::ZERO);
+        assert_eq!(
+            verdict(Kind::Heartbeat as u8, &[]),
+            Ok(Admission::Heartbeat)
+        );
+        assert!(verdict(Kind::Heartbeat as u8, &[1]).is_err());
+        assert!(verdict(Kind::Hello as u8, &[]).is_err());
+        assert!(verdict(200, &[]).is_err());
+    }
+}
