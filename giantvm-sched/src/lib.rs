@@ -1,1 +1,56 @@
-//! TBD
+//! Placement: which node runs which vCPU, homes which pages and hosts which device.
+//!
+//! A cluster file becomes a [`ClusterSpec`], a spec becomes a [`Placement`], and a placement tells
+//! the guest's [`Topology`]. All nodes that read the same file come to the same placement, and
+//! [`ClusterSpec::settings`] names what differs where they did not read the same.
+//!
+//! This crate reads no file, opens no socket and measures nothing: text goes in, values come out.
+//!
+//! ```
+//! use giantvm_sched::{ClusterSpec, DeviceKind, Placement};
+//!
+//! let spec = ClusterSpec::parse(
+//!     r#"
+//!     [cluster]
+//!     name = "lab"
+//!     memory = "64M"
+//!     vcpus = 3
+//!
+//!     [[node]]
+//!     name = "a"
+//!     address = "192.0.2.1:7000"
+//!
+//!     [[node]]
+//!     name = "b"
+//!     address = "192.0.2.2:7000"
+//!     "#,
+//!     "cluster.toml",
+//! )?;
+//! let placement = Placement::plan(&spec);
+//! let counts: Vec<_> = spec.ids().map(|node| placement.vcpus_of(node).count()).collect();
+//! assert_eq!(counts, [2, 1]);
+//! assert_eq!(Some(placement.device_node(DeviceKind::Serial)), spec.node_named("a"));
+//! # Ok::<(), giantvm_sched::ClusterError>(())
+//! ```
+
+mod address;
+mod device;
+mod document;
+mod error;
+mod local;
+mod nodes;
+mod parse;
+mod placement;
+mod settings;
+mod size;
+mod spec;
+mod split;
+mod topology;
+
+pub use address::{AddressError, NodeAddress};
+pub use device::DeviceKind;
+pub use error::{ClusterError, Position, Problem};
+pub use placement::Placement;
+pub use size::{Size, SizeError};
+pub use spec::{ClusterSpec, DEFAULT_DEADLINE, MAX_FILE, MAX_MEMORY, MAX_NAME, NodeSpec};
+pub use topology::{DistanceError, LOCAL_DISTANCE, NumaNode, REMOTE_DISTANCE, Topology};
