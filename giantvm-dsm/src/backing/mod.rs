@@ -1,5 +1,16 @@
 //! Where a node keeps its pages, and how access to them is granted and taken.
 
 mod api;
+mod mapping;
+mod minor;
+mod missing;
+mod probe;
+mod serve;
+mod side;
+mod state;
 
 pub use api::{Backing, BackingError, Fault};
+pub use mapping::{ClaimError, Mapping};
+pub use minor::MinorBacking;
+pub use missing::MissingBacking;
+pub use probe::{Choice, OpenError, open};

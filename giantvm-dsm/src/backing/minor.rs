@@ -1,0 +1,231 @@
+#![expect(
+    unsafe_code,
+    reason = "reads and writes frames through a second mapping"
+)]
+//! Pages received in place: a memory file that is mapped twice.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::slice;
+use std::sync::Arc;
+
+use giantvm_core::{PageIndex, PageSize};
+use rustix::fs::MemfdFlags;
+
+use super::serve::{Server, os};
+use super::state::{Shown, States, misuse};
+use super::{Backing, BackingError, Fault, Mapping, OpenError};
+use crate::protocol::{FrameFate, Rights};
+use crate::uffd::{Area, Features, Mode, Support, Uffd, Wake};
+
+/// A backing whose frames are a memory file.
+///
+/// Local threads see it through the [`Mapping`], where every page table entry is the protocol's to
+/// give and take. The backing itself sees it through a second mapping, the *alias*, which is not
+/// registered: data is received straight into its frame, then mapped without a copy, and an
+/// unmapped page's bytes stay where they are.
+///
+/// A write through the alias raises no fault and is not stopped by write protection. So only
+/// [`store`](Backing::store) and [`map_zero`](Backing::map_zero) write there, and only to pages
+/// that are not mapped.
+///
+/// A page's frame stays allocated once it was used: this node's memory grows towards the size of
+/// the shared memory as it touches more of it.
+#[derive(Debug)]
+pub struct MinorBacking {
+    server: Server,
+    alias: Area,
+    states: States,
+}
+
+impl MinorBacking {
+    pub(super) fn open(pages: usize, page_size: PageSize, len: usize) -> Result<Self, OpenError> {
+        let uffd = Uffd::create(Support::MINOR, Features::POISON)?;
+        let os = |source| OpenError::Os { len, source };
+        let flags = MemfdFlags::CLOEXEC;
+        let file = rustix::fs::memfd_create("giantvm", flags).map_err(|e| os(e.into()))?;
+        rustix::fs::ftruncate(&file, len as u64).map_err(|e| os(e.into()))?;
+        let alias = Area::shared(file.as_fd(), len).map_err(os)?;
+        let area = Area::shared(file.as_fd(), len).map_err(os)?;
+        let mode = Mode {
+            missing: true,
+            minor: true,
+            write_protect: true,
+        };
+        let mapping = Mapping::new(area, uffd, mode, page_size).map_err(os)?;
+        Ok(Self {
+            server: Server::new(Arc::new(mapping)),
+            alias,
+            states: States::new(pages),
+        })
+    }
+
+    pub(super) fn mapping(&self) -> Arc<Mapping> {
+        self.server.share()
+    }
+
+    fn offset(&self, index: usize) -> usize {
+        index * self.page_size().bytes()
+    }
+
+    /// Maps the page's frame, which must exist.
+    fn install(&mut self, index: usize, rights: Rights) -> std::io::Result<()> {
+        let uffd = self.server.mapping().uffd();
+        self.server.install(index, rights, |range, protect| {
+            uffd.continue_(range, protect, Wake::No)
+        })?;
+        self.states.show(index, Shown::As(rights));
+        Ok(())
+    }
+
+    /// Writes `bytes(pointer)` to an unmapped page's frame.
+    ///
+    /// Sees to it that the page is unmapped, so that nobody else can reach the frame.
+    fn fill(
+        &mut self,
+        operation: &'static str,
+        page: PageIndex,
+        write: impl FnOnce(*mut u8, usize),
+    ) -> Result<usize, BackingError> {
+        let index = self.states.index(operation, page)?;
+        match self.states.shown(index) {
+            Shown::Not => {}
+            Shown::As(_) => return Err(misuse(operation, page, "the page is mapped")),
+            Shown::Poisoned => return Err(misuse(operation, page, "the page is lost")),
+        }
+        write(
+            self.alias.at(self.offset(index)).as_ptr(),
+            self.page_size().bytes(),
+        );
+        self.states.set_used(index);
+        Ok(index)
+    }
+
+    fn change_rights(
+        &mut self,
+        operation: &'static str,
+        page: PageIndex,
+        rights: Rights,
+    ) -> Result<(), BackingError> {
+        let index = self.states.index(operation, page)?;
+        if !matches!(self.states.shown(index), Shown::As(_)) {
+            return Err(misuse(operation, page, "the page is not mapped"));
+        }
+        let changed = self.server.set_rights(index, rights);
+        changed.map_err(os(operation, page))?;
+        self.states.show(index, Shown::As(rights));
+        Ok(())
+    }
+
+    /// Gives an untouched page a frame of zeroes, one byte a host page.
+    fn touch(&self, index: usize) {
+        let start = self.offset(index);
+        let end = start + self.page_size().bytes();
+        for offset in (start..end).step_by(rustix::param::page_size()) {
+            // SAFETY: `at` checked the offset. The page is not mapped and its frame untouched, so
+            // this byte is zero already and no one else can reach it.
+            unsafe { self.alias.at(offset).as_ptr().write_volatile(0) };
+        }
+    }
+}
+
+impl Backing for MinorBacking {
+    fn page_size(&self) -> PageSize {
+        self.server.mapping().page_size()
+    }
+
+    fn pages(&self) -> u64 {
+        self.states.pages() as u64
+    }
+
+    fn store(&mut self, page: PageIndex, data: &[u8]) -> Result<(), BackingError> {
+        if data.len() != self.page_size().bytes() {
+            return Err(misuse("store", page, "the data is not one page long"));
+        }
+        self.fill("store", page, |frame, _| {
+            // SAFETY: the frame is one page long, as is `data`; it is not mapped, so no one else
+            // can reach it; `data` is not in it, as `frame` borrows this object.
+            unsafe { frame.copy_from_nonoverlapping(data.as_ptr(), data.len()) };
+        })?;
+        Ok(())
+    }
+
+    fn map(&mut self, page: PageIndex, rights: Rights) -> Result<(), BackingError> {
+        let index = self.states.index("map", page)?;
+        match self.states.shown(index) {
+            Shown::Poisoned => return Err(misuse("map", page, "the page is lost")),
+            Shown::Not if !self.states.used(index) => {
+                self.touch(index);
+                self.states.set_used(index);
+            }
+            Shown::Not | Shown::As(_) => {}
+        }
+        self.install(index, rights).map_err(os("map", page))
+    }
+
+    fn map_zero(&mut self, page: PageIndex, rights: Rights) -> Result<(), BackingError> {
+        let used = self.states.used(self.states.index("map_zero", page)?);
+        let index = self.fill("map_zero", page, |frame, len| {
+            if used {
+                // SAFETY: the frame is `len` bytes long and not mapped, so no one else can reach
+                // it.
+                unsafe { frame.write_bytes(0, len) };
+            }
+        })?;
+        if !used {
+            self.touch(index);
+        }
+        self.install(index, rights).map_err(os("map_zero", page))
+    }
+
+    fn protect(&mut self, page: PageIndex) -> Result<(), BackingError> {
+        self.change_rights("protect", page, Rights::Read)
+    }
+
+    fn unprotect(&mut self, page: PageIndex) -> Result<(), BackingError> {
+        self.change_rights("unprotect", page, Rights::Write)
+    }
+
+    fn unmap(&mut self, page: PageIndex, _: FrameFate) -> Result<(), BackingError> {
+        let index = self.states.index("unmap", page)?;
+        if self.states.shown(index) == Shown::Poisoned {
+            return Err(misuse("unmap", page, "the page is lost"));
+        }
+        self.server.zap(index).map_err(os("unmap", page))?;
+        self.states.show(index, Shown::Not);
+        Ok(())
+    }
+
+    fn wake(&mut self, page: PageIndex) -> Result<(), BackingError> {
+        let index = self.states.index("wake", page)?;
+        self.server.wake(index).map_err(os("wake", page))
+    }
+
+    fn poison(&mut self, page: PageIndex) -> Result<(), BackingError> {
+        let index = self.states.index("poison", page)?;
+        self.server.poison(index).map_err(os("poison", page))?;
+        self.states.show(index, Shown::Poisoned);
+        Ok(())
+    }
+
+    fn frame(&mut self, page: PageIndex) -> Result<&[u8], BackingError> {
+        let index = self.states.index("frame", page)?;
+        match self.states.shown(index) {
+            Shown::Not | Shown::As(Rights::Read) => {}
+            Shown::As(Rights::Write) => return Err(misuse("frame", page, "it can be written")),
+            Shown::Poisoned => return Err(misuse("frame", page, "the page is lost")),
+        }
+        let frame = self.alias.at(self.offset(index));
+        // SAFETY: the frame is one page of the alias. No one can write to it while the slice
+        // lives: local threads have no right to, and this object, which alone could give it or
+        // write through the alias, is borrowed.
+        Ok(unsafe { slice::from_raw_parts(frame.as_ptr(), self.page_size().bytes()) })
+    }
+
+    fn take_faults(&mut self, faults: &mut Vec<Fault>) -> Result<(), BackingError> {
+        self.server.take_faults(faults)
+    }
+
+    fn ready(&self) -> BorrowedFd<'_> {
+        self.server.ready()
+    }
+}

@@ -1,0 +1,210 @@
+//! What both backings do alike: operations on one page, to their end.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::thread;
+
+use giantvm_core::PageIndex;
+use rustix::io::Errno;
+
+use super::{BackingError, Fault, Mapping};
+use crate::protocol::{Access, Rights};
+use crate::uffd::{Event, EventBuf, FaultKind, Features, Outcome, Protect, Range, Wake};
+
+/// How often an operation is tried anew without progress while the address space is changing.
+const MAX_RETRIES: u32 = 1000;
+
+/// Most batches of events that one call takes.
+const MAX_BATCHES: usize = 4;
+
+/// The serving end of a mapping. Dropping it revokes the mapping.
+#[derive(Debug)]
+pub(super) struct Server {
+    mapping: Arc<Mapping>,
+    events: EventBuf,
+    host_page: usize,
+}
+
+impl Server {
+    pub(super) fn new(mapping: Arc<Mapping>) -> Self {
+        Self {
+            mapping,
+            events: EventBuf::new(),
+            host_page: rustix::param::page_size(),
+        }
+    }
+
+    pub(super) fn mapping(&self) -> &Mapping {
+        &self.mapping
+    }
+
+    pub(super) fn share(&self) -> Arc<Mapping> {
+        Arc::clone(&self.mapping)
+    }
+
+    pub(super) fn ready(&self) -> BorrowedFd<'_> {
+        self.mapping.uffd().as_fd()
+    }
+
+    /// Runs `install` over page `index` until every host page of it is there, with `rights`.
+    ///
+    /// A host page that is there already gets its rights set: after the kernel dropped some of a
+    /// page's mapping on its own account, what is left may have others.
+    pub(super) fn install(
+        &self,
+        index: usize,
+        rights: Rights,
+        mut install: impl FnMut(Range, Protect) -> io::Result<Outcome>,
+    ) -> io::Result<()> {
+        let page = self.mapping.page(index);
+        let protect = protection(rights);
+        let mut done = 0;
+        let mut retries = 0;
+        while done < page.len {
+            match install(page.skip(done), protect)? {
+                Outcome::Done => done = page.len,
+                Outcome::AlreadyPresent { at } => {
+                    let present = page.skip(done + at).take(self.host_page);
+                    self.set_protection(present, protect)?;
+                    done += at + self.host_page;
+                }
+                Outcome::Retry { at } if at > 0 => done += at,
+                Outcome::Retry { .. } => backoff(&mut retries)?,
+                Outcome::Gone => return Err(Errno::SRCH.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sets what page `index`, mapped or not, may be used for.
+    pub(super) fn set_rights(&self, index: usize, rights: Rights) -> io::Result<()> {
+        self.set_protection(self.mapping.page(index), protection(rights))
+    }
+
+    fn set_protection(&self, range: Range, protect: Protect) -> io::Result<()> {
+        let mut retries = 0;
+        loop {
+            match self
+                .mapping
+                .uffd()
+                .write_protect(range, protect, Wake::No)?
+            {
+                Outcome::Done | Outcome::AlreadyPresent { .. } => return Ok(()),
+                Outcome::Retry { .. } => backoff(&mut retries)?,
+                Outcome::Gone => return Err(Errno::SRCH.into()),
+            }
+        }
+    }
+
+    /// Takes page `index` from all threads and vCPUs.
+    pub(super) fn zap(&self, index: usize) -> io::Result<()> {
+        self.mapping.area().zap(self.mapping.page(index))
+    }
+
+    pub(super) fn wake(&self, index: usize) -> io::Result<()> {
+        self.mapping.uffd().wake(self.mapping.page(index))
+    }
+
+    /// Makes page `index` fail loudly, and wakes whoever waits for it.
+    pub(super) fn poison(&self, index: usize) -> io::Result<()> {
+        let page = self.mapping.page(index);
+        self.zap(index)?;
+        if self.mapping.uffd().features().contains(Features::POISON) {
+            // What is left may be marks of write protection, which count as pages.
+            self.set_protection(page, Protect::None)?;
+            self.poison_zapped(page)?;
+        } else {
+            self.mapping.area().forbid(page)?;
+        }
+        self.mapping.uffd().wake(page)
+    }
+
+    fn poison_zapped(&self, page: Range) -> io::Result<()> {
+        let mut done = 0;
+        let mut retries = 0;
+        while done < page.len {
+            match self.mapping.uffd().poison(page.skip(done), Wake::Yes)? {
+                Outcome::Done => done = page.len,
+                Outcome::Retry { at } if at > 0 => done += at,
+                Outcome::Retry { .. } => backoff(&mut retries)?,
+                Outcome::AlreadyPresent { .. } => return Err(Errno::EXIST.into()),
+                Outcome::Gone => return Err(Errno::SRCH.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the faults that wait, a bounded number.
+    pub(super) fn take_faults(&mut self, faults: &mut Vec<Fault>) -> Result<(), BackingError> {
+        for _ in 0..MAX_BATCHES {
+            let events = self.mapping.uffd().read_events(&mut self.events);
+            let mut events = events.map_err(os("reading the faults", PageIndex(0)))?;
+            let mut taken = 0;
+            for event in &mut events {
+                taken += 1;
+                if let Some(fault) = fault(&self.mapping, event) {
+                    faults.push(fault);
+                }
+            }
+            if taken < EventBuf::CAPACITY {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Err(error) = self.mapping.revoke() {
+            tracing::error!(%error, "the shared memory could not be revoked");
+        }
+    }
+}
+
+fn fault(mapping: &Mapping, event: Event) -> Option<Fault> {
+    // The process asked for no other event, so there is none.
+    let Event::Fault {
+        address,
+        kind,
+        write,
+    } = event
+    else {
+        return None;
+    };
+    let access = match (kind, write) {
+        (FaultKind::WriteProtect, _) | (_, true) => Access::Write,
+        (FaultKind::Missing | FaultKind::Minor, false) => Access::Read,
+    };
+    let page = mapping.page_at(usize::try_from(address).ok()?)?;
+    Some(Fault { page, access })
+}
+
+const fn protection(rights: Rights) -> Protect {
+    match rights {
+        Rights::Read => Protect::Write,
+        Rights::Write => Protect::None,
+    }
+}
+
+fn backoff(retries: &mut u32) -> io::Result<()> {
+    *retries += 1;
+    if *retries > MAX_RETRIES {
+        return Err(Errno::AGAIN.into());
+    }
+    thread::yield_now();
+    Ok(())
+}
+
+/// Says which operation on which page the system refused.
+pub(super) fn os(
+    operation: &'static str,
+    page: PageIndex,
+) -> impl FnOnce(io::Error) -> BackingError {
+    move |source| BackingError::Os {
+        operation,
+        page,
+        source,
+    }
+}

@@ -1,0 +1,367 @@
+//! One suite of behaviour that both userfaultfd backings pass, with threads that really fault.
+
+mod uffd;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use giantvm_core::{PageIndex, PageSize};
+use giantvm_dsm::backing::{BackingError, Choice};
+use giantvm_dsm::protocol::{Access, FrameFate, Rights};
+
+use uffd::{SIGBUS, SIGSEGV, Served, signal_of_child, word};
+
+macro_rules! suite {
+    ($($test:ident)*) => {
+        mod minor {
+            $(#[test] fn $test() {
+                super::$test(concat!("minor::", stringify!($test)), super::Choice::Minor);
+            })*
+        }
+        mod missing {
+            $(#[test] fn $test() {
+                super::$test(concat!("missing::", stringify!($test)), super::Choice::Missing);
+            })*
+        }
+    };
+}
+
+suite! {
+    a_read_waits_for_the_page_and_sees_its_bytes
+    a_write_waits_for_the_page_and_its_value_is_in_the_frame
+    a_page_mapped_as_zeroes_hides_what_its_frame_held
+    a_write_to_a_readable_page_waits_for_the_upgrade
+    a_downgrade_stops_the_writer_and_not_the_reader
+    an_unmapped_page_faults_again_and_gets_the_new_bytes
+    the_bytes_of_an_unmapped_page_can_be_sent
+    mapping_a_mapped_page_sets_the_rights_asked_for
+    nobody_is_woken_before_wake
+    a_page_of_several_host_pages_comes_as_one
+    commands_that_do_not_fit_the_state_are_refused
+    an_access_to_a_poisoned_page_ends_in_sigbus
+    a_waiting_thread_sees_a_poisoning
+    when_the_backing_goes_no_access_ends_well
+    no_increment_is_lost_while_pages_come_and_go
+}
+
+const K4: PageSize = PageSize::K4;
+
+fn a_read_waits_for_the_page_and_sees_its_bytes(test: &str, choice: Choice) {
+    let Some(mut node) = Served::open(test, choice, 8, K4) else {
+        return;
+    };
+    let reader = node.reader(3);
+    node.expect(3, Access::Read);
+    node.give(3, 0x1234, Rights::Read);
+    assert_eq!(reader.join().unwrap(), 0x1234);
+    assert_eq!(node.frame(3), 0x1234);
+}
+
+fn a_write_waits_for_the_page_and_its_value_is_in_the_frame(test: &str, choice: Choice) {
+    let Some(mut node) = Served::open(test, choice, 8, K4) else {
+        return;
+    };
+    let writer = node.writer(7, 5);
+    node.expect(7, Access::Write);
+    node.backing.map_zero(PageIndex(7), Rights::Write).unwrap();
+    node.backing.wake(PageIndex(7)).unwrap();
+    assert_eq!(writer.join().unwrap(), 0);
+    node.backing.protect(PageIndex(7)).unwrap();
+    assert_eq!(node.frame(7), 5);
+}
+
+fn a_page_mapped_as_zeroes_hides_what_its_frame_held(test: &str, choice: Choice) {
+    let Some(mut node) = Served::open(test, choice, 1, K4) else {
+        return;
+    };
+    node.give(0, 77, Rights::Write);
+    node.backing.unmap(PageIndex(0), FrameFate::Drop).unwrap();
+    node.backing.map_zero(PageIndex(0), Rights::Read).unwrap();
+    assert_eq!(node.reader(0).join().unwrap(), 0);
+    assert_eq!(node.frame(0), 0);
+    let writer = node.writer(0, 1);
+    node.expect(0, Access::Write);
+    node.backing.unprotect(PageIndex(0)).unwrap();
+    node.backing.wake(PageIndex(0)).unwrap();
+    assert_eq!(writer.join().unwrap(), 0);
+}
+
+fn a_write_to_a_readable_page_waits_for_the_upgrade(test: &str, choice: Choice) {
+    let Some(mut node) = Served::open(test, choice, 4, K4) else {
+        return;
+    };
+    node.give(1, 10, Rights::Read);
+    let writer = node.writer(1, 11);
+    node.expect(1, Access::Write);
+    assert_eq!(node.frame(1), 10, "the store has to wait");
+    node.backing.unprotect(PageIndex(1)).unwrap();
+    node.backing.wake(PageIndex(1)).unwrap();
+    assert_eq!(writer.join().unwrap(), 10);
+    assert_eq!(node.reader(1).join().unwrap(), 11);
+}
+
+fn a_downgrade_stops_the_writer_and_not_the_reader(test: &str, choice: Choice) {
+    let Some(mut node) = Served::open(test, choice, 4, K4) else {
+        return;
+    };
+    node.give(2, 1, Rights::Write);
+    assert_eq!(node.writer(2, 2).join().unwrap(), 1);
+    node.backing.protect(PageIndex(2)).unwrap();
+    let writer = node.writer(2, 3);
+    node.expect(2, Access::Write);
+    assert_eq!(node.reader(2).join().unwrap(), 2);
+    assert_eq!(node.frame(2), 2);
+    node.backing.unprotect(PageIndex(2)).unwrap();
+    node.backing.wake(PageIndex(2)).unwrap();
+    assert_eq!(writer.join().unwrap(), 2);
+}
+
+fn an_unmapped_page_faults_again_and_gets_the_new_bytes(test: &str, choice: Choice) {
+    let Some(mut node) = Served::open(test, choice, 4, K4) else {
+        return;
+    };
+    for (old_rights, word) in [(Rights::Read, 1), (Rights::Write, 2), (Rights::Read, 3)] {
+        node.give(0, word, old_rights);
+        assert_eq!(node.reader(0).join().unwrap(), word);
+        node.backing.unmap(PageIndex(0), FrameFate::Drop).unwrap();
+        let reader = node.reader(0);
+        node.expect(0, Access::Read);
+        node.give(0, word + 100, Rights::Read);
+        assert_eq!(reader.join().unwrap(), word + 100);
+        node.backing.unmap(PageIndex(0), FrameFate::Drop).unwrap();
+    }
+}
+
+fn the_bytes_of_an_unmapped_page_can_be_sent(test: &str, choice: Choice) {
+    let Some(mut node) = Served::open(test, choice, 4, K4) else {
+        return;
+    };
+    assert_eq!(node.frame(1), 0, "an untouched page is zero");
+    node.give(1, 6, Rights::Write);
+    assert_eq!(node.writer(1, 7).join().unwrap(), 6);
+    node.backing.unmap(PageIndex(1), FrameFate::Keep).unwrap();
+    assert_eq!(node.frame(1), 7);
+}
+
+fn mapping_a_mapped_page_sets_the_rights_asked_for(test: &str, choice: Choice) {
+    let Some(mut node) = Served::open(test, choice, 4, K4) else {
+        return;
+    };
+    node.give(0, 1, Rights::Read);
+    node.backing.map(PageIndex(0), Rights::Write).unwrap();
+    assert_eq!(node.writer(0, 2).join().unwrap(), 1);
+    node.backing.map(PageIndex(0), Rights::Read).unwrap();
+    let writer = node.writer(0, 3);
+    node.expect(0, Access::Write);
+    assert_eq!(node.frame(0), 2);
+    node.backing.map(PageIndex(0), Rights::Write).unwrap();
+    node.backing.wake(PageIndex(0)).unwrap();
+    assert_eq!(writer.join().unwrap(), 2);
+}
+
+fn nobody_is_woken_before_wake(test: &str, choice: Choice) {
+    let Some(mut node) = Served::open(test, choice, 2, K4) else {
+        return;
+    };
+    let reader = node.reader(0);
+    node.expect(0, Access::Read);
+    node.backing.map_zero(PageIndex(0), Rights::Read).unwrap();
+    let writer = node.writer(0, 1);
+    node.expect(0, Access::Write);
+    node.backing.unprotect(PageIndex(0)).unwrap();
+    // Long enough for a woken thread to end on most runs; too short only ever hides a failure.
+    thread::sleep(Duration::from_millis(20));
+    assert!(!reader.is_finished() && !writer.is_finished());
+    node.backing.wake(PageIndex(0)).unwrap();
+    reader.join().unwrap();
+    writer.join().unwrap();
+}
+
+fn a_page_of_several_host_pages_comes_as_one(test: &str, choice: Choice) {
+    let size = PageSize::new(64 << 10).unwrap();
+    let Some(mut node) = Served::open(test, choice, 3, size) else {
+        return;
+    };
+    let last = 2 * size.bytes() - 8;
+    let mapping = node.mapping.clone();
+    let reader = thread::spawn(move || word(&mapping, last).load(Ordering::Relaxed));
+    node.expect(1, Access::Read);
+    node.give(1, 42, Rights::Read);
+    assert_eq!(reader.join().unwrap(), 42);
+    assert_eq!(
+        word(&node.mapping, size.bytes()).load(Ordering::Relaxed),
+        42
+    );
+    let writer = node.writer(1, 43);
+    node.expect(1, Access::Write);
+    node.backing.unmap(PageIndex(1), FrameFate::Keep).unwrap();
+    node.backing.wake(PageIndex(1)).unwrap();
+    node.expect(1, Access::Write);
+    node.give(1, 44, Rights::Write);
+    assert_eq!(writer.join().unwrap(), 44);
+}
+
+fn commands_that_do_not_fit_the_state_are_refused(test: &str, choice: Choice) {
+    let Some(mut node) = Served::open(test, choice, 2, K4) else {
+        return;
+    };
+    let (page, outside) = (PageIndex(0), PageIndex(2));
+    let refused = |result: Result<(), BackingError>| {
+        assert!(
+            matches!(result, Err(BackingError::Misuse { .. })),
+            "{result:?}"
+        );
+    };
+    let zeroes = vec![0; K4.bytes()];
+    refused(node.backing.map(outside, Rights::Read));
+    refused(node.backing.store(outside, &zeroes));
+    refused(node.backing.store(page, &zeroes[1..]));
+    refused(node.backing.protect(page));
+    refused(node.backing.unprotect(page));
+    node.backing.map_zero(page, Rights::Write).unwrap();
+    refused(node.backing.store(page, &zeroes));
+    refused(node.backing.map_zero(page, Rights::Write));
+    refused(node.backing.frame(page).map(|_| ()));
+    node.backing.poison(page).unwrap();
+    refused(node.backing.map(page, Rights::Read));
+    refused(node.backing.unmap(page, FrameFate::Drop));
+    refused(node.backing.frame(page).map(|_| ()));
+    node.backing.poison(page).unwrap();
+}
+
+fn an_access_to_a_poisoned_page_ends_in_sigbus(test: &str, choice: Choice) {
+    if Served::open(test, choice, 2, K4).is_none() {
+        return;
+    }
+    let variants = [
+        ("unmapped", None),
+        ("readable", Some(Rights::Read)),
+        ("writable", Some(Rights::Write)),
+    ];
+    let signals = variants.map(|(variant, rights)| {
+        signal_of_child(test, variant, || {
+            let mut node = Served::open(test, choice, 2, K4).unwrap();
+            if let Some(rights) = rights {
+                node.give(0, 1, rights);
+            }
+            node.backing.poison(PageIndex(0)).unwrap();
+            word(&node.mapping, 0).load(Ordering::Relaxed);
+        })
+    });
+    assert_eq!(signals, [Some(SIGBUS); 3]);
+}
+
+fn a_waiting_thread_sees_a_poisoning(test: &str, choice: Choice) {
+    if Served::open(test, choice, 2, K4).is_none() {
+        return;
+    }
+    let signal = signal_of_child(test, "", || {
+        let mut node = Served::open(test, choice, 2, K4).unwrap();
+        let reader = node.reader(1);
+        node.expect(1, Access::Read);
+        node.backing.poison(PageIndex(1)).unwrap();
+        reader.join().unwrap();
+    });
+    assert_eq!(signal, Some(SIGBUS));
+}
+
+fn when_the_backing_goes_no_access_ends_well(test: &str, choice: Choice) {
+    if Served::open(test, choice, 2, K4).is_none() {
+        return;
+    }
+    let signal = signal_of_child(test, "", || {
+        let mut node = Served::open(test, choice, 2, K4).unwrap();
+        let reader = node.reader(1);
+        node.expect(1, Access::Read);
+        drop(node.backing);
+        let read = reader.join().unwrap();
+        eprintln!("read {read} from memory that no one serves");
+    });
+    assert_eq!(signal, Some(SIGSEGV));
+}
+
+fn no_increment_is_lost_while_pages_come_and_go(test: &str, choice: Choice) {
+    const PAGES: usize = 8;
+    const THREADS: usize = 4;
+    const ROUNDS: usize = 2000;
+    let Some(mut node) = Served::open(test, choice, PAGES as u64, K4) else {
+        return;
+    };
+    let mut remote = vec![vec![0_u8; K4.bytes()]; PAGES];
+    let mut held = [None; PAGES];
+    let threads: Vec<_> = (0..THREADS)
+        .map(|thread| {
+            let mapping = node.mapping.clone();
+            thread::spawn(move || {
+                for round in 0..ROUNDS {
+                    let offset = (round * 5 + thread) % PAGES * K4.bytes();
+                    word(&mapping, offset).load(Ordering::Relaxed);
+                    word(&mapping, offset + 8 * thread).fetch_add(1, Ordering::Relaxed);
+                }
+            })
+        })
+        .collect();
+    let done = Arc::new(AtomicBool::new(false));
+    let joiner = thread::spawn({
+        let done = done.clone();
+        move || {
+            let ends: Vec<_> = threads.into_iter().map(thread::JoinHandle::join).collect();
+            done.store(true, Ordering::Release);
+            ends.into_iter().for_each(|end| end.unwrap());
+        }
+    });
+    // Plays the protocol: grants what is asked for and takes one other page away each time.
+    let mut faults = Vec::new();
+    let mut next = 0;
+    while !done.load(Ordering::Acquire) {
+        node.backing.take_faults(&mut faults).unwrap();
+        for fault in faults.drain(..) {
+            let index = usize::try_from(fault.page.0).unwrap();
+            match (held[index], fault.access) {
+                (None, access) => {
+                    let rights = match access {
+                        Access::Read => Rights::Read,
+                        Access::Write => Rights::Write,
+                    };
+                    node.backing.store(fault.page, &remote[index]).unwrap();
+                    node.backing.map(fault.page, rights).unwrap();
+                    held[index] = Some(rights);
+                }
+                (Some(Rights::Read), Access::Write) => {
+                    node.backing.unprotect(fault.page).unwrap();
+                    held[index] = Some(Rights::Write);
+                }
+                (Some(rights), _) => node.backing.map(fault.page, rights).unwrap(),
+            }
+            node.backing.wake(fault.page).unwrap();
+        }
+        next = (next + 1) % PAGES;
+        let page = PageIndex(next as u64);
+        match held[next] {
+            Some(Rights::Write) if next.is_multiple_of(2) => {
+                node.backing.protect(page).unwrap();
+                held[next] = Some(Rights::Read);
+            }
+            Some(_) => {
+                node.backing.unmap(page, FrameFate::Keep).unwrap();
+                remote[next].copy_from_slice(node.backing.frame(page).unwrap());
+                held[next] = None;
+            }
+            None => {}
+        }
+    }
+    joiner.join().unwrap();
+    let mut total = 0;
+    for index in 0..PAGES {
+        let page = PageIndex(index as u64);
+        if held[index].is_some() {
+            node.backing.unmap(page, FrameFate::Keep).unwrap();
+            remote[index].copy_from_slice(node.backing.frame(page).unwrap());
+        }
+        let (words, _) = remote[index].as_chunks::<8>();
+        total += words.iter().copied().map(u64::from_ne_bytes).sum::<u64>();
+    }
+    assert_eq!(total, (THREADS * ROUNDS) as u64);
+}
