@@ -2,11 +2,13 @@
 //!
 //! * [`protocol`]: what a coherence protocol is (a pure state machine) and the default one.
 //! * [`backing`]: where a node keeps its pages and how access to them is granted and taken.
+//! * [`engine`]: drives a protocol over a transport and a backing.
 //! * [`uffd`]: page faults served in user space.
 //!
 //! This crate does not manage virtual machines: it shares memory between processes, and a guest's
 //! RAM is one use of it.
 
 pub mod backing;
+pub mod engine;
 pub mod protocol;
 pub mod uffd;

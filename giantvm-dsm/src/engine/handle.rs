@@ -1,0 +1,164 @@
+//! The handle of a running node.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use giantvm_core::wire::{Body, Class, Frame, Service};
+use giantvm_core::{Epoch, NodeSet, PageSize};
+use giantvm_transport::{SendError, Transport};
+
+use super::driver::Driver;
+use super::finish::{self, Farewells};
+use super::hooks::Handlers;
+use super::pump::{Pump, StopSwitch};
+use super::stats::DsmStats;
+use crate::backing::{self, Choice, Mapping, OpenError};
+use crate::protocol::{CoherenceProtocol, HomeMap, Setup};
+
+/// A node could not start to share memory.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The memory could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// The pump could not be started.
+    #[error("the pump thread could not be started")]
+    Pump(#[source] std::io::Error),
+}
+
+/// The common end was not reached.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FinishError {
+    /// Some peers did not say that they were done, in time or before they went.
+    #[error("nodes {0} did not finish: they were lost, or are still at work")]
+    Missing(NodeSet),
+}
+
+/// One node's share of a distributed memory: its mapping, and the pump that keeps it coherent.
+///
+/// Dropping the handle stops the pump; accesses to pages that are not here then wait for ever.
+/// Stop all threads that use the memory first, or leave with [`finish`](Self::finish).
+///
+/// ```no_run
+/// use giantvm_core::{Epoch, NodeId, PageSize};
+/// use giantvm_dsm::engine::{Dsm, Handlers};
+/// use giantvm_dsm::protocol::{Directory, HomeMap};
+/// # fn transport() -> std::sync::Arc<dyn giantvm_transport::Transport> { unimplemented!() }
+///
+/// let transport = transport();
+/// let homes = HomeMap::even(1024, NodeId::first(2));
+/// let dsm = Dsm::start::<Directory>(
+///     transport, Epoch::FIRST, PageSize::K4, homes, Handlers::default())?;
+/// println!("{} bytes are shared", dsm.mapping().len());
+/// # Ok::<(), giantvm_dsm::engine::StartError>(())
+/// ```
+#[derive(Debug)]
+pub struct Dsm {
+    transport: Arc<dyn Transport>,
+    epoch: Epoch,
+    mapping: Arc<Mapping>,
+    stats: Arc<Mutex<DsmStats>>,
+    farewells: Arc<Farewells>,
+    stop: Arc<StopSwitch>,
+    pump: Option<JoinHandle<()>>,
+}
+
+impl Dsm {
+    /// Opens the memory that `homes` covers, with the best backing the kernel offers, and starts
+    /// to serve it. Every node of the cluster has to give the same arguments but for `transport`.
+    ///
+    /// # Errors
+    /// [`StartError`] if this host cannot serve; the text says what to do.
+    pub fn start<P: CoherenceProtocol>(
+        transport: Arc<dyn Transport>,
+        epoch: Epoch,
+        page_size: PageSize,
+        homes: HomeMap,
+        handlers: Handlers,
+    ) -> Result<Self, StartError> {
+        let (backing, mapping) = backing::open(homes.pages(), page_size, Choice::Auto)?;
+        let local = transport.local();
+        let protocol = P::new(Setup {
+            local,
+            nodes: transport.peers().with(local),
+            pages: homes.pages(),
+            homes,
+        });
+        let driver = Driver::new(protocol, backing, transport.clone(), epoch);
+        let stats = driver.stats();
+        let farewells = Arc::new(Farewells::new(transport.peers()));
+        let stop = Arc::new(StopSwitch::new().map_err(StartError::Pump)?);
+        let pump = Pump::new(driver, handlers, farewells.clone(), stop.clone())
+            .map_err(StartError::Pump)?;
+        let pump = std::thread::Builder::new()
+            .name(format!("dsm-pump-{local}"))
+            .spawn(move || pump.run())
+            .map_err(StartError::Pump)?;
+        Ok(Self {
+            transport,
+            epoch,
+            mapping,
+            stats,
+            farewells,
+            stop,
+            pump: Some(pump),
+        })
+    }
+
+    /// The memory as local threads see it.
+    #[must_use]
+    pub fn mapping(&self) -> &Arc<Mapping> {
+        &self.mapping
+    }
+
+    /// The counters as they are now.
+    #[must_use]
+    pub fn stats(&self) -> DsmStats {
+        self.stats
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Says that this node is done with the memory, and serves on until all others have said the
+    /// same. Call it when no thread of this process uses the memory any more.
+    ///
+    /// # Errors
+    /// [`FinishError::Missing`] if a peer goes without a word, or `patience` runs out.
+    pub fn finish(mut self, patience: Duration) -> Result<(), FinishError> {
+        for peer in self.transport.peers() {
+            let farewell = Frame {
+                service: Service::Dsm,
+                kind: finish::KIND,
+                from: self.transport.local(),
+                epoch: self.epoch,
+                body: Body::EMPTY,
+                payload: bytes::Bytes::new(),
+            };
+            match self.transport.send(peer, Class::Control, farewell) {
+                Ok(()) | Err(SendError::Lost(_)) => {}
+                Err(error) => tracing::error!(%error, "a farewell was not sent"),
+            }
+        }
+        let outcome = self.farewells.wait(patience).map_err(FinishError::Missing);
+        self.halt();
+        outcome
+    }
+
+    fn halt(&mut self) {
+        self.stop.set();
+        if let Some(pump) = self.pump.take() {
+            pump.join().ok();
+            self.transport.close();
+        }
+    }
+}
+
+impl Drop for Dsm {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}

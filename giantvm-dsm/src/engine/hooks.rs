@@ -1,0 +1,76 @@
+//! How the engine speaks to the program around it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use giantvm_core::NodeId;
+use giantvm_core::wire::{DecodeError, Frame, Service};
+use giantvm_transport::Loss;
+
+use crate::backing::BackingError;
+
+/// Takes the frames of one service, on the pump thread.
+///
+/// Must not block and must not touch the shared memory: while it does, no page moves.
+pub trait FrameHandler: Send + Sync {
+    /// Handles one frame.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the frame is no message of the service: the link to its sender ends.
+    fn frame(&self, frame: &Frame) -> Result<(), DecodeError>;
+}
+
+/// Is told when the shared memory is no longer whole, on the pump thread. Must not block.
+pub trait Watcher: Send + Sync {
+    /// A peer is gone. Pages whose last value it alone held will never be mapped again; threads
+    /// that touch them wait for ever, so the program has to stop them.
+    fn lost(&self, node: NodeId, loss: &Loss);
+
+    /// This node cannot serve its memory any more.
+    fn failed(&self, error: &BackingError);
+}
+
+/// The frame handlers of a node, at most one a service, and its watcher.
+#[derive(Clone, Default)]
+pub struct Handlers {
+    by_service: [Option<Arc<dyn FrameHandler>>; Service::ALL.len()],
+    watcher: Option<Arc<dyn Watcher>>,
+}
+
+impl Handlers {
+    /// Gives the frames of `service` to `handler`.
+    ///
+    /// [`Service::Link`] never reaches a handler, and [`Service::Dsm`] is the engine's own.
+    #[must_use]
+    pub fn on(mut self, service: Service, handler: Arc<dyn FrameHandler>) -> Self {
+        self.by_service[service as usize] = Some(handler);
+        self
+    }
+
+    /// Tells `watcher` of losses and failures.
+    #[must_use]
+    pub fn watch(mut self, watcher: Arc<dyn Watcher>) -> Self {
+        self.watcher = Some(watcher);
+        self
+    }
+
+    pub(super) fn handler(&self, service: Service) -> Option<&dyn FrameHandler> {
+        self.by_service[service as usize].as_deref()
+    }
+
+    pub(super) fn watcher(&self) -> Option<&dyn Watcher> {
+        self.watcher.as_deref()
+    }
+}
+
+impl fmt::Debug for Handlers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let services = Service::ALL
+            .into_iter()
+            .filter(|&service| self.handler(service).is_some());
+        f.debug_struct("Handlers")
+            .field("services", &services.collect::<Vec<_>>())
+            .field("watcher", &self.watcher.is_some())
+            .finish()
+    }
+}

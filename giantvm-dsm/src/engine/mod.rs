@@ -1,0 +1,28 @@
+//! The engine: drives a coherence protocol over a transport and a backing.
+//!
+//! Each node has one *pump* thread. It alone touches the protocol and the backing, reads page
+//! faults and frames, and carries out each input's commands completely before it takes the next
+//! input. There is no lock on the fault path, and no invalidation can fall between a state
+//! transition and the mapping that goes with it: they happen on one thread, one after the other.
+//!
+//! The pump never waits for a peer and never touches the memory it serves. Frames of other
+//! services arrive on it too and go to the [`FrameHandler`]s registered for them, which must not
+//! block and must not touch the shared memory either.
+//!
+//! ```text
+//!   vCPU, device, plain threads ──fault──▶ backing ─┐
+//!                                                   ├─▶ pump: driver(protocol) ─▶ backing, transport
+//!   other nodes ───────────frames──▶ transport ─────┘        └─▶ frame handlers (interrupts, I/O)
+//! ```
+
+mod driver;
+mod finish;
+mod handle;
+mod hooks;
+mod pump;
+mod stats;
+
+pub use driver::{Driver, Refused};
+pub use handle::{Dsm, FinishError, StartError};
+pub use hooks::{FrameHandler, Handlers, Watcher};
+pub use stats::{DsmStats, FaultKind};

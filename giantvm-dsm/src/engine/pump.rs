@@ -1,0 +1,182 @@
+//! The pump: the one thread that moves pages, frames and faults of a node.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use giantvm_core::NodeSet;
+use giantvm_core::wire::{Frame, Service};
+use giantvm_transport::{Event, Loss};
+use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
+
+use super::driver::{Driver, Refused};
+use super::finish::{self, Farewells};
+use super::hooks::Handlers;
+use crate::backing::{BackingError, Fault};
+use crate::protocol::CoherenceProtocol;
+
+/// How a handle tells its pump to stop.
+#[derive(Debug)]
+pub(super) struct StopSwitch {
+    stop: AtomicBool,
+    bell: OwnedFd,
+}
+
+impl StopSwitch {
+    pub(super) fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            stop: AtomicBool::new(false),
+            bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+        })
+    }
+
+    pub(super) fn set(&self) {
+        self.stop.store(true, Ordering::Release);
+        // The counter cannot be full: it is written once.
+        rustix::io::write(&self.bell, &1_u64.to_ne_bytes()).ok();
+    }
+
+    fn is_set(&self) -> bool {
+        self.stop.load(Ordering::Acquire)
+    }
+}
+
+/// The pump's state; [`run`](Self::run) is its thread.
+#[derive(Debug)]
+pub(super) struct Pump<P: CoherenceProtocol> {
+    driver: Driver<P>,
+    handlers: Handlers,
+    farewells: Arc<Farewells>,
+    stop: Arc<StopSwitch>,
+    epoll: OwnedFd,
+    /// Peers whose loss was handled: nothing of theirs is fed any more.
+    lost: NodeSet,
+    inbox: Vec<Event>,
+    faults: Vec<Fault>,
+}
+
+impl<P: CoherenceProtocol> Pump<P> {
+    pub(super) fn new(
+        mut driver: Driver<P>,
+        handlers: Handlers,
+        farewells: Arc<Farewells>,
+        stop: Arc<StopSwitch>,
+    ) -> std::io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let watch = |fd: BorrowedFd<'_>| {
+            epoll::add(&epoll, fd, EventData::new_u64(0), EventFlags::IN)
+        };
+        watch(driver.backing().ready())?;
+        watch(driver.transport().ready())?;
+        watch(stop.bell.as_fd())?;
+        Ok(Self {
+            driver,
+            handlers,
+            farewells,
+            stop,
+            epoll,
+            lost: NodeSet::EMPTY,
+            inbox: Vec::new(),
+            faults: Vec::new(),
+        })
+    }
+
+    /// Serves until told to stop or until the backing fails.
+    pub(super) fn run(mut self) {
+        if let Err(error) = self.serve() {
+            tracing::error!(%error, "this node cannot serve its memory any more");
+            if let Some(watcher) = self.handlers.watcher() {
+                watcher.failed(&error);
+            }
+        }
+    }
+
+    fn serve(&mut self) -> Result<(), BackingError> {
+        while !self.stop.is_set() {
+            let busy = self.take_frames()? | self.take_faults()?;
+            let timeout = self.driver.tick()?;
+            if !busy {
+                self.wait(timeout);
+            }
+        }
+        Ok(())
+    }
+
+    fn wait(&self, timeout: Option<Duration>) {
+        let timeout = timeout.map(|left| Timespec {
+            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: left.subsec_nanos().into(),
+        });
+        let mut events = [epoll::Event {
+            flags: EventFlags::empty(),
+            data: EventData::new_u64(0),
+        }; 4];
+        // An interrupted wait is a wait that ended early: the loop looks again.
+        epoll::wait(&self.epoll, &mut events, timeout.as_ref()).ok();
+    }
+
+    fn take_faults(&mut self) -> Result<bool, BackingError> {
+        let mut faults = std::mem::take(&mut self.faults);
+        self.driver.backing().take_faults(&mut faults)?;
+        let any = !faults.is_empty();
+        for fault in faults.drain(..) {
+            self.driver.fault(fault)?;
+        }
+        self.faults = faults;
+        Ok(any)
+    }
+
+    fn take_frames(&mut self) -> Result<bool, BackingError> {
+        let mut inbox = std::mem::take(&mut self.inbox);
+        let transport = self.driver.transport().clone();
+        let any = transport.poll(&mut |event| inbox.push(event)) > 0;
+        for event in inbox.drain(..) {
+            match event {
+                Event::Frame { frame, .. } if self.lost.contains(frame.from) => {
+                    tracing::debug!(from = %frame.from, "frame of a lost peer dropped");
+                }
+                Event::Frame { frame, .. } => {
+                    let from = frame.from;
+                    if let Err(refused) = self.dispatch(&frame)? {
+                        tracing::error!(%from, %refused, "the link to a peer ends");
+                        transport.sever(from, Loss::Refused(refused.to_string()));
+                        self.forget(from, &Loss::Refused(refused.to_string()))?;
+                    }
+                }
+                Event::Lost { node, loss } => self.forget(node, &loss)?,
+            }
+        }
+        self.inbox = inbox;
+        Ok(any)
+    }
+
+    fn dispatch(&mut self, frame: &Frame) -> Result<Result<(), Refused>, BackingError> {
+        match frame.service {
+            Service::Dsm if frame.kind == finish::KIND => {
+                Ok(self.farewells.received(frame).map_err(Refused::from))
+            }
+            Service::Dsm => self.driver.frame(frame),
+            service => Ok(match self.handlers.handler(service) {
+                Some(handler) => handler.frame(frame).map_err(Refused::from),
+                None => Err(Refused::NoHandler(service)),
+            }),
+        }
+    }
+
+    fn forget(&mut self, node: giantvm_core::NodeId, loss: &Loss) -> Result<(), BackingError> {
+        if self.lost.contains(node) {
+            return Ok(());
+        }
+        self.lost = self.lost.with(node);
+        if self.farewells.left(node) {
+            // The peer said that it is done before it went: nothing of it was needed any more.
+            return Ok(());
+        }
+        if let Some(watcher) = self.handlers.watcher() {
+            watcher.lost(node, loss);
+        }
+        self.driver.lost(node)
+    }
+}

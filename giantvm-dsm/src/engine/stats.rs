@@ -1,0 +1,93 @@
+//! What the engine counts.
+
+use std::time::Duration;
+
+use giantvm_core::stats::Latency;
+
+use crate::protocol::{Access, Rights};
+
+/// How a fault was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FaultKind {
+    /// Without a message: this node is the page's home and could decide alone, or the kernel had
+    /// dropped a mapping that was still valid.
+    Local,
+    /// A load that another node had to answer.
+    RemoteRead,
+    /// A store to a page that was not here, which another node had to answer.
+    RemoteWrite,
+    /// A store to a page that was here for reading: other copies had to go, no data came.
+    Upgrade,
+}
+
+impl FaultKind {
+    /// All kinds, in the order of the counters.
+    pub const ALL: [Self; 4] = [
+        Self::Local,
+        Self::RemoteRead,
+        Self::RemoteWrite,
+        Self::Upgrade,
+    ];
+
+    /// The kind of a fault that needed messages, by what was tried and what was mapped before.
+    #[must_use]
+    pub const fn remote(access: Access, before: Option<Rights>) -> Self {
+        match (access, before) {
+            (Access::Read, _) => Self::RemoteRead,
+            (Access::Write, None) => Self::RemoteWrite,
+            (Access::Write, Some(_)) => Self::Upgrade,
+        }
+    }
+
+    /// The kind's name in tables and JSON.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::RemoteRead => "read",
+            Self::RemoteWrite => "write",
+            Self::Upgrade => "upgrade",
+        }
+    }
+}
+
+/// Counters and fault times of one node since its start.
+///
+/// A fault's time runs from when the pump reads it to when the waiting threads are woken.
+#[derive(Debug, Clone, Default)]
+pub struct DsmStats {
+    faults: [u64; FaultKind::ALL.len()],
+    /// Pages that came in as data.
+    pub pages_received: u64,
+    /// Pages that went out as data.
+    pub pages_sent: u64,
+    /// Grants of a page full of zeroes, which moved no data.
+    pub zero_grants: u64,
+    /// Mappings taken away for other nodes.
+    pub invalidations: u64,
+    /// Rights to write taken away for other nodes.
+    pub downgrades: u64,
+    /// Times of the faults that needed messages.
+    pub remote_time: Latency,
+}
+
+impl DsmStats {
+    /// How many faults of `kind` were answered.
+    #[must_use]
+    pub const fn faults(&self, kind: FaultKind) -> u64 {
+        self.faults[kind as usize]
+    }
+
+    /// How many faults needed another node.
+    #[must_use]
+    pub fn faults_remote(&self) -> u64 {
+        self.faults.iter().sum::<u64>() - self.faults(FaultKind::Local)
+    }
+
+    pub(super) fn count_fault(&mut self, kind: FaultKind, time: Duration) {
+        self.faults[kind as usize] += 1;
+        if kind != FaultKind::Local {
+            self.remote_time.record(time);
+        }
+    }
+}
