@@ -6,6 +6,7 @@
 
 mod admission;
 mod api;
+pub mod handshake;
 pub mod inproc;
 mod link;
 mod traffic;
