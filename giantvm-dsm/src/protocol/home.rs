@@ -71,6 +71,18 @@ impl HomeMap {
         self.runs.get(at).map(|&(_, home)| home)
     }
 
+    /// The runs in ascending order, none of them empty.
+    pub fn runs(&self) -> impl Iterator<Item = (PageRange, NodeId)> {
+        let starts = std::iter::once(0).chain(self.runs.iter().map(|&(end, _)| end));
+        starts.zip(&self.runs).filter_map(|(start, &(end, home))| {
+            let run = PageRange {
+                start: PageIndex(start),
+                end: PageIndex(end),
+            };
+            (!run.is_empty()).then_some((run, home))
+        })
+    }
+
     /// How many pages the map covers.
     #[must_use]
     pub fn pages(&self) -> u64 {
@@ -108,5 +120,8 @@ mod tests {
         });
         assert_eq!(counts.collect::<Vec<_>>(), [3, 2, 2]);
         assert_eq!(HomeMap::even(7, []).pages(), 0);
+        let ends: Vec<_> = homes.runs().map(|(run, _)| run.end.0).collect();
+        assert_eq!(ends, [3, 5, 7]);
+        assert_eq!(HomeMap::even(1, NodeId::first(2)).runs().count(), 1);
     }
 }

@@ -6,10 +6,12 @@
 //! it one atomic step with respect to every invalidation.
 
 mod api;
+pub mod directory;
 mod home;
 
 pub use api::{
     Access, Attach, CoherenceProtocol, Command, Contents, FrameFate, Input, PageMessage, Rights,
     Setup, Tick, Violation,
 };
+pub use directory::Directory;
 pub use home::{HomeError, HomeMap};

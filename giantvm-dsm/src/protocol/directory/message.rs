@@ -1,0 +1,140 @@
+//! The messages of the directory protocol.
+
+use giantvm_core::{NodeId, NodeSet, PageIndex, Version};
+
+use crate::protocol::{Access, Contents, Rights};
+
+/// The number of a transaction of one page: its home counts them, wrapping.
+///
+/// At most one transaction of a page runs at a time, so the number only tells a correct peer's
+/// message from a wrong one's; it never has to order two that are both under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Transaction(pub u32);
+
+impl Transaction {
+    /// The number after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+}
+
+/// Where the requester finds the bytes of the page it is granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// Nowhere: the page was never touched, it is all zero.
+    Zero,
+    /// In its own frame: it holds a copy already.
+    Held,
+    /// With this very message: the home was the owner.
+    Attached,
+    /// In a [`Message::Data`] from this node.
+    Node(NodeId),
+}
+
+/// What the home promises a requester.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Grant {
+    /// The transaction.
+    pub transaction: Transaction,
+    /// What the requester may do with the page once it is complete.
+    pub rights: Rights,
+    /// The version of the contents it gets; with [`Rights::Write`] it makes the next one.
+    pub version: Version,
+    /// Where the contents come from.
+    pub source: Source,
+    /// The nodes whose [`Message::Acknowledge`] it has to await.
+    pub awaited: NodeSet,
+}
+
+/// What the nodes say to one another. Each is about one page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Message {
+    /// Node to home: grant me this access.
+    Request {
+        /// The page.
+        page: PageIndex,
+        /// What a local thread tried.
+        access: Access,
+    },
+    /// Home to requester: what you get, from whom, and whom to await.
+    Grant {
+        /// The page.
+        page: PageIndex,
+        /// The promise.
+        grant: Grant,
+    },
+    /// Home to owner: send your copy to the requester.
+    Fetch {
+        /// The page.
+        page: PageIndex,
+        /// The transaction.
+        transaction: Transaction,
+        /// The version that the owner holds.
+        version: Version,
+        /// Who gets the copy.
+        requester: NodeId,
+        /// What the requester will do: after a read the owner keeps a copy for reading.
+        access: Access,
+    },
+    /// Home to sharer: drop your copy and tell the requester.
+    Invalidate {
+        /// The page.
+        page: PageIndex,
+        /// The transaction.
+        transaction: Transaction,
+        /// The version that the sharer holds.
+        version: Version,
+        /// Who waits for it.
+        requester: NodeId,
+    },
+    /// Sharer to requester: my copy is gone.
+    Acknowledge {
+        /// The page.
+        page: PageIndex,
+        /// The transaction.
+        transaction: Transaction,
+    },
+    /// Owner to requester: the page itself, as payload.
+    Data {
+        /// The page.
+        page: PageIndex,
+        /// The transaction.
+        transaction: Transaction,
+        /// The version of the contents.
+        version: Version,
+    },
+    /// Requester to home: all is in place, serve the next one.
+    Done {
+        /// The page.
+        page: PageIndex,
+        /// The transaction.
+        transaction: Transaction,
+    },
+}
+
+impl Message {
+    /// The message's name, as it stands in errors and traces.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Request { .. } => "Request",
+            Self::Grant { .. } => "Grant",
+            Self::Fetch { .. } => "Fetch",
+            Self::Invalidate { .. } => "Invalidate",
+            Self::Acknowledge { .. } => "Acknowledge",
+            Self::Data { .. } => "Data",
+            Self::Done { .. } => "Done",
+        }
+    }
+
+    /// What comes with the message.
+    #[must_use]
+    pub const fn contents(&self) -> Contents {
+        match self {
+            Self::Data { .. } => Contents::Page,
+            Self::Grant { grant, .. } if matches!(grant.source, Source::Attached) => Contents::Page,
+            _ => Contents::Nothing,
+        }
+    }
+}

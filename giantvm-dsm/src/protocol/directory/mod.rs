@@ -1,0 +1,387 @@
+//! The default protocol: a home-based, blocking directory with write-invalidate.
+//!
+//! Every page has a *home* (see [`HomeMap`]) that knows who holds it and runs one
+//! transaction of the page after the other. Sequentially consistent at the granularity of pages:
+//! a page has many readers or one writer at any time, on all nodes together.
+//!
+//! # Roles
+//! A node is *requester* of the pages its threads fault on, *holder* of the pages it has copies
+//! of, and *home* to its share of the pages; for one page it may be all three. One holder is the
+//! *owner*: it sends the data. Messages of a node to itself never leave
+//! [`handle`](CoherenceProtocol::handle).
+//!
+//! # A transaction
+//! ```text
+//! requester                 home                      owner            other holders
+//!     | --- Request ---------> |                         |                   |
+//!     |                        | --- Invalidate -----------------------------> | Unmap
+//!     |                        | --- Fetch ------------> | Protect or Unmap  |
+//!     | <--- Grant ----------- |                         |                   |
+//!     | <------------------------------------- Data ---- |                   |
+//!     | <------------------------------------------------------ Acknowledge --- |
+//!     | Map, Wake              |                         |                   |
+//!     | --- Done ------------> | the next one            |                   |
+//! ```
+//! *Grant* names the source of the data and the nodes to await, so grant, data and
+//! acknowledgements may arrive in any order. The requester sends *Done* only when it has all of
+//! them, and the home starts nothing else before: when a transaction starts, no message of an
+//! older one is under way. That holds whatever the order of arrival across senders, receivers and
+//! traffic classes. Within one class from one node to another the transport keeps the order, and
+//! the protocol needs this once: a node's *Done* arrives before its next *Request*. Both have no
+//! payload, so a driver that chooses the class by the payload gives them the same one.
+//!
+//! # Requester: state of the local copy, and what changes it
+//! A copy is `Invalid`, `Read` or `Write`; `+` means that a request is pending.
+//!
+//! | state | input | next | commands |
+//! |---|---|---|---|
+//! | any copy | fault that its rights allow | same | Map, Wake |
+//! | Invalid, Read | other fault | + | Request to home |
+//! | + | fault | + | none; a write fault during a read is requested after it |
+//! | Invalid+ | Data | + | Store |
+//! | Invalid+ | Grant with the page attached | + | Store |
+//! | Invalid+, Read+ | Grant, Acknowledge | + | none |
+//! | Invalid+ | the last of Grant, Data, Acknowledges | Read or Write | Map (MapZero if untouched), Done, Wake |
+//! | Read+ | the last of Grant, Acknowledges | Write | Unprotect, Done, Wake |
+//!
+//! # Holder
+//! | state | input | next | commands |
+//! |---|---|---|---|
+//! | Write | Fetch for a read | Read | Protect, Data |
+//! | Read | Fetch for a read | Read | Data |
+//! | Read, Write | Fetch for a write | Invalid | Unmap keeping the bytes, Data |
+//! | Read | Invalidate | Invalid | Unmap, Acknowledge |
+//!
+//! A pending request stays as it is: an upgrade whose copy went gets data, since the home serves
+//! it by what the directory says at that time.
+//!
+//! # Home
+//! | directory | Request | next | messages |
+//! |---|---|---|---|
+//! | Untouched | any | Exclusive(requester) | Grant Write, zero |
+//! | Exclusive(owner) | read | Shared(owner; owner, requester) | Fetch, Grant Read |
+//! | Exclusive(owner) | write | Exclusive(requester) | Fetch, Grant Write |
+//! | Shared(owner; sharers) | read | Shared(owner; sharers + requester) | Fetch, Grant Read |
+//! | Shared(owner; sharers) | write of a sharer | Exclusive(requester) | Invalidates, Grant Write, no data |
+//! | Shared(owner; sharers) | write of another | Exclusive(requester) | Fetch, Invalidates, Grant Write |
+//! | busy | any | same | none; queued, at most one a node |
+//! | busy | Done | not busy | the next in the queue, after a rest |
+//!
+//! The home's own copy is treated on the spot: if it is the owner, the page travels with the
+//! Grant; if it is a sharer, it is unmapped before the Grant goes.
+//!
+//! Every other pair of state and message, every wrong sender, version, transaction or payload is
+//! a [`Violation`], found before anything is changed.
+//!
+//! # Rest
+//! When requests queue up for a page, each requester keeps it for a moment ([`Directory::REST`])
+//! before the home serves the next. Otherwise the page would leave before the woken thread ran
+//! its one instruction, and fault and transfer could repeat without end. A page that no one waits
+//! for passes on at once.
+//!
+//! # Why state and mapping change as one
+//! [`handle`](CoherenceProtocol::handle) changes the state and says the mapping in commands; the
+//! driver carries them out completely before the next input. So no invalidation comes between the
+//! two, whatever thread it arrives on: it is the next input. A holder's acknowledgement or data is
+//! a command after its Unmap or Protect, so it exists only when local access has ended; a
+//! requester maps only when it has all of these in hand. Hence no two nodes' mappings ever
+//! conflict, at any instant.
+//!
+//! # What it trusts a peer with
+//! No message of one bad peer makes a correct home grant a page twice, nor a correct requester map
+//! what its home did not grant. But a home is believed about its own pages, a holder about having
+//! dropped its copy, and a requester about having all it awaited: a peer that lies there breaks
+//! the coherence of the pages it is home to or takes part in, and no one can tell from messages.
+//! Data or an acknowledgement that overtakes the grant is believed until the grant contradicts
+//! it; the page is not mapped meanwhile. The refused message is then the later of the two.
+//!
+//! # Failure
+//! After [`Input::Lost`] the node is halted for good: it remembers faults and answers none, ignores
+//! messages, maps and grants nothing. What is mapped stays valid, because whoever wanted to take
+//! it needs an answer that never comes. A halted node ends up stopping the others, as they await
+//! it or lose it in turn.
+
+mod holder;
+mod home;
+mod message;
+mod plan;
+mod requester;
+mod table;
+#[cfg(test)]
+mod tests;
+mod view;
+mod wire;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use giantvm_core::{NodeId, NodeSet, PageIndex};
+
+pub use message::{Grant, Message, Source, Transaction};
+pub use table::{BYTES_PER_PAGE, Sharing};
+pub use view::EntryView;
+
+use holder::Order;
+use home::Active;
+use requester::Pending;
+use table::{Copies, Entries};
+
+use super::{
+    Attach, CoherenceProtocol, Command, Contents, HomeMap, Input, PageMessage, Rights, Setup, Tick,
+    Violation,
+};
+
+type Out = Vec<Command<Message>>;
+
+/// One node's share of the directory protocol. See the [module](self).
+///
+/// ```
+/// use giantvm_core::{NodeId, NodeSet, PageIndex};
+/// use giantvm_dsm::protocol::{
+///     Access, CoherenceProtocol, Command, Directory, HomeMap, Input, Rights, Setup, Tick,
+/// };
+///
+/// let nodes = NodeSet::first(2);
+/// let setup = Setup { local: NodeId::ZERO, nodes, pages: 8, homes: HomeMap::even(8, nodes) };
+/// let mut node = Directory::new(setup);
+///
+/// // Page 0 is homed here and untouched: a fault on it is answered without any message.
+/// let (page, access) = (PageIndex(0), Access::Read);
+/// let mut commands = Vec::new();
+/// node.handle(Tick(0), Input::Fault { page, access }, &mut commands)?;
+/// let rights = Rights::Write;
+/// assert_eq!(commands, [Command::MapZero { page, rights }, Command::Wake { page }]);
+/// # Ok::<(), giantvm_dsm::protocol::Violation>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    local: NodeId,
+    nodes: NodeSet,
+    homes: HomeMap,
+    rest: Tick,
+    copies: Copies,
+    /// Requests of this node, at most one a page.
+    pending: BTreeMap<PageIndex, Pending>,
+    entries: Entries,
+    /// Pages homed here that are busy.
+    active: BTreeMap<PageIndex, Active>,
+    /// Busy pages that wait for a time, not a message.
+    resting: BTreeSet<(Tick, PageIndex)>,
+    /// Messages of this node to itself; empty between inputs.
+    own: VecDeque<Message>,
+    halted: bool,
+}
+
+impl Directory {
+    /// How long a requester keeps a page that others wait for: 50 us, in nanoseconds. That is some
+    /// times what it takes to wake a thread, so that it gets its access done.
+    pub const REST: Tick = Tick(50_000);
+
+    /// A node whose contended pages rest for `rest` instead of [`Directory::REST`].
+    #[must_use]
+    pub fn with_rest(setup: Setup, rest: Tick) -> Self {
+        let pages = setup.pages.min(setup.homes.pages());
+        Self {
+            local: setup.local,
+            nodes: setup.nodes,
+            rest,
+            copies: Copies::new(pages),
+            pending: BTreeMap::new(),
+            entries: Entries::new(setup.local, &setup.homes),
+            active: BTreeMap::new(),
+            resting: BTreeSet::new(),
+            own: VecDeque::new(),
+            halted: false,
+            homes: setup.homes,
+        }
+    }
+
+    /// Whether a peer was lost, so that no fault is answered any more.
+    #[must_use]
+    pub const fn is_halted(&self) -> bool {
+        self.halted
+    }
+
+    fn react(&mut self, now: Tick, input: Input<Message>, out: &mut Out) -> Result<(), Violation> {
+        match input {
+            Input::Fault { page, access } => {
+                self.check_page(page)?;
+                self.fault(page, access, out);
+            }
+            Input::Lost { .. } => self.halted = true,
+            _ if self.halted => {}
+            Input::Message {
+                from,
+                message,
+                payload,
+            } => {
+                self.check_page(message.page())?;
+                self.check_envelope(from, &message, payload)?;
+                self.receive(now, from, message, out)?;
+            }
+            Input::Timeout => self.timeout(now, out),
+        }
+        Ok(())
+    }
+
+    fn receive(
+        &mut self,
+        now: Tick,
+        from: NodeId,
+        message: Message,
+        out: &mut Out,
+    ) -> Result<(), Violation> {
+        match message {
+            Message::Request { page, access } => self.requested(from, page, access, out),
+            Message::Grant { page, grant } => self.grant(from, page, grant, out),
+            Message::Fetch {
+                page,
+                transaction,
+                version,
+                requester,
+                access,
+            } => {
+                let order = Order {
+                    page,
+                    transaction,
+                    version,
+                    requester,
+                };
+                self.fetch(from, order, access, out)
+            }
+            Message::Invalidate {
+                page,
+                transaction,
+                version,
+                requester,
+            } => {
+                let order = Order {
+                    page,
+                    transaction,
+                    version,
+                    requester,
+                };
+                self.invalidate(from, order, out)
+            }
+            Message::Acknowledge { page, transaction } => {
+                self.acknowledge(from, page, transaction, out)
+            }
+            Message::Data {
+                page,
+                transaction,
+                version,
+            } => self.data(from, page, transaction, version, out),
+            Message::Done { page, transaction } => self.done(now, from, page, transaction, out),
+        }
+    }
+
+    /// Sends to another node, or to this one once the current message is handled.
+    fn send(&mut self, to: NodeId, message: Message, attach: Attach, out: &mut Out) {
+        if to == self.local {
+            self.own.push_back(message);
+        } else {
+            out.push(Command::Send {
+                to,
+                message,
+                attach,
+            });
+        }
+    }
+
+    fn check_page(&self, page: PageIndex) -> Result<(), Violation> {
+        let pages = self.copies.pages();
+        if page.0 < pages {
+            Ok(())
+        } else {
+            Err(Violation::NoSuchPage { page, pages })
+        }
+    }
+
+    fn check_envelope(
+        &self,
+        from: NodeId,
+        message: &Message,
+        payload: Contents,
+    ) -> Result<(), Violation> {
+        let (page, name) = (message.page(), message.name());
+        if from == self.local || !self.nodes.contains(from) {
+            return Err(Violation::WrongNode {
+                page,
+                message: name,
+            });
+        }
+        if payload != message.contents() {
+            return Err(Violation::Payload {
+                page,
+                message: name,
+            });
+        }
+        Ok(())
+    }
+
+    fn check_home(
+        &self,
+        from: NodeId,
+        page: PageIndex,
+        message: &'static str,
+    ) -> Result<(), Violation> {
+        if self.homes.home(page) == Some(from) {
+            Ok(())
+        } else {
+            Err(Violation::WrongNode { page, message })
+        }
+    }
+
+    /// The refusal of a message to the requester or holder, naming the copy's state.
+    fn unexpected(&self, page: PageIndex, message: &'static str) -> Violation {
+        let waiting = self.pending.contains_key(&page);
+        let state = match (self.copies.get(page).rights, waiting) {
+            (None, false) => "Invalid",
+            (None, true) => "Invalid+",
+            (Some(Rights::Read), false) => "Read",
+            (Some(Rights::Read), true) => "Read+",
+            (Some(Rights::Write), _) => "Write",
+        };
+        Violation::Unexpected {
+            page,
+            message,
+            state,
+        }
+    }
+}
+
+impl CoherenceProtocol for Directory {
+    type Message = Message;
+
+    const NAME: &'static str = "directory";
+
+    fn new(setup: Setup) -> Self {
+        Self::with_rest(setup, Self::REST)
+    }
+
+    fn handle(
+        &mut self,
+        now: Tick,
+        input: Input<Message>,
+        commands: &mut Vec<Command<Message>>,
+    ) -> Result<(), Violation> {
+        self.react(now, input, commands)?;
+        while let Some(message) = self.own.pop_front() {
+            let handled = self.receive(now, self.local, message, commands);
+            debug_assert_eq!(handled, Ok(()), "this node's own message {message:?}");
+        }
+        Ok(())
+    }
+
+    fn next_timeout(&self) -> Option<Tick> {
+        let &(until, _) = self.resting.first().filter(|_| !self.halted)?;
+        Some(until)
+    }
+
+    fn rights(&self, page: PageIndex) -> Option<Rights> {
+        self.copies.get(page).rights
+    }
+
+    fn in_flight(&self) -> usize {
+        self.pending.len() + self.active.len()
+    }
+}

@@ -1,0 +1,99 @@
+//! The wire form: what is sent is what arrives, and everything else is refused.
+
+use giantvm_core::Epoch;
+use giantvm_core::wire::{Body, DecodeError, Frame, HEADER, Service};
+use proptest::prelude::*;
+
+use super::*;
+use crate::protocol::PageMessage;
+
+fn frame(kind: u8, body: Body) -> Frame {
+    Frame {
+        service: Service::Dsm,
+        kind,
+        from: NodeId::ZERO,
+        epoch: Epoch::FIRST,
+        body,
+        payload: bytes::Bytes::new(),
+    }
+}
+
+/// One message of every kind.
+fn samples() -> [Message; 10] {
+    [
+        request(Access::Read),
+        grant(7, Rights::Write, 0, Source::Zero, &[]),
+        grant(u32::MAX, Rights::Write, 9, Source::Held, &[1, 63]),
+        grant(8, Rights::Read, Version::MAX.get(), Source::Attached, &[]),
+        grant(8, Rights::Write, 2, Source::Node(node(63)), &[0]),
+        fetch(3, 4, 5, Access::Write),
+        invalidate(6, 7, 8),
+        acknowledge(9),
+        data(10, 11),
+        done(12),
+    ]
+}
+
+#[test]
+fn every_message_survives_the_wire_in_at_most_64_bytes() {
+    for message in samples() {
+        let (kind, body) = message.encode();
+        assert!(HEADER + body.as_slice().len() <= 64);
+        assert_eq!(Message::decode(&frame(kind, body)), Ok(message));
+    }
+}
+
+#[test]
+fn kinds_are_numbered_one_to_seven() {
+    let mut kinds: Vec<_> = samples().iter().map(|message| message.encode().0).collect();
+    kinds.dedup();
+    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7]);
+    for kind in [0, 8, 255] {
+        let unknown = DecodeError::UnknownKind {
+            service: Service::Dsm,
+            kind,
+        };
+        assert_eq!(Message::decode(&frame(kind, Body::of(&0_u8))), Err(unknown));
+    }
+}
+
+#[test]
+fn each_bad_field_is_named() {
+    let decode = |message: Message, at: usize, value: u8| {
+        let (kind, body) = message.encode();
+        let mut bytes = body.as_slice().to_vec();
+        bytes[at] = value;
+        let frame = frame(kind, Body::new(&bytes).unwrap());
+        match Message::decode(&frame).unwrap_err() {
+            DecodeError::BadField { field, .. } => field,
+            other => panic!("{other}"),
+        }
+    };
+    let promise = grant(1, Rights::Write, 1, Source::Node(node(1)), &[]);
+    assert_eq!(decode(request(Access::Read), 8, 3), "access");
+    assert_eq!(decode(promise, 15, 1), "version");
+    assert_eq!(decode(promise, 28, 0), "rights");
+    assert_eq!(decode(promise, 29, 0), "supplier");
+    assert_eq!(
+        decode(grant(1, Rights::Read, 1, Source::Held, &[]), 29, 9),
+        "source"
+    );
+    assert_eq!(decode(promise, 30, 64), "supplier");
+    assert_eq!(decode(fetch(1, 1, 1, Access::Read), 20, 64), "requester");
+    assert_eq!(decode(fetch(1, 1, 1, Access::Read), 21, 0), "access");
+    assert_eq!(decode(invalidate(1, 1, 1), 21, 1), "access");
+    assert_eq!(decode(done(1), 8, 1), "version");
+}
+
+proptest! {
+    #[test]
+    fn any_body_decodes_to_a_message_of_the_same_bytes_or_fails(
+        kind in 0..9_u8,
+        bytes in prop::collection::vec(0..3_u8, 0..=48),
+    ) {
+        let body = Body::new(&bytes).unwrap();
+        if let Ok(message) = Message::decode(&frame(kind, body)) {
+            prop_assert_eq!(message.encode(), (kind, body));
+        }
+    }
+}

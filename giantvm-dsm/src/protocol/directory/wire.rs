@@ -1,0 +1,291 @@
+//! The wire form of the messages: fixed little-endian layouts, every field checked.
+
+use giantvm_core::wire::{Body, DecodeError, Frame, Service, read_body, read_node, read_version};
+use giantvm_core::{NodeId, NodeSet, PageIndex, Version};
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::message::{Grant, Message, Source, Transaction};
+use crate::protocol::{Access, PageMessage, Rights};
+
+/// Numbers of the message kinds on the wire.
+mod kind {
+    pub(super) const REQUEST: u8 = 1;
+    pub(super) const GRANT: u8 = 2;
+    pub(super) const FETCH: u8 = 3;
+    pub(super) const INVALIDATE: u8 = 4;
+    pub(super) const ACKNOWLEDGE: u8 = 5;
+    pub(super) const DATA: u8 = 6;
+    pub(super) const DONE: u8 = 7;
+}
+
+/// The body of `Request`.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct RequestBody {
+    page: U64,
+    access: u8,
+}
+
+/// The body of `Grant`.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct GrantBody {
+    page: U64,
+    version: U64,
+    awaited: U64,
+    transaction: U32,
+    rights: u8,
+    source: u8,
+    supplier: u8,
+}
+
+/// The body of `Fetch`, and of `Invalidate` with `access` zero.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct ForwardBody {
+    page: U64,
+    version: U64,
+    transaction: U32,
+    requester: u8,
+    access: u8,
+}
+
+/// The body of `Acknowledge`, `Done`, and of `Data` with `version`; zero in the others.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct ReplyBody {
+    page: U64,
+    version: U64,
+    transaction: U32,
+}
+
+const READ: u8 = 1;
+const WRITE: u8 = 2;
+
+const fn access_number(access: Access) -> u8 {
+    match access {
+        Access::Read => READ,
+        Access::Write => WRITE,
+    }
+}
+
+fn bad(field: &'static str, value: impl Into<u64>) -> DecodeError {
+    DecodeError::BadField {
+        field,
+        value: value.into(),
+    }
+}
+
+fn read_access(number: u8) -> Result<Access, DecodeError> {
+    match number {
+        READ => Ok(Access::Read),
+        WRITE => Ok(Access::Write),
+        _ => Err(bad("access", number)),
+    }
+}
+
+fn read_zero(field: &'static str, number: impl Into<u64>) -> Result<(), DecodeError> {
+    match number.into() {
+        0 => Ok(()),
+        number => Err(bad(field, number)),
+    }
+}
+
+impl PageMessage for Message {
+    fn page(&self) -> PageIndex {
+        match *self {
+            Self::Request { page, .. }
+            | Self::Grant { page, .. }
+            | Self::Fetch { page, .. }
+            | Self::Invalidate { page, .. }
+            | Self::Acknowledge { page, .. }
+            | Self::Data { page, .. }
+            | Self::Done { page, .. } => page,
+        }
+    }
+
+    fn encode(&self) -> (u8, Body) {
+        let page = U64::new(self.page().0);
+        let forward = |version: Version, transaction: Transaction, requester: NodeId, access| {
+            Body::of(&ForwardBody {
+                page,
+                version: version.get().into(),
+                transaction: transaction.0.into(),
+                requester: requester.get(),
+                access,
+            })
+        };
+        let reply = |transaction: Transaction, version: Version| {
+            Body::of(&ReplyBody {
+                page,
+                version: version.get().into(),
+                transaction: transaction.0.into(),
+            })
+        };
+        match *self {
+            Self::Request { access, .. } => {
+                let access = access_number(access);
+                (kind::REQUEST, Body::of(&RequestBody { page, access }))
+            }
+            Self::Grant { grant, .. } => (kind::GRANT, grant.encode(page)),
+            Self::Fetch {
+                transaction,
+                version,
+                requester,
+                access,
+                ..
+            } => {
+                let access = access_number(access);
+                (
+                    kind::FETCH,
+                    forward(version, transaction, requester, access),
+                )
+            }
+            Self::Invalidate {
+                transaction,
+                version,
+                requester,
+                ..
+            } => (
+                kind::INVALIDATE,
+                forward(version, transaction, requester, 0),
+            ),
+            Self::Acknowledge { transaction, .. } => {
+                (kind::ACKNOWLEDGE, reply(transaction, Version::ZERO))
+            }
+            Self::Data {
+                transaction,
+                version,
+                ..
+            } => (kind::DATA, reply(transaction, version)),
+            Self::Done { transaction, .. } => (kind::DONE, reply(transaction, Version::ZERO)),
+        }
+    }
+
+    fn decode(frame: &Frame) -> Result<Self, DecodeError> {
+        if frame.service != Service::Dsm {
+            return Err(bad("service", frame.service as u8));
+        }
+        match frame.kind {
+            kind::REQUEST => {
+                let body: RequestBody = read_body(frame)?;
+                Ok(Self::Request {
+                    page: PageIndex(body.page.get()),
+                    access: read_access(body.access)?,
+                })
+            }
+            kind::GRANT => {
+                let body: GrantBody = read_body(frame)?;
+                Ok(Self::Grant {
+                    page: PageIndex(body.page.get()),
+                    grant: Grant::decode(&body)?,
+                })
+            }
+            kind::FETCH | kind::INVALIDATE => Self::decode_forward(frame),
+            kind::ACKNOWLEDGE | kind::DATA | kind::DONE => Self::decode_reply(frame),
+            kind => Err(DecodeError::UnknownKind {
+                service: frame.service,
+                kind,
+            }),
+        }
+    }
+}
+
+impl Message {
+    fn decode_forward(frame: &Frame) -> Result<Self, DecodeError> {
+        let body: ForwardBody = read_body(frame)?;
+        let page = PageIndex(body.page.get());
+        let version = read_version("version", body.version.get())?;
+        let transaction = Transaction(body.transaction.get());
+        let requester = read_node("requester", body.requester)?;
+        if frame.kind == kind::FETCH {
+            return Ok(Self::Fetch {
+                page,
+                transaction,
+                version,
+                requester,
+                access: read_access(body.access)?,
+            });
+        }
+        read_zero("access", body.access)?;
+        Ok(Self::Invalidate {
+            page,
+            transaction,
+            version,
+            requester,
+        })
+    }
+
+    fn decode_reply(frame: &Frame) -> Result<Self, DecodeError> {
+        let body: ReplyBody = read_body(frame)?;
+        let page = PageIndex(body.page.get());
+        let transaction = Transaction(body.transaction.get());
+        if frame.kind == kind::DATA {
+            return Ok(Self::Data {
+                page,
+                transaction,
+                version: read_version("version", body.version.get())?,
+            });
+        }
+        read_zero("version", body.version.get())?;
+        Ok(match frame.kind {
+            kind::DONE => Self::Done { page, transaction },
+            _ => Self::Acknowledge { page, transaction },
+        })
+    }
+}
+
+impl Grant {
+    const ZERO: u8 = 0;
+    const HELD: u8 = 1;
+    const ATTACHED: u8 = 2;
+    const NODE: u8 = 3;
+
+    fn encode(self, page: U64) -> Body {
+        let (source, supplier) = match self.source {
+            Source::Zero => (Self::ZERO, 0),
+            Source::Held => (Self::HELD, 0),
+            Source::Attached => (Self::ATTACHED, 0),
+            Source::Node(node) => (Self::NODE, node.get()),
+        };
+        Body::of(&GrantBody {
+            page,
+            version: self.version.get().into(),
+            awaited: self.awaited.bits().into(),
+            transaction: self.transaction.0.into(),
+            rights: match self.rights {
+                Rights::Read => READ,
+                Rights::Write => WRITE,
+            },
+            source,
+            supplier,
+        })
+    }
+
+    fn decode(body: &GrantBody) -> Result<Self, DecodeError> {
+        let source = match body.source {
+            Self::NODE => Source::Node(read_node("supplier", body.supplier)?),
+            source => {
+                read_zero("supplier", body.supplier)?;
+                match source {
+                    Self::ZERO => Source::Zero,
+                    Self::HELD => Source::Held,
+                    Self::ATTACHED => Source::Attached,
+                    _ => return Err(bad("source", source)),
+                }
+            }
+        };
+        Ok(Self {
+            transaction: Transaction(body.transaction.get()),
+            rights: match body.rights {
+                READ => Rights::Read,
+                WRITE => Rights::Write,
+                rights => return Err(bad("rights", rights)),
+            },
+            version: read_version("version", body.version.get())?,
+            source,
+            awaited: NodeSet::from_bits(body.awaited.get()),
+        })
+    }
+}
