@@ -3,6 +3,8 @@
 //! * [`protocol`]: what a coherence protocol is (a pure state machine) and the default one.
 //! * [`backing`]: where a node keeps its pages and how access to them is granted and taken.
 //! * [`engine`]: drives a protocol over a transport and a backing.
+//! * [`view`]: the shared memory as a guest's memory or as a value of a Rust type.
+//! * [`sync`]: a lock and a barrier that live in the shared memory.
 //! * [`uffd`]: page faults served in user space.
 //!
 //! This crate does not manage virtual machines: it shares memory between processes, and a guest's
@@ -11,4 +13,6 @@
 pub mod backing;
 pub mod engine;
 pub mod protocol;
+pub mod sync;
 pub mod uffd;
+pub mod view;

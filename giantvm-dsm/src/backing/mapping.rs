@@ -91,7 +91,11 @@ impl Mapping {
     }
 
     /// Ends all access for good, in one system call: from now on touching the mapping ends in
-    /// `SIGSEGV` (`KVM_RUN` returns an error), and whoever waits for a page stops waiting so.
+    /// `SIGSEGV`, and whoever waits for a page stops waiting so.
+    ///
+    /// A vCPU's access ends in an error of `KVM_RUN`, or, where KVM emulates the instruction, in
+    /// an exit for memory-mapped I/O at an address that is RAM. That exit, which poisoned pages
+    /// cause too, must stop the machine: answering it would show the guest a made-up value.
     ///
     /// For a node that has to stop now, before any of its threads could read a wrong byte. Stop
     /// the threads and vCPUs first where there is time: a signal ends the process.
@@ -117,6 +121,20 @@ impl Mapping {
         }
         claims.push((pages, kind));
         Ok(())
+    }
+
+    /// The first byte of `pages`, which must be in the mapping, and how many bytes they are.
+    ///
+    /// # Panics
+    /// If there are no such pages.
+    pub(crate) fn span(&self, pages: PageRange) -> (NonNull<u8>, usize) {
+        let whole = PageRange::first(self.pages());
+        assert!(!pages.is_empty() && pages.end <= whole.end, "no such pages");
+        let bytes = |pages: u64| {
+            let count = usize::try_from(pages).unwrap_or(usize::MAX);
+            count.saturating_mul(self.page_size.bytes())
+        };
+        (self.area.at(bytes(pages.start.0)), bytes(pages.len()))
     }
 
     pub(super) const fn area(&self) -> &Area {
