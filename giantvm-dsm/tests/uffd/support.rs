@@ -1,5 +1,5 @@
 #![expect(unsafe_code, reason = "touches shared memory as a guest would")]
-//! What the userfaultfd tests share: a node served by hand, threads that touch it, and children
+//! What these tests share: a node served by hand, threads that touch it, and children
 //! that are expected to die.
 
 use std::os::unix::process::ExitStatusExt;
@@ -118,3 +118,10 @@ pub(crate) fn signal_of_child(name: &str, variant: &str, body: impl FnOnce()) ->
 
 pub(crate) const SIGBUS: i32 = 7;
 pub(crate) const SIGSEGV: i32 = 11;
+
+/// Advises the kernel on all of a mapping.
+pub(crate) fn advise(mapping: &Mapping, advice: rustix::mm::Advice) {
+    let base = mapping.base().as_ptr().cast();
+    // SAFETY: the memory is the mapping's; only atomics point there.
+    unsafe { rustix::mm::madvise(base, mapping.len(), advice) }.unwrap();
+}

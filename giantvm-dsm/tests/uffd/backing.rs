@@ -1,7 +1,5 @@
 //! One suite of behaviour that both userfaultfd backings pass, with threads that really fault.
 
-mod uffd;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -11,18 +9,18 @@ use giantvm_core::{PageIndex, PageSize};
 use giantvm_dsm::backing::{BackingError, Choice};
 use giantvm_dsm::protocol::{Access, FrameFate, Rights};
 
-use uffd::{SIGBUS, SIGSEGV, Served, signal_of_child, word};
+use crate::support::{SIGBUS, SIGSEGV, Served, signal_of_child, word};
 
 macro_rules! suite {
     ($($test:ident)*) => {
         mod minor {
             $(#[test] fn $test() {
-                super::$test(concat!("minor::", stringify!($test)), super::Choice::Minor);
+                super::$test(concat!("backing::minor::", stringify!($test)), super::Choice::Minor);
             })*
         }
         mod missing {
             $(#[test] fn $test() {
-                super::$test(concat!("missing::", stringify!($test)), super::Choice::Missing);
+                super::$test(concat!("backing::missing::", stringify!($test)), super::Choice::Missing);
             })*
         }
     };
