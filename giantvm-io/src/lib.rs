@@ -1,1 +1,51 @@
-//! TBD
+//! Port and memory-mapped I/O whose devices may live on any node, and the machine's life cycle.
+//!
+//! A vCPU's access goes to its node's [`Bus`] and ends in a value, an [`Outcome`]: done, failed, or
+//! deferred until the node of the device answers. Nothing here knows a hypervisor or a transport:
+//! the caller feeds in accesses and messages and sends what comes out. There is no PCI and no DMA;
+//! a device that reaches guest memory does so by a view that it is given.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use giantvm_core::{NodeId, VcpuId};
+//! use giantvm_io::devices::{ScratchDevice, ScratchFactors};
+//! use giantvm_io::{Access, AccessSize, BusBuilder, Origin, Outcome, Space, Window};
+//!
+//! let here = NodeId::ZERO;
+//! let mut bus = BusBuilder::new(here, vec![here]);
+//! let scratch = bus.local(Box::new(ScratchDevice::new(ScratchFactors::NONE)));
+//! bus.map(scratch, Window::memory(0xd000_0000, ScratchDevice::WIDE_BYTES))?;
+//! let bus = bus.build(|_to, _request| Ok(()));
+//!
+//! let origin = Origin { node: here, vcpu: VcpuId::BOOT };
+//! let write = Access::write(Space::Memory, 0xd000_0008, AccessSize::B8, 7);
+//! assert_eq!(bus.access(origin, write), Outcome::Done(0));
+//! let read = Access::read(Space::Memory, 0xd000_0008, AccessSize::B8);
+//! assert_eq!(bus.access(origin, read), Outcome::Done(7));
+//! # Ok::<(), giantvm_io::MapError>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod access;
+mod bus;
+mod counters;
+mod device;
+pub mod devices;
+mod forward;
+mod interrupt;
+pub mod machine;
+mod message;
+mod ranges;
+mod server;
+mod sync;
+mod wait;
+
+pub use access::{Access, AccessError, AccessSize, Op, Origin, Outcome, Space, Token};
+pub use bus::{Bus, BusBuilder, Unsent};
+pub use counters::IoCounts;
+pub use device::{Device, DeviceError, DeviceId};
+pub use forward::{Completed, Forwarder, MAX_ABANDONED, Violation};
+pub use interrupt::{DeliveryMode, DeviceInterrupt, InterruptSink, Msi, MsiError, MsiTarget};
+pub use message::{IoMessage, IoReply, IoRequest};
+pub use ranges::{MapError, Window};
+pub use server::{DeviceServer, MAX_QUEUED};

@@ -1,0 +1,213 @@
+//! Registers that prove that every access came, and came once.
+
+use crate::{AccessSize, Device, DeviceError, Origin};
+
+/// Registers of the bank of 64-bit registers, without the count.
+const WIDE: usize = 511;
+/// Registers of the bank of 32-bit registers.
+const NARROW: usize = 256;
+
+/// What registers are multiplied with (modulo their size) when they are read, so that a value which
+/// was never at the device does not pass for its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScratchFactors {
+    /// For the 64-bit registers.
+    pub wide: u64,
+    /// For the 32-bit registers.
+    pub narrow: u32,
+}
+
+impl ScratchFactors {
+    /// Registers read as they were written.
+    pub const NONE: Self = Self { wide: 1, narrow: 1 };
+}
+
+/// A device for tests: a bank of 64-bit registers and one of 32-bit registers, all zero at first,
+/// and a count of the accesses to them.
+///
+/// | offset | size | what |
+/// |---|---|---|
+/// | 0 to 0xff0 | 8 | 511 registers |
+/// | 0xff8 | 8 | read only: how many accesses the registers of both banks have had |
+/// | [`NARROW`](Self::NARROW) to +0x3fc | 4 | 256 registers |
+///
+/// Reading the count is not counted, and neither is what is refused.
+///
+/// ```
+/// use giantvm_core::{NodeId, VcpuId};
+/// use giantvm_io::devices::{ScratchDevice, ScratchFactors};
+/// use giantvm_io::{AccessSize, Device, Origin};
+///
+/// let mut scratch = ScratchDevice::new(ScratchFactors { wide: 3, narrow: 5 });
+/// let origin = Origin { node: NodeId::ZERO, vcpu: VcpuId::BOOT };
+/// scratch.write(origin, 8, AccessSize::B8, 7)?;
+/// assert_eq!(scratch.read(origin, 8, AccessSize::B8)?, 21);
+/// assert_eq!(scratch.read(origin, ScratchDevice::COUNT, AccessSize::B8)?, 2);
+/// # Ok::<(), giantvm_io::DeviceError>(())
+/// ```
+#[derive(Debug)]
+pub struct ScratchDevice {
+    factors: ScratchFactors,
+    wide: [u64; WIDE],
+    narrow: [u32; NARROW],
+    count: u64,
+}
+
+/// A register.
+enum Register<'a> {
+    Wide(&'a mut u64),
+    Narrow(&'a mut u32),
+}
+
+impl ScratchDevice {
+    /// Bytes of the bank of 64-bit registers, which is at offset 0.
+    pub const WIDE_BYTES: u64 = 8 * (WIDE as u64 + 1);
+    /// Offset of the count.
+    pub const COUNT: u64 = 8 * WIDE as u64;
+    /// Offset of the bank of 32-bit registers; [`Window::showing`](crate::Window::showing) it maps
+    /// them to ports.
+    pub const NARROW: u64 = Self::WIDE_BYTES;
+    /// Bytes of the bank of 32-bit registers.
+    pub const NARROW_BYTES: u64 = 4 * NARROW as u64;
+
+    /// A device with all registers zero.
+    #[must_use]
+    pub const fn new(factors: ScratchFactors) -> Self {
+        Self {
+            factors,
+            wide: [0; WIDE],
+            narrow: [0; NARROW],
+            count: 0,
+        }
+    }
+
+    fn register(&mut self, offset: u64, size: AccessSize) -> Result<Register<'_>, DeviceError> {
+        let aligned = offset.is_multiple_of(size.bytes().into());
+        let index = |from: u64| usize::try_from((offset - from) / u64::from(size.bytes())).ok();
+        let register = match (size, offset < Self::NARROW) {
+            _ if !aligned => None,
+            (AccessSize::B8, true) => index(0)
+                .and_then(|index| self.wide.get_mut(index))
+                .map(Register::Wide),
+            (AccessSize::B4, false) => index(Self::NARROW)
+                .and_then(|index| self.narrow.get_mut(index))
+                .map(Register::Narrow),
+            _ => None,
+        };
+        self.count = self.count.wrapping_add(register.is_some().into());
+        register.ok_or(DeviceError::Unsupported)
+    }
+}
+
+impl Device for ScratchDevice {
+    fn name(&self) -> &str {
+        "scratch"
+    }
+
+    fn read(&mut self, _: Origin, offset: u64, size: AccessSize) -> Result<u64, DeviceError> {
+        if (offset, size) == (Self::COUNT, AccessSize::B8) {
+            return Ok(self.count);
+        }
+        let factors = self.factors;
+        Ok(match self.register(offset, size)? {
+            Register::Wide(value) => value.wrapping_mul(factors.wide),
+            Register::Narrow(value) => value.wrapping_mul(factors.narrow).into(),
+        })
+    }
+
+    fn write(
+        &mut self,
+        _: Origin,
+        offset: u64,
+        size: AccessSize,
+        value: u64,
+    ) -> Result<(), DeviceError> {
+        match self.register(offset, size)? {
+            Register::Wide(register) => *register = value,
+            Register::Narrow(register) => {
+                *register = u32::try_from(value).map_err(|_| DeviceError::Unsupported)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn reset(&mut self) {
+        *self = Self::new(self.factors);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use giantvm_core::{NodeId, VcpuId};
+
+    use super::*;
+
+    const ORIGIN: Origin = Origin {
+        node: NodeId::ZERO,
+        vcpu: VcpuId::BOOT,
+    };
+    const FACTORS: ScratchFactors = ScratchFactors {
+        wide: 0x9e37_79b9_7f4a_7c15,
+        narrow: 0x9e37_79b1,
+    };
+
+    #[test]
+    fn every_register_of_both_banks_holds_its_own_value() {
+        let mut scratch = ScratchDevice::new(FACTORS);
+        let wide = (0..ScratchDevice::COUNT).step_by(8);
+        let narrow =
+            (ScratchDevice::NARROW..ScratchDevice::NARROW + ScratchDevice::NARROW_BYTES).step_by(4);
+        for offset in wide.clone() {
+            scratch
+                .write(ORIGIN, offset, AccessSize::B8, offset << 40 | 1)
+                .unwrap();
+        }
+        for offset in narrow.clone() {
+            scratch
+                .write(ORIGIN, offset, AccessSize::B4, offset << 16 | 1)
+                .unwrap();
+        }
+        for offset in wide {
+            let value = (offset << 40 | 1).wrapping_mul(FACTORS.wide);
+            assert_eq!(scratch.read(ORIGIN, offset, AccessSize::B8), Ok(value));
+        }
+        for offset in narrow {
+            let value = (offset << 16 | 1) * u64::from(FACTORS.narrow) & 0xffff_ffff;
+            assert_eq!(scratch.read(ORIGIN, offset, AccessSize::B4), Ok(value));
+        }
+        let count = scratch.read(ORIGIN, ScratchDevice::COUNT, AccessSize::B8);
+        assert_eq!(count, Ok(2 * (511 + 256)));
+        scratch.reset();
+        assert_eq!(
+            scratch.read(ORIGIN, ScratchDevice::COUNT, AccessSize::B8),
+            Ok(0)
+        );
+    }
+
+    #[test]
+    fn what_is_refused_is_not_counted() {
+        let mut scratch = ScratchDevice::new(FACTORS);
+        for (offset, size) in [
+            (4, AccessSize::B8),
+            (0, AccessSize::B4),
+            (ScratchDevice::NARROW, AccessSize::B8),
+            (ScratchDevice::NARROW + 2, AccessSize::B4),
+            (
+                ScratchDevice::NARROW + ScratchDevice::NARROW_BYTES,
+                AccessSize::B4,
+            ),
+            (u64::MAX - 3, AccessSize::B4),
+        ] {
+            assert_eq!(
+                scratch.read(ORIGIN, offset, size),
+                Err(DeviceError::Unsupported)
+            );
+        }
+        let count = scratch.write(ORIGIN, ScratchDevice::COUNT, AccessSize::B8, 1);
+        assert_eq!(count, Err(DeviceError::Unsupported));
+        assert_eq!(
+            scratch.read(ORIGIN, ScratchDevice::COUNT, AccessSize::B8),
+            Ok(0)
+        );
+    }
+}

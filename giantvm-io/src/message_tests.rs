@@ -1,0 +1,132 @@
+use giantvm_core::wire::MAX_BODY;
+use proptest::prelude::*;
+
+use super::*;
+
+fn frame(message: IoMessage) -> Frame {
+    message.encode(NodeId::ZERO, Epoch::FIRST)
+}
+
+fn messages() -> impl Strategy<Value = IoMessage> {
+    let sizes = prop::sample::select(vec![
+        AccessSize::B1,
+        AccessSize::B2,
+        AccessSize::B4,
+        AccessSize::B8,
+    ]);
+    let access = (
+        any::<bool>(),
+        0..0xfff8_u64,
+        sizes,
+        prop::option::of(any::<u64>()),
+    );
+    let access = access.prop_map(|(port, address, size, value)| {
+        let space = if port { Space::Port } else { Space::Memory };
+        match value {
+            Some(value) => Access::write(space, address, size, value),
+            None => Access::read(space, address, size),
+        }
+    });
+    let vcpu = (0..254_u8).prop_map(|number| VcpuId::new(number).unwrap());
+    let errors = vec![
+        DeviceError::Unsupported,
+        DeviceError::Backend,
+        DeviceError::Broken,
+    ];
+    let result = prop_oneof![
+        any::<u64>().prop_map(Ok),
+        prop::sample::select(errors).prop_map(Err)
+    ];
+    prop_oneof![
+        (any::<u64>(), vcpu.clone(), access).prop_map(|(token, vcpu, access)| {
+            let token = Token(token);
+            IoMessage::Request(IoRequest {
+                token,
+                vcpu,
+                access,
+            })
+        }),
+        (any::<u64>(), result).prop_map(|(token, result)| {
+            let token = Token(token);
+            IoMessage::Reply(IoReply { token, result })
+        }),
+        (any::<u64>(), any::<u32>()).prop_map(|(address, data)| {
+            IoMessage::Interrupt(DeviceInterrupt::Msi(Msi { address, data }))
+        }),
+        (vcpu, 16..=255_u8).prop_map(|(vcpu, vector)| IoMessage::Interrupt(
+            DeviceInterrupt::Vector { vcpu, vector }
+        )),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn messages_survive_the_wire(message in messages()) {
+        prop_assert_eq!(IoMessage::decode(&frame(message)), Ok(message));
+    }
+
+    #[test]
+    fn whatever_decodes_is_the_only_encoding_of_its_message(
+        kind in 0..5_u8,
+        body in prop::collection::vec(any::<u8>(), 0..=MAX_BODY),
+        zeroes in any::<prop::sample::Index>(),
+    ) {
+        let mut body = body;
+        let from = zeroes.index(body.len() + 1);
+        body[from..].fill(0);
+        let frame = Frame::control(Service::Io, kind, NodeId::ZERO, Epoch::FIRST, &body).unwrap();
+        if let Ok(message) = IoMessage::decode(&frame) {
+            prop_assert_eq!(message.encode(NodeId::ZERO, Epoch::FIRST), frame);
+        }
+    }
+}
+
+#[test]
+fn each_bad_field_has_its_error() {
+    let request = IoRequest {
+        token: Token(1),
+        vcpu: VcpuId::BOOT,
+        access: Access::write(Space::Port, 0x3f8, AccessSize::B1, 0x41),
+    };
+    let with = |at: usize, value: u8| {
+        let mut frame = frame(IoMessage::Request(request));
+        let mut body = frame.body.as_slice().to_vec();
+        body[at] = value;
+        frame.body = Body::new(&body).unwrap();
+        IoMessage::decode(&frame).unwrap_err()
+    };
+    assert_eq!(with(10, 1), bad("address", 0x1_03f8));
+    assert_eq!(with(17, 1), bad("value", 0x141));
+    assert_eq!(with(24, 2), bad("space", 2));
+    assert_eq!(with(25, 3), bad("size", 3));
+    assert_eq!(with(26, 0), bad("value", 0x41));
+    assert_eq!(with(26, 2), bad("write", 2));
+    assert_eq!(with(27, 254), bad("vcpu", 254));
+}
+
+#[test]
+fn frames_of_another_shape_are_refused() {
+    let refused = |service, kind, body: &[u8]| {
+        let frame = Frame::control(service, kind, NodeId::ZERO, Epoch::FIRST, body).unwrap();
+        IoMessage::decode(&frame).unwrap_err()
+    };
+    assert!(matches!(
+        frame(Service::Io, 0, &[]),
+        DecodeError::UnknownKind { .. }
+    ));
+    assert!(matches!(
+        frame(Service::Dsm, 1, &[0; 28]),
+        DecodeError::UnknownKind { .. }
+    ));
+    assert!(matches!(
+        frame(Service::Io, 1, &[0; 27]),
+        DecodeError::BodyLength { .. }
+    ));
+    let mut long = frame(IoMessage::Reply(IoReply {
+        token: Token(0),
+        result: Ok(0),
+    }));
+    long.payload = vec![0].into();
+    let error = IoMessage::decode(&long).unwrap_err();
+    assert!(matches!(error, DecodeError::PayloadLength { got: 1, .. }));
+}
