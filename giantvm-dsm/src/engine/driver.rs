@@ -34,6 +34,9 @@ pub enum Refused {
         /// The epoch of this node.
         expected: Epoch,
     },
+    /// The service that the frame is for refused it.
+    #[error("{0}")]
+    Handler(String),
     /// No one here handles the frame's service.
     #[error("no handler for service {0:?}")]
     NoHandler(Service),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use giantvm_core::NodeId;
-use giantvm_core::wire::{DecodeError, Frame, Service};
+use giantvm_core::wire::{Frame, Service};
 use giantvm_transport::Loss;
 
 use crate::backing::BackingError;
@@ -16,9 +16,12 @@ pub trait FrameHandler: Send + Sync {
     /// Handles one frame.
     ///
     /// # Errors
-    /// [`DecodeError`] if the frame is no message of the service: the link to its sender ends.
-    fn frame(&self, frame: &Frame) -> Result<(), DecodeError>;
+    /// [`Refusal`] if no sound peer sends this: the link to its sender ends.
+    fn frame(&self, frame: &Frame) -> Result<(), Refusal>;
 }
+
+/// Why a handler refused a peer's frame: any error, for its text.
+pub type Refusal = Box<dyn std::error::Error + Send + Sync>;
 
 /// Is told when the shared memory is no longer whole, on the pump thread. Must not block.
 pub trait Watcher: Send + Sync {

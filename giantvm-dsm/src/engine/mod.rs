@@ -24,5 +24,5 @@ mod stats;
 
 pub use driver::{Driver, Refused};
 pub use handle::{Dsm, FinishError, StartError};
-pub use hooks::{FrameHandler, Handlers, Watcher};
+pub use hooks::{FrameHandler, Handlers, Refusal, Watcher};
 pub use stats::{DsmStats, FaultKind};

@@ -159,7 +159,9 @@ impl<P: CoherenceProtocol> Pump<P> {
             }
             Service::Dsm => self.driver.frame(frame),
             service => Ok(match self.handlers.handler(service) {
-                Some(handler) => handler.frame(frame).map_err(Refused::from),
+                Some(handler) => handler
+                    .frame(frame)
+                    .map_err(|refusal| Refused::Handler(refusal.to_string())),
                 None => Err(Refused::NoHandler(service)),
             }),
         }
