@@ -111,15 +111,15 @@ fn frames_of_another_shape_are_refused() {
         IoMessage::decode(&frame).unwrap_err()
     };
     assert!(matches!(
-        frame(Service::Io, 0, &[]),
+        refused(Service::Io, 0, &[]),
         DecodeError::UnknownKind { .. }
     ));
     assert!(matches!(
-        frame(Service::Dsm, 1, &[0; 28]),
+        refused(Service::Dsm, 1, &[0; 28]),
         DecodeError::UnknownKind { .. }
     ));
     assert!(matches!(
-        frame(Service::Io, 1, &[0; 27]),
+        refused(Service::Io, 1, &[0; 27]),
         DecodeError::BodyLength { .. }
     ));
     let mut long = frame(IoMessage::Reply(IoReply {

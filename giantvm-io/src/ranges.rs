@@ -178,12 +178,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn behaves_like_an_array_of_owners(windows in prop::collection::vec((0..60_u64, 1..12_u64), 0..12)) {
+        fn behaves_like_an_array_of_owners(windows in prop::collection::vec((0..60_usize, 1..12_usize), 0..12)) {
             let (mut ranges, mut owners) = (Ranges::default(), [None; 80]);
             for (device, &(start, len)) in windows.iter().enumerate() {
-                let cells = start as usize..(start + len) as usize;
+                let cells = start..start + len;
                 let free = owners[cells.clone()].iter().all(Option::is_none);
-                let mapped = ranges.insert(Window::memory(start, len), DeviceId(device));
+                let mapped = ranges.insert(Window::memory(start as u64, len as u64), DeviceId(device));
                 prop_assert_eq!(mapped.is_ok(), free);
                 if free {
                     owners[cells].fill(Some(device));

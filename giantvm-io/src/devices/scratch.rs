@@ -172,7 +172,7 @@ mod tests {
             assert_eq!(scratch.read(ORIGIN, offset, AccessSize::B8), Ok(value));
         }
         for offset in narrow {
-            let value = (offset << 16 | 1) * u64::from(FACTORS.narrow) & 0xffff_ffff;
+            let value = ((offset << 16 | 1) * u64::from(FACTORS.narrow)) & 0xffff_ffff;
             assert_eq!(scratch.read(ORIGIN, offset, AccessSize::B4), Ok(value));
         }
         let count = scratch.read(ORIGIN, ScratchDevice::COUNT, AccessSize::B8);
