@@ -6,11 +6,16 @@
 
 mod admission;
 mod api;
+mod connect;
 pub mod handshake;
 pub mod inproc;
+mod join;
 mod link;
+pub mod tcp;
 mod traffic;
 mod wake;
 
 pub use admission::QUEUE_LIMIT;
 pub use api::{Event, Loss, SendError, Traffic, Transport};
+pub use connect::{Connector, join_blocking};
+pub use join::{ConfigError, DEADLINE, JoinConfig, JoinError, Missing, NodeEntry, Progress, Why};

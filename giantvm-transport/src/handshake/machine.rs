@@ -198,6 +198,10 @@ impl Handshake {
         if hello.digest != local.settings.digest() {
             return Ok(false);
         }
+        if self.dialed.is_none() && hello.node < local.node {
+            // Nodes dial those with lower numbers.
+            return Err(HandshakeError::OutOfTurn(Kind::Hello as u8));
+        }
         let listed = local.names.get(hello.node.index()) == Some(&hello.name);
         let expected = self.dialed.map_or(hello.node, |(peer, _)| peer);
         if !listed || hello.node != expected || hello.node == local.node {

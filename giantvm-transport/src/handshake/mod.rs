@@ -13,6 +13,7 @@ mod machine;
 mod settings;
 
 pub use error::{HandshakeError, Refusal};
+pub(crate) use hello::is_name;
 pub use hello::{Hello, MAX_NAME};
 pub use machine::{Handshake, LocalNode, Step};
 pub use settings::{Difference, SETTINGS_LIMIT, Settings, SettingsError};

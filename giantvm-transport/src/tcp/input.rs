@@ -1,0 +1,334 @@
+//! The receiving side: one round of reading, judging and delivering.
+
+use std::net::Shutdown;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use giantvm_core::wire::{Class, Frame};
+use giantvm_core::{MAX_NODES, NodeId};
+use rustix::io::Errno;
+
+use super::keepalive::Keepalive;
+use super::poller::Signal;
+use super::transport::TcpTransport;
+use crate::admission::{Admission, admit};
+use crate::link::Kind;
+use crate::{Event, Loss};
+
+/// Most frames of each class that one round delivers. Every class gets its turn in every round,
+/// so none starves, and an urgent frame waits for at most a few bulk ones.
+const BUDGET: [usize; Class::ALL.len()] = [64, 32, 8];
+/// Most reads of one connection in one round.
+const READS: usize = 4;
+/// Bytes of one read.
+const CHUNK: usize = 64 << 10;
+/// How long the other connections of a peer may take to end after the first one did. They are
+/// read to their end, so that what was flushed before a close is not lost.
+const ENDING: Duration = Duration::from_millis(200);
+
+/// The receiving half of one connection.
+#[derive(Debug, Default)]
+struct Link {
+    buffer: BytesMut,
+    /// The socket may have more.
+    readable: bool,
+    /// The buffer may hold a whole frame.
+    backlog: bool,
+    ended: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    Up,
+    /// A connection ended; the others are read to their end.
+    Ending {
+        since: Duration,
+    },
+    Lost,
+}
+
+#[derive(Debug)]
+struct Peer {
+    node: NodeId,
+    state: State,
+    links: [Link; Class::ALL.len()],
+}
+
+/// What the receiving side remembers between rounds.
+#[derive(Debug)]
+pub(super) struct Input {
+    peers: Vec<Peer>,
+    /// Where a node is in `peers`.
+    places: Vec<usize>,
+    keepalive: Keepalive,
+    scratch: Vec<u8>,
+    /// Which peer comes first in the next round.
+    turn: usize,
+}
+
+impl Input {
+    pub(super) fn new(buffers: Vec<(NodeId, Vec<BytesMut>)>) -> Self {
+        let mut places = vec![usize::MAX; MAX_NODES];
+        let mut peers = Vec::new();
+        for (node, buffers) in buffers {
+            places[node.index()] = peers.len();
+            let mut links: [Link; Class::ALL.len()] = Default::default();
+            for (link, buffer) in links.iter_mut().zip(buffers) {
+                link.backlog = !buffer.is_empty();
+                link.buffer = buffer;
+            }
+            peers.push(Peer {
+                node,
+                state: State::Up,
+                links,
+            });
+        }
+        Self {
+            peers,
+            places,
+            keepalive: Keepalive::new(Duration::ZERO),
+            scratch: vec![0; CHUNK],
+            turn: 0,
+        }
+    }
+}
+
+/// One call of `poll`.
+pub(super) struct Round<'a> {
+    transport: &'a TcpTransport,
+    input: &'a mut Input,
+    sink: &'a mut dyn FnMut(Event),
+    delivered: usize,
+}
+
+impl<'a> Round<'a> {
+    pub(super) fn new(
+        transport: &'a TcpTransport,
+        input: &'a mut Input,
+        sink: &'a mut dyn FnMut(Event),
+    ) -> Self {
+        Self {
+            transport,
+            input,
+            sink,
+            delivered: 0,
+        }
+    }
+
+    pub(super) fn run(mut self) -> usize {
+        if self.transport.is_closed() {
+            return 0;
+        }
+        for link in self.input.peers.iter_mut().flat_map(|peer| &mut peer.links) {
+            link.readable = false;
+        }
+        let mut tick = false;
+        for signal in self.transport.poller.signals() {
+            match signal {
+                Signal::Tick => tick = true,
+                Signal::Link {
+                    node,
+                    class,
+                    read,
+                    write,
+                } => {
+                    if write {
+                        self.flush(node, class);
+                    }
+                    let place = self.input.places[node.index()];
+                    self.input.peers[place].links[class.index()].readable = read;
+                }
+            }
+        }
+        self.end_severed();
+        self.input.turn = self.input.turn.wrapping_add(1);
+        for class in Class::ALL {
+            self.receive_class(class);
+        }
+        if tick {
+            self.tick();
+        }
+        let mut links = self.input.peers.iter().flat_map(|peer| &peer.links);
+        if links.any(|link| link.backlog) {
+            self.transport.poller.raise();
+        }
+        self.delivered
+    }
+
+    fn deliver(&mut self, event: Event) {
+        self.delivered += 1;
+        (self.sink)(event);
+    }
+
+    fn flush(&self, node: NodeId, class: Class) {
+        if let Some(seat) = self.transport.seat(node) {
+            let connection = &seat.connections[class.index()];
+            let socket = connection.socket.as_fd();
+            let mut output = connection.output();
+            if output.flush(socket) {
+                self.transport
+                    .poller
+                    .watch_write(socket, node, class, false);
+            }
+        }
+    }
+
+    fn end_severed(&mut self) {
+        if self.transport.poller.is_raised() {
+            for (node, loss) in self.transport.poller.take_severed() {
+                self.lose(self.input.places[node.index()], loss);
+            }
+        }
+    }
+
+    /// Delivers frames of one class, every peer in turn.
+    fn receive_class(&mut self, class: Class) {
+        let (mut budget, peers) = (BUDGET[class.index()], self.input.peers.len());
+        for step in 0..peers {
+            let place = self.input.turn.wrapping_add(step) % peers;
+            // A fair share of what is left.
+            let share = budget.div_ceil(peers - step);
+            budget -= self.receive(place, class, share);
+        }
+    }
+
+    /// Delivers up to `limit` frames of one connection and says how many there were.
+    fn receive(&mut self, place: usize, class: Class, limit: usize) -> usize {
+        let (mut count, mut reads) = (0, 0);
+        loop {
+            let peer = &mut self.input.peers[place];
+            if matches!(peer.state, State::Lost) || self.transport.is_closed() {
+                return count;
+            }
+            let link = &mut peer.links[class.index()];
+            if count == limit {
+                link.backlog = !link.buffer.is_empty();
+                return count;
+            }
+            match Frame::decode(&mut link.buffer, self.transport.limits) {
+                Ok(Some(frame)) => count += self.take(place, class, frame),
+                Ok(None) => {
+                    link.backlog = false;
+                    if !link.readable || reads == READS {
+                        return count;
+                    }
+                    reads += 1;
+                    self.read(place, class);
+                }
+                Err(error) => self.lose(place, Loss::Protocol(error)),
+            }
+        }
+    }
+
+    /// Delivers one frame unless it is the transport's own; 1 if it was delivered.
+    fn take(&mut self, place: usize, class: Class, frame: Frame) -> usize {
+        self.transport.counters.received(&frame);
+        match admit(&frame, self.input.peers[place].node) {
+            Ok(Admission::Deliver) => {
+                self.deliver(Event::Frame { class, frame });
+                // The sink may have found the frame to be wrong.
+                self.end_severed();
+                1
+            }
+            Ok(Admission::Heartbeat) => 0,
+            Err(loss) => {
+                self.lose(place, loss);
+                0
+            }
+        }
+    }
+
+    /// Reads once from a socket.
+    fn read(&mut self, place: usize, class: Class) {
+        let peer = &mut self.input.peers[place];
+        let Some(seat) = self.transport.seat(peer.node) else {
+            return;
+        };
+        let link = &mut peer.links[class.index()];
+        let socket = &seat.connections[class.index()].socket;
+        match rustix::io::read(socket, &mut self.input.scratch[..]) {
+            Ok(0) | Err(Errno::CONNRESET | Errno::PIPE) => self.end(place, class),
+            Ok(count) => {
+                link.buffer.extend_from_slice(&self.input.scratch[..count]);
+                link.readable = count == self.input.scratch.len();
+                self.input.keepalive.heard(peer.node, self.transport.now());
+            }
+            Err(Errno::AGAIN) => link.readable = false,
+            Err(Errno::INTR) => {}
+            Err(error) => self.lose(place, Loss::Io(std::io::Error::from(error).to_string())),
+        }
+    }
+
+    /// Notes that one connection of a peer ended.
+    fn end(&mut self, place: usize, class: Class) {
+        let peer = &mut self.input.peers[place];
+        let link = &mut peer.links[class.index()];
+        (link.ended, link.readable) = (true, false);
+        self.transport.shut(peer.node);
+        if let Some(seat) = self.transport.seat(peer.node) {
+            let socket = seat.connections[class.index()].socket.as_fd();
+            self.transport.poller.forget(socket);
+        }
+        if peer.links.iter().all(|link| link.ended) {
+            self.lose(place, Loss::Closed);
+        } else if matches!(peer.state, State::Up) {
+            let since = self.transport.now();
+            peer.state = State::Ending { since };
+        }
+    }
+
+    /// Ends the link to a peer, for good.
+    fn lose(&mut self, place: usize, loss: Loss) {
+        let peer = &mut self.input.peers[place];
+        if matches!(peer.state, State::Lost) {
+            return;
+        }
+        peer.state = State::Lost;
+        peer.links = Default::default();
+        let node = peer.node;
+        self.transport.shut(node);
+        for connection in self
+            .transport
+            .seat(node)
+            .iter()
+            .flat_map(|seat| &seat.connections)
+        {
+            self.transport.poller.forget(connection.socket.as_fd());
+            connection.output().abandon();
+            connection.socket.shutdown(Shutdown::Both).ok();
+        }
+        self.deliver(Event::Lost { node, loss });
+    }
+
+    /// Judges silence, sends heartbeats, and ends what did not end by itself.
+    fn tick(&mut self) {
+        let now = self.transport.now();
+        for peer in &self.input.peers {
+            // What waits unread is a sign of life too.
+            if peer.links.iter().any(|link| link.readable || link.backlog) {
+                self.input.keepalive.heard(peer.node, now);
+            }
+        }
+        let up = self.transport.open();
+        let last_sent = |node| self.transport.last_sent(node);
+        let found = self.input.keepalive.tick(now, up, last_sent);
+        for node in found.silent {
+            let silence = self.input.keepalive.silence(node, now).as_millis();
+            let loss = Loss::Silent(u64::try_from(silence).unwrap_or(u64::MAX));
+            self.lose(self.input.places[node.index()], loss);
+        }
+        for node in found.beat.minus(found.silent) {
+            let beat = Kind::Heartbeat.empty(self.transport.local, self.transport.epoch);
+            // A full queue is a peer that does not read; its silence will tell.
+            self.transport.dispatch(node, Class::Control, &beat).ok();
+        }
+        for place in 0..self.input.peers.len() {
+            if let State::Ending { since } = self.input.peers[place].state
+                && now.saturating_sub(since) > ENDING
+            {
+                self.lose(place, Loss::Closed);
+            }
+        }
+    }
+}

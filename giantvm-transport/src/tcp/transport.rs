@@ -1,0 +1,268 @@
+//! The data phase: sockets without threads.
+
+use std::io;
+use std::net::Shutdown;
+use std::net::TcpStream;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use giantvm_core::wire::{Class, Frame, Limits};
+use giantvm_core::{Epoch, MAX_NODES, NodeId, NodeSet};
+use rustix::io::Errno;
+
+use super::input::{Input, Round};
+use super::keepalive::TICK;
+use super::output::{Output, Sent};
+use super::poller::Poller;
+use crate::traffic::Counters;
+use crate::{Event, Loss, QUEUE_LIMIT, SendError, Traffic, Transport, admission};
+
+/// The three connections to one peer, as the join leaves them: by class, each with the bytes that
+/// arrived after the last message of the join.
+pub(crate) type Joined = [(TcpStream, BytesMut); Class::ALL.len()];
+
+/// Links over TCP: one connection per peer and class, so that an urgent frame never waits behind
+/// a bulk page.
+///
+/// Made by a [`Connector`](super::Connector). It has no threads: [`poll`](Transport::poll) reads,
+/// flushes, sends heartbeats and judges silence, and only one thread may be in it at a time (a
+/// second one gets 0).
+#[derive(Debug)]
+pub struct TcpTransport {
+    pub(super) local: NodeId,
+    pub(super) epoch: Epoch,
+    pub(super) limits: Limits,
+    peers: NodeSet,
+    seats: Vec<Option<Seat>>,
+    /// Bits of the peers to which frames can be sent.
+    open: AtomicU64,
+    pub(super) poller: Poller,
+    input: Mutex<Input>,
+    pub(super) counters: Counters,
+    started: Instant,
+    closed: AtomicBool,
+}
+
+/// The sending side of one peer.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) connections: [Connection; Class::ALL.len()],
+    /// When a control frame was last sent, in microseconds since the start.
+    last_sent: AtomicU64,
+}
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) socket: TcpStream,
+    output: Mutex<Output>,
+}
+
+impl Connection {
+    pub(super) fn output(&self) -> MutexGuard<'_, Output> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TcpTransport {
+    /// Takes over the connections that a join made.
+    pub(crate) fn start(
+        local: NodeId,
+        epoch: Epoch,
+        limits: Limits,
+        joined: impl IntoIterator<Item = (NodeId, Joined)>,
+    ) -> io::Result<Self> {
+        let poller = Poller::new(TICK)?;
+        let mut seats: Vec<Option<Seat>> = (0..MAX_NODES).map(|_| None).collect();
+        let (mut peers, mut buffers) = (NodeSet::EMPTY, Vec::new());
+        for (node, connections) in joined {
+            let mut leftover = Vec::new();
+            let connections = connections.map(|(socket, buffer)| {
+                leftover.push(buffer);
+                Connection {
+                    socket,
+                    output: Mutex::default(),
+                }
+            });
+            for (class, connection) in Class::ALL.into_iter().zip(&connections) {
+                connection.socket.set_nonblocking(true)?;
+                connection.socket.set_nodelay(true)?;
+                poller.watch(connection.socket.as_fd(), node, class)?;
+            }
+            peers = peers.with(node);
+            buffers.push((node, leftover));
+            seats[node.index()] = Some(Seat {
+                connections,
+                last_sent: AtomicU64::new(0),
+            });
+        }
+        // What arrived with the last message of the join waits in the buffers already.
+        poller.raise();
+        Ok(Self {
+            local,
+            epoch,
+            limits,
+            peers,
+            seats,
+            open: AtomicU64::new(peers.bits()),
+            poller,
+            input: Mutex::new(Input::new(buffers)),
+            counters: Counters::default(),
+            started: Instant::now(),
+            closed: AtomicBool::new(false),
+        })
+    }
+
+    /// The membership epoch that the cluster agreed on.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+
+    pub(super) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub(super) fn seat(&self, node: NodeId) -> Option<&Seat> {
+        self.seats[node.index()].as_ref()
+    }
+
+    pub(super) fn open(&self) -> NodeSet {
+        NodeSet::from_bits(self.open.load(Ordering::Acquire))
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Takes no more frames for `node`.
+    pub(super) fn shut(&self, node: NodeId) {
+        let others = NodeSet::from_bits(u64::MAX).without(node);
+        self.open.fetch_and(others.bits(), Ordering::AcqRel);
+    }
+
+    pub(super) fn last_sent(&self, node: NodeId) -> Duration {
+        let micros = |seat: &Seat| seat.last_sent.load(Ordering::Relaxed);
+        Duration::from_micros(self.seat(node).map_or(0, micros))
+    }
+
+    /// Sends without the checks that concern the caller's side.
+    pub(super) fn dispatch(
+        &self,
+        to: NodeId,
+        class: Class,
+        frame: &Frame,
+    ) -> Result<(), SendError> {
+        let seat = self.seat(to).ok_or(SendError::NoPeer(to))?;
+        let connection = &seat.connections[class.index()];
+        let socket = connection.socket.as_fd();
+        let mut output = connection.output();
+        match output.send(socket, frame) {
+            Sent::Now | Sent::Queued { first: false } => {}
+            Sent::Queued { first: true } => self.poller.watch_write(socket, to, class, true),
+            Sent::Full => {
+                return Err(SendError::Full {
+                    node: to,
+                    limit: QUEUE_LIMIT,
+                });
+            }
+            Sent::Failed => {
+                // A reset is found by the reading side, after what the peer sent before it.
+                if let Some(loss) = output.failed().and_then(unseen_by_reader) {
+                    self.poller.sever(to, loss);
+                }
+                return Err(SendError::Lost(to));
+            }
+        }
+        drop(output);
+        self.counters.sent(frame);
+        if class == Class::Control {
+            let micros = u64::try_from(self.now().as_micros()).unwrap_or(u64::MAX);
+            seat.last_sent.store(micros, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// The loss that a failed send stands for, unless reading the socket will tell.
+fn unseen_by_reader(error: Errno) -> Option<Loss> {
+    match error {
+        Errno::PIPE | Errno::CONNRESET => None,
+        other => Some(Loss::Io(io::Error::from(other).to_string())),
+    }
+}
+
+impl Transport for TcpTransport {
+    fn local(&self) -> NodeId {
+        self.local
+    }
+
+    fn peers(&self) -> NodeSet {
+        self.peers
+    }
+
+    fn send(&self, to: NodeId, class: Class, frame: Frame) -> Result<(), SendError> {
+        if !self.peers.contains(to) {
+            return Err(SendError::NoPeer(to));
+        }
+        admission::fits(&frame, self.limits)?;
+        if !self.open().contains(to) {
+            return Err(SendError::Lost(to));
+        }
+        self.dispatch(to, class, &frame)
+    }
+
+    fn poll(&self, sink: &mut dyn FnMut(Event)) -> usize {
+        let mut input = match self.input.try_lock() {
+            Ok(input) => input,
+            // A sink panicked: what it saw is consumed, the rest is whole.
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return 0,
+        };
+        Round::new(self, &mut input, sink).run()
+    }
+
+    fn ready(&self) -> BorrowedFd<'_> {
+        self.poller.fd()
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.counters.read()
+    }
+
+    fn sever(&self, node: NodeId, loss: Loss) {
+        if self.peers.contains(node) && !self.is_closed() {
+            self.shut(node);
+            self.poller.sever(node, loss);
+        }
+    }
+
+    fn close(&self) {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        self.open.store(0, Ordering::Release);
+        self.poller.stop();
+        for connection in self
+            .seats
+            .iter()
+            .flatten()
+            .flat_map(|seat| &seat.connections)
+        {
+            let mut output = connection.output();
+            output.flush(connection.socket.as_fd());
+            output.abandon();
+            self.poller.forget(connection.socket.as_fd());
+            // Fails if the peer is gone, which is what closing is for.
+            connection.socket.shutdown(Shutdown::Write).ok();
+        }
+    }
+}
+
+impl Drop for TcpTransport {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
