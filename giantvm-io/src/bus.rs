@@ -229,7 +229,8 @@ impl Bus {
     }
 
     /// Brings own devices back to the state after power-on and allows accesses again. To be called
-    /// when no vCPU runs; waits for devices that are at work.
+    /// when no vCPU of any node runs and [`DeviceServer::drain`](crate::DeviceServer::drain) has
+    /// returned; waits for devices that are at work.
     pub fn restart(&self) {
         self.reset_devices();
         self.waits.set_stopped(false);

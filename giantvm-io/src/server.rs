@@ -15,7 +15,14 @@ use crate::{Bus, DeviceId, IoReply, IoRequest, MAX_ABANDONED, Origin, Violation}
 /// can have under way and given up.
 pub const MAX_QUEUED: usize = MAX_VCPUS + MAX_ABANDONED;
 
-type Work = (NodeId, IoRequest);
+/// What a worker is to do next.
+enum Work {
+    /// Serve a node's request.
+    Serve(NodeId, IoRequest),
+    /// Say that all before this is done.
+    Pass(Sender<()>),
+}
+
 type Reply = dyn Fn(NodeId, IoReply) + Send + Sync;
 
 struct Worker {
@@ -90,12 +97,25 @@ impl DeviceServer {
             let limit = MAX_QUEUED;
             return Err(Violation::TooMany { from, limit });
         }
-        if worker.queue.send((from, request)).is_err() {
+        if worker.queue.send(Work::Serve(from, request)).is_err() {
             // A worker ends only with the server, or by a panic in `reply`, which is the caller's.
             queued.fetch_sub(1, Ordering::Relaxed);
             tracing::error!(%from, "the thread that serves the device is gone");
         }
         Ok(())
+    }
+
+    /// Waits until all requests taken so far are answered. Between two runs of a machine, when no
+    /// node sends any more, this keeps the old run's writes out of the new one.
+    pub fn drain(&self) {
+        let (passed, all_passed) = channel();
+        for worker in &self.workers {
+            // A worker that is gone has nothing left to do.
+            worker.queue.send(Work::Pass(passed.clone())).ok();
+        }
+        drop(passed);
+        // Ends when every worker has dropped its sender.
+        all_passed.iter().for_each(drop);
     }
 
     /// Serves what is queued, then ends the threads and waits for them. Dropping the server ends
@@ -111,7 +131,15 @@ impl DeviceServer {
 }
 
 fn serve(bus: &Bus, work: &Receiver<Work>, queued: &[AtomicUsize; MAX_NODES], reply: &Reply) {
-    for (from, request) in work {
+    for work in work {
+        let (from, request) = match work {
+            Work::Serve(from, request) => (from, request),
+            Work::Pass(passed) => {
+                // Whoever waited may have gone.
+                passed.send(()).ok();
+                continue;
+            }
+        };
         let origin = Origin {
             node: from,
             vcpu: request.vcpu,

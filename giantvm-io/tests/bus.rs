@@ -365,3 +365,21 @@ fn requests_that_no_sound_node_sends_are_violations() {
         "all that was taken is answered"
     );
 }
+
+#[test]
+fn a_drained_server_has_answered_all_that_it_took() {
+    let (gate, entered, opener) = gate();
+    let bus = Arc::new(host(gate));
+    let (answers, answered) = channel();
+    let server = DeviceServer::start(bus, move |to, _| answers.send(to).unwrap()).unwrap();
+    let request = giantvm_io::Forwarder::new().request(vcpu(2), node(0), read(GATE));
+    server.submit(node(1), request.unwrap()).unwrap();
+    thread::scope(|scope| {
+        let drain = scope.spawn(|| server.drain());
+        entered.recv().unwrap();
+        assert!(!drain.is_finished() && answered.try_recv().is_err());
+        opener.send(()).unwrap();
+        drain.join().unwrap();
+        assert_eq!(answered.try_recv(), Ok(node(1)));
+    });
+}
