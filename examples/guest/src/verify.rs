@@ -1,0 +1,167 @@
+//! The host's own judgement of what the guest reports.
+
+use core::mem::offset_of;
+
+use crate::abi::{self, ResultBlock};
+use crate::programs::{Check, Failure, Values, ep, io, ipi, is, sum};
+use crate::{Config, Memory, Program, Run};
+
+/// What is wrong with a program's result.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// The guest never got to its end.
+    #[error("it did not run to its end")]
+    NotRun,
+    /// The guest itself says that it failed.
+    #[error("vCPU {vcpu} says: {failure}")]
+    Guest {
+        /// vCPU that failed.
+        vcpu: u64,
+        /// Why.
+        failure: Failure,
+    },
+    /// The result block holds an outcome that no guest writes.
+    #[error("the result block holds the unknown outcome {0}; the guest's memory is damaged")]
+    Unknown(u64),
+    /// The guest says it passed, but the host computed another value.
+    #[error("the guest reports {check} as {found:#x}; the host computed {expected:#x}")]
+    Differs {
+        /// What was compared.
+        check: Check,
+        /// The host's value.
+        expected: u64,
+        /// The guest's value.
+        found: u64,
+    },
+}
+
+/// What the guest reports of one entry of the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    /// Time it took by vCPU 0's counter.
+    pub micros: u64,
+    /// Values as documented at [`Program`].
+    pub values: Values,
+}
+
+/// The verdict on one entry of the list.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Verdict {
+    /// The entry.
+    pub run: Run,
+    /// What the guest reports, if that is right.
+    pub result: Result<Report, Fault>,
+}
+
+/// Reads the result blocks of a guest that has ended and compares them with what the host
+/// computes itself.
+///
+/// `memory` needs to cover no more than the result page, [`abi::RESULTS`].
+///
+/// # Panics
+/// If it does not, or `config` has more vCPUs or programs than it could have been booted with.
+#[must_use]
+pub fn verify(config: &Config, memory: Memory<'_>) -> Vec<Verdict> {
+    let vcpus = u32::try_from(config.nodes.len()).expect("a booted guest has few vCPUs");
+    let judge = |(index, run): (usize, &Run)| {
+        let result = read(memory, index).and_then(|report| {
+            compare(run, vcpus, &report.values)?;
+            Ok(report)
+        });
+        Verdict { run: *run, result }
+    };
+    config.runs.iter().enumerate().map(judge).collect()
+}
+
+fn read(memory: Memory<'_>, index: usize) -> Result<Report, Fault> {
+    assert!(index < abi::MAX_RUNS, "no result block {index}");
+    let words = memory.words(
+        abi::result_block(index),
+        size_of::<ResultBlock>() as u64 / 8,
+    );
+    let word = |offset: usize| words[offset / 8].load(core::sync::atomic::Ordering::SeqCst);
+    let values: Values =
+        core::array::from_fn(|place| word(offset_of!(ResultBlock, values) + 8 * place));
+    match word(offset_of!(ResultBlock, outcome)) {
+        abi::NOT_RUN => Err(Fault::NotRun),
+        abi::PASSED => Ok(Report {
+            micros: word(offset_of!(ResultBlock, micros)),
+            values,
+        }),
+        outcome => {
+            let words = [outcome, values[0], values[1], values[2]];
+            let vcpu = word(offset_of!(ResultBlock, vcpu));
+            let failure = Failure::decode(words).ok_or(Fault::Unknown(outcome))?;
+            Err(Fault::Guest { vcpu, failure })
+        }
+    }
+}
+
+fn compare(run: &Run, vcpus: u32, values: &Values) -> Result<(), Fault> {
+    let [first, second, ..] = run.parameters;
+    let all = u64::from(vcpus);
+    match run.program {
+        Program::Ticket => {
+            equal(Check::Counter, all * first * second, values[0])?;
+            equal(Check::Tickets, all * first, values[1])?;
+            equal(Check::Tickets, all * first, values[2])
+        }
+        Program::Atomic => equal(Check::Counter, all * first, values[0]),
+        Program::Sum => equal(Check::Sum, sum::expected(second, 0..first / 8), values[0]),
+        Program::Ep => {
+            let (x, y) = ep::published(first).unwrap_or((f64::NAN, f64::NAN));
+            near(Check::EpX, x, values[0])?;
+            near(Check::EpY, y, values[1])?;
+            equal(Check::EpCounts, values[2], values[3..13].iter().sum())
+        }
+        Program::Is => {
+            let expected =
+                is::class(first).map_or([0; 2], |class| [class.keys, class.checksum(second)]);
+            equal(Check::IsPartial, 5 * second, values[0])?;
+            equal(Check::IsKeys, expected[0], values[1])?;
+            equal(Check::IsKeys, expected[1], values[2])
+        }
+        Program::Ipi => ipi::VECTORS
+            .into_iter()
+            .zip(values)
+            .try_for_each(|(vector, found)| {
+                equal(
+                    Check::Interrupts,
+                    all * ipi::expected(vector, vcpus, first),
+                    *found,
+                )
+            }),
+        Program::Io => equal(Check::Accesses, io::accesses(vcpus, first), values[0]),
+        Program::Clock => {
+            equal(Check::Readings, all * first * 2, values[0])?;
+            equal(Check::Cycles, 0, values[1])?;
+            equal(Check::Clock, 0, values[2])
+        }
+        Program::Idle => equal(Check::Woken, all - 1, values[1]),
+    }
+}
+
+fn equal(check: Check, expected: u64, found: u64) -> Result<(), Fault> {
+    if expected == found {
+        Ok(())
+    } else {
+        Err(Fault::Differs {
+            check,
+            expected,
+            found,
+        })
+    }
+}
+
+fn near(check: Check, expected: f64, found: u64) -> Result<(), Fault> {
+    if ep::agrees(f64::from_bits(found), expected) {
+        Ok(())
+    } else {
+        Err(Fault::Differs {
+            check,
+            expected: expected.to_bits(),
+            found,
+        })
+    }
+}

@@ -1,0 +1,252 @@
+#![expect(unsafe_code, reason = "gives memory to KVM")]
+//! The guest on one node: plain KVM, one process, a thread for each vCPU.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use giantvm_guest::device::Scratch;
+use giantvm_guest::{BootState, Config, Memory, Program, Run, abi, verify};
+use kvm_bindings::{
+    KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X2APIC_API, KVM_MAX_CPUID_ENTRIES, kvm_enable_cap, kvm_regs,
+    kvm_segment, kvm_userspace_memory_region,
+};
+use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
+
+/// Longest that a guest may take; its own deadlines are shorter.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+struct Shared {
+    memory: GuestMemoryMmap,
+    scratch: Mutex<Scratch>,
+    serial: Mutex<Vec<u8>>,
+    ended: AtomicBool,
+    start: Instant,
+}
+
+fn boot(config: &Config) -> Option<(u32, Arc<Shared>)> {
+    let kvm = match Kvm::new() {
+        Ok(kvm) => kvm,
+        Err(error) => {
+            giantvm_core::testing::skip("single_node", &format!("/dev/kvm: {error}"));
+            return None;
+        }
+    };
+    let vm = kvm.create_vm().unwrap();
+    let enable = |cap, args| {
+        vm.enable_cap(&kvm_enable_cap {
+            cap,
+            args,
+            ..Default::default()
+        })
+        .unwrap();
+    };
+    enable(KVM_CAP_SPLIT_IRQCHIP, [24, 0, 0, 0]);
+    enable(KVM_CAP_X2APIC_API, [3, 0, 0, 0]);
+
+    let size = usize::try_from(config.memory).unwrap();
+    let memory = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(0), size)]).unwrap();
+    let region = kvm_userspace_memory_region {
+        memory_size: config.memory,
+        userspace_addr: memory.get_host_address(GuestAddress(0)).unwrap() as u64,
+        ..Default::default()
+    };
+    // SAFETY: the mapping lives in `Shared`, which outlives every vCPU thread.
+    unsafe { vm.set_user_memory_region(region).unwrap() };
+
+    let boot = Config {
+        cycles_per_ms: cycles_per_ms(),
+        ..config.clone()
+    };
+    let boot = boot.boot_image().unwrap();
+    for segment in &boot.segments {
+        memory
+            .write_slice(&segment.bytes, GuestAddress(segment.address))
+            .unwrap();
+    }
+    let shared = Arc::new(Shared {
+        memory,
+        scratch: Mutex::default(),
+        serial: Mutex::default(),
+        ended: AtomicBool::new(false),
+        start: Instant::now(),
+    });
+
+    let (power, powered) = mpsc::channel();
+    // All vCPUs exist before the first one runs: an INIT to one that does not is lost.
+    let ids = (0..).take(config.nodes.len());
+    let vcpus: Vec<_> = ids
+        .map(|id| create_vcpu(&kvm, &vm, id, &boot.state))
+        .collect();
+    for (id, vcpu) in (0..).zip(vcpus) {
+        let (shared, power) = (Arc::clone(&shared), power.clone());
+        thread::spawn(move || run(vcpu, id, &shared, &power));
+    }
+    let status = powered.recv_timeout(PATIENCE);
+    shared.ended.store(true, SeqCst);
+    print!(
+        "{}",
+        String::from_utf8_lossy(&shared.serial.lock().unwrap())
+    );
+    for id in (0..).take(config.nodes.len()) {
+        let at = abi::vcpu_area(id) + abi::AREA_FAULT;
+        let fault: [u64; 4] =
+            [0, 8, 16, 24].map(|place| shared.memory.read_obj(GuestAddress(at + place)).unwrap());
+        if fault[2] != 0 {
+            println!("vcpu {id}: vector, error, rip, cr2: {fault:x?}");
+        }
+    }
+    Some((status.expect("the guest powers off in time"), shared))
+}
+
+/// Frequency of the counter in kHz, which vCPUs see as it is.
+fn cycles_per_ms() -> u64 {
+    let (start, cycles) = (Instant::now(), rdtsc());
+    thread::sleep(Duration::from_millis(20));
+    let (passed, nanos) = (rdtsc() - cycles, start.elapsed().as_nanos());
+    u64::try_from(u128::from(passed) * 1_000_000 / nanos).unwrap()
+}
+
+fn rdtsc() -> u64 {
+    // SAFETY: every x86-64 has the counter.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+fn create_vcpu(kvm: &Kvm, vm: &VmFd, id: u32, state: &BootState) -> VcpuFd {
+    let vcpu = vm.create_vcpu(u64::from(id)).unwrap();
+    let mut cpuid = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES).unwrap();
+    for entry in cpuid.as_mut_slice() {
+        match entry.function {
+            1 => {
+                entry.ebx = entry.ebx & 0x00ff_ffff | id << 24;
+                entry.ecx |= 1 << 21;
+            }
+            0xb => entry.edx = id,
+            _ => {}
+        }
+    }
+    vcpu.set_cpuid2(&cpuid).unwrap();
+    if id != 0 {
+        return vcpu;
+    }
+    let flat = kvm_segment {
+        limit: u32::MAX,
+        present: 1,
+        s: 1,
+        g: 1,
+        ..Default::default()
+    };
+    let code = kvm_segment {
+        selector: state.code_selector,
+        type_: 11,
+        l: 1,
+        ..flat
+    };
+    let data = kvm_segment {
+        selector: state.data_selector,
+        type_: 3,
+        db: 1,
+        ..flat
+    };
+    let mut sregs = vcpu.get_sregs().unwrap();
+    sregs.cs = code;
+    (sregs.ds, sregs.es, sregs.ss) = (data, data, data);
+    sregs.gdt.base = state.gdt_base;
+    sregs.gdt.limit = state.gdt_limit;
+    (sregs.cr0, sregs.cr3, sregs.cr4) = (state.cr0, state.cr3, state.cr4);
+    sregs.efer = state.efer;
+    vcpu.set_sregs(&sregs).unwrap();
+    let (rip, rsp, rflags) = (state.rip, state.rsp, state.rflags);
+    vcpu.set_regs(&kvm_regs {
+        rip,
+        rsp,
+        rflags,
+        ..Default::default()
+    })
+    .unwrap();
+    vcpu
+}
+
+fn run(mut vcpu: VcpuFd, id: u32, shared: &Shared, power: &mpsc::Sender<u32>) {
+    while !shared.ended.load(SeqCst) {
+        match vcpu.run() {
+            Ok(VcpuExit::IoOut(abi::PORT_RELAX, _)) => thread::yield_now(),
+            Ok(VcpuExit::IoOut(abi::PORT_SERIAL, data)) => {
+                shared.serial.lock().unwrap().extend_from_slice(data);
+            }
+            Ok(VcpuExit::IoOut(abi::PORT_POWER, data)) => {
+                let _ = power.send(u32::from_le_bytes(data.try_into().unwrap()));
+                return;
+            }
+            Ok(VcpuExit::IoOut(port, data)) => {
+                let offset = port.checked_sub(abi::PORT_SCRATCH).expect("a known port");
+                let value = u32::from_le_bytes(data.try_into().unwrap());
+                shared.scratch.lock().unwrap().port_write(offset, value);
+            }
+            Ok(VcpuExit::IoIn(port, data)) => {
+                let offset = port.checked_sub(abi::PORT_SCRATCH).expect("a known port");
+                let value = shared.scratch.lock().unwrap().port_read(offset);
+                data.copy_from_slice(&value.to_le_bytes());
+            }
+            Ok(VcpuExit::MmioRead(abi::MMIO_CLOCK, data)) => {
+                let nanos = u64::try_from(shared.start.elapsed().as_nanos()).unwrap();
+                data.copy_from_slice(&nanos.to_le_bytes());
+            }
+            Ok(VcpuExit::MmioRead(address, data)) => {
+                let offset = address
+                    .checked_sub(abi::MMIO_SCRATCH)
+                    .expect("a known address");
+                let value = shared.scratch.lock().unwrap().mmio_read(offset);
+                data.copy_from_slice(&value.to_le_bytes());
+            }
+            Ok(VcpuExit::MmioWrite(address, data)) => {
+                let offset = address
+                    .checked_sub(abi::MMIO_SCRATCH)
+                    .expect("a known address");
+                let value = u64::from_le_bytes(data.try_into().unwrap());
+                shared.scratch.lock().unwrap().mmio_write(offset, value);
+            }
+            Ok(other) => {
+                let exit = format!("{other:?}");
+                panic!(
+                    "vcpu {id}: {exit} at {:#x?} {:#x?}",
+                    vcpu.get_regs(),
+                    vcpu.get_sregs()
+                );
+            }
+            Err(error) => match io::Error::from_raw_os_error(error.errno()).kind() {
+                io::ErrorKind::Interrupted | io::ErrorKind::WouldBlock => {}
+                _ => panic!("vcpu {id}: {error}"),
+            },
+        }
+    }
+}
+
+fn assert_passes(config: &Config) {
+    let Some((status, shared)) = boot(config) else {
+        return;
+    };
+    let base = shared.memory.get_host_address(GuestAddress(0)).unwrap();
+    // SAFETY: the mapping lives in `shared`; vCPUs access it as processors do.
+    let memory = unsafe { Memory::new(base, config.memory) };
+    for verdict in verify(config, memory) {
+        println!("{:?}", verdict);
+        assert!(verdict.result.is_ok(), "{verdict:?}");
+    }
+    assert_eq!(status, abi::status::PASSED);
+}
+
+#[test]
+fn every_program_passes_on_four_vcpus() {
+    let runs = Program::ALL.map(Run::from).to_vec();
+    let nodes = vec![0; std::env::var("N").map_or(4, |n| n.parse().unwrap())];
+    assert_passes(&Config {
+        runs,
+        nodes,
+        deadline: Duration::from_secs(5),
+        ..Config::default()
+    });
+}
