@@ -12,8 +12,11 @@ pub mod inproc;
 mod join;
 mod link;
 pub mod tcp;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod traffic;
 mod wake;
+pub mod wrap;
 
 pub use admission::QUEUE_LIMIT;
 pub use api::{Event, Loss, SendError, Traffic, Transport};
