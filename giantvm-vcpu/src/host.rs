@@ -1,0 +1,126 @@
+//! The traits that both kinds of host implement.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use giantvm_core::VcpuId;
+
+use crate::error::VcpuError;
+use crate::exit::Exit;
+use crate::interrupt::{Interrupt, Msi};
+use crate::layout::Layout;
+use crate::state::{ArchState, StartState};
+
+/// The vCPUs that one node gives to the machine, and the way to all others.
+///
+/// Every method may be called from every thread.
+pub trait VcpuHost: Send + Sync + Debug {
+    /// Which vCPU of the machine runs on which node.
+    fn layout(&self) -> &Layout;
+
+    /// Takes a vCPU of this node, to be run by a thread of the caller's. Each can be taken once.
+    ///
+    /// # Errors
+    /// [`VcpuError::NoSuchVcpu`], [`VcpuError::NotLocal`] or [`VcpuError::Taken`].
+    fn take(&self, id: VcpuId) -> Result<Box<dyn Vcpu>, VcpuError>;
+
+    /// Interrupts a vCPU: one of this node at once, any other by way of the host's
+    /// [`InterruptSink`], which is then called on the caller's thread.
+    ///
+    /// # Errors
+    /// [`VcpuError::NoSuchVcpu`], or [`VcpuError::Os`] if the system refuses.
+    fn inject(&self, target: VcpuId, interrupt: Interrupt) -> Result<(), VcpuError>;
+
+    /// Delivers a device's message-signalled interrupt, to vCPUs of any node. A message to a vCPU
+    /// of another node reaches the [`InterruptSink`], perhaps on another thread and later.
+    ///
+    /// # Errors
+    /// [`VcpuError::BadMsi`] if the message reaches no vCPU (a guest can cause that), or
+    /// [`VcpuError::Os`] if the system refuses.
+    fn signal_msi(&self, msi: Msi) -> Result<(), VcpuError>;
+
+    /// Makes the vCPU's [`run`](Vcpu::run), or its next one if it is not in it, return
+    /// [`Exit::Kicked`]. Two kicks that meet count as one.
+    ///
+    /// # Errors
+    /// [`VcpuError::NoSuchVcpu`] or [`VcpuError::NotLocal`].
+    fn kick(&self, id: VcpuId) -> Result<(), VcpuError>;
+
+    /// Stops all vCPUs of this node where they are: when it returns, none executes guest code, and
+    /// [`run`](Vcpu::run) waits for [`resume`](Self::resume) or a kick.
+    ///
+    /// # Errors
+    /// [`VcpuError::PauseTimeout`] if some did not stop within `limit`; all others have, and those
+    /// will as soon as they can.
+    fn pause(&self, limit: Duration) -> Result<(), VcpuError>;
+
+    /// Lets the vCPUs of this node run on.
+    fn resume(&self);
+}
+
+/// Where a host sends interrupts for vCPUs of other nodes.
+///
+/// A sink that holds the host it belongs to should hold it weakly: a host ends its threads when it
+/// is dropped.
+pub trait InterruptSink: Send + Sync {
+    /// A vCPU or device of this node interrupts a vCPU of another. Must not block for long: other
+    /// interrupts to the same vCPU wait behind this one.
+    fn forward(&self, target: VcpuId, interrupt: Interrupt);
+
+    /// Interrupts to `target` are no longer noticed: the machine has to stop.
+    fn failed(&self, target: VcpuId, error: VcpuError);
+}
+
+/// One virtual CPU, in the hands of the thread that runs it.
+pub trait Vcpu: Send + Debug {
+    /// Which vCPU of the machine it is.
+    fn id(&self) -> VcpuId;
+
+    /// Resets the vCPU to a start state. A vCPU that never had one is
+    /// [waiting for SIPI](StartState::WaitForSipi).
+    ///
+    /// # Errors
+    /// [`VcpuError::Os`] if the system refuses.
+    fn set_start(&mut self, start: &StartState) -> Result<(), VcpuError>;
+
+    /// Runs the guest until something has to be done for it. A [kick](VcpuHost::kick) ends it.
+    ///
+    /// # Errors
+    /// [`VcpuError::AccessPending`] if a read was not answered, or [`VcpuError::Os`].
+    fn run(&mut self) -> Result<Exit, VcpuError>;
+
+    /// Answers the last read; bits of `value` beyond its size are dropped.
+    ///
+    /// # Errors
+    /// [`VcpuError::NoReadPending`] if the last exit was no read, or it is answered.
+    fn finish_read(&mut self, value: u64) -> Result<(), VcpuError>;
+
+    /// Everything the vCPU is. An access that was reported and answered counts as done.
+    ///
+    /// # Errors
+    /// [`VcpuError::AccessPending`] in the middle of an access; [`VcpuError::Unsupported`] where the
+    /// host cannot tell; [`VcpuError::Os`].
+    fn state(&mut self) -> Result<ArchState, VcpuError>;
+
+    /// Makes the vCPU what [`state`](Self::state) once said, of this vCPU or of its like on
+    /// another host.
+    ///
+    /// # Errors
+    /// [`VcpuError::BadState`] if a section does not fit, [`VcpuError::Unsupported`] where the
+    /// host cannot do it, [`VcpuError::Os`]. The vCPU is then in no particular state.
+    fn set_state(&mut self, state: &ArchState) -> Result<(), VcpuError>;
+
+    /// What is added to the host's time-stamp counter to make the guest's, in ticks.
+    ///
+    /// # Errors
+    /// [`VcpuError::Unsupported`] where the host has no such thing, or [`VcpuError::Os`].
+    fn tsc_offset(&self) -> Result<i64, VcpuError>;
+
+    /// Sets what is added to the host's time-stamp counter to make the guest's, in ticks.
+    ///
+    /// # Errors
+    /// [`VcpuError::Unsupported`] where the host has no such thing, or [`VcpuError::Os`].
+    fn set_tsc_offset(&mut self, offset: i64) -> Result<(), VcpuError>;
+}
+
+const _: Option<(&dyn VcpuHost, &dyn InterruptSink, &dyn Vcpu)> = None;

@@ -1,0 +1,175 @@
+//! What a vCPU says it is.
+
+use giantvm_core::VcpuId;
+use kvm_bindings::{CpuId, kvm_cpuid_entry2};
+
+use crate::error::VcpuError;
+
+/// The paravirtual features of KVM that the guest gets, bits of leaf 0x40000001. All others are
+/// withheld, also those that KVM may come to offer later:
+///
+/// * kvmclock (bits 0, 3, 24), steal time (5), end of interrupt (6) and asynchronous page faults
+///   (4, 10, 14): the kernel of the node that runs the vCPU writes to a page of the guest by
+///   itself. Guests put many vCPUs' records on one page, so it would go back and forth between the
+///   nodes for ever; and a record that holds one host's boot time is wrong on another. The answer
+///   to an asynchronous fault moreover comes when *this* host has the page, before the coherence
+///   protocol gave it.
+/// * unhalt (7), TLB flush (9) and yield (13) act on a vCPU by the local kernel's knowledge of it;
+///   of a vCPU on another node it only knows the proxy.
+/// * IPIs by hypercall (11) and extended MSI destinations (15) have no use with x2APICs.
+/// * halt polling (12) and migration control (16, 17) are the host's affair.
+///
+/// What is left: port 0x80 needs no delay (bit 1).
+const PARAVIRTUAL: u32 = 1 << 1;
+const PARAVIRTUAL_LEAF: u32 = 0x4000_0001;
+
+/// MONITOR: a store by another node would not end the wait. Leaf 1, ecx.
+const MONITOR: u32 = 1 << 3;
+const X2APIC: u32 = 1 << 21;
+const TSC_DEADLINE: u32 = 1 << 24;
+const HYPERVISOR: u32 = 1 << 31;
+/// More than one logical processor in the package. Leaf 1, edx.
+const MULTITHREADED: u32 = 1 << 28;
+/// UMONITOR and UMWAIT, for the same reason as MONITOR. Leaf 7, ecx.
+const WAITPKG: u32 = 1 << 5;
+
+/// The CPUID table of one vCPU from what KVM supports.
+///
+/// Every vCPU is a package of its own with one core: no two are said to share a cache, whichever
+/// nodes they are on, and any placement keeps APIC ids equal to vCPU numbers.
+pub(super) fn table(supported: &CpuId, id: VcpuId) -> Result<CpuId, VcpuError> {
+    let apic_id = u32::from(id.get());
+    let mut entries: Vec<_> = supported
+        .as_slice()
+        .iter()
+        .filter(|entry| !matches!(entry.function, 0xb | 0x1f))
+        .copied()
+        .collect();
+    for entry in &mut entries {
+        adjust(entry, apic_id);
+    }
+    for function in [0xb, 0x1f] {
+        entries.extend(topology(function, apic_id));
+    }
+    CpuId::from_entries(&entries)
+        .map_err(|_| VcpuError::HostLacks("its KVM supports more CPUID leaves than fit a table"))
+}
+
+fn adjust(entry: &mut kvm_cpuid_entry2, apic_id: u32) {
+    match entry.function {
+        0x0 => entry.eax = entry.eax.max(0x1f),
+        0x1 => {
+            entry.ebx = entry.ebx & 0xff00 & 0xffff | 1 << 16 | apic_id << 24;
+            entry.ecx = (entry.ecx | X2APIC | TSC_DEADLINE | HYPERVISOR) & !MONITOR;
+            entry.edx &= !MULTITHREADED;
+        }
+        // Caches: shared by one logical processor, one core in the package.
+        0x4 => entry.eax &= 0x3fff,
+        0x5 => (entry.eax, entry.ebx, entry.ecx, entry.edx) = (0, 0, 0, 0),
+        0x7 if entry.index == 0 => entry.ecx &= !WAITPKG,
+        PARAVIRTUAL_LEAF => entry.eax &= PARAVIRTUAL,
+        // One core; as many APIC id bits as the field needs to say so.
+        0x8000_0008 => entry.ecx &= !0xf0ff,
+        0x8000_001d => entry.eax &= 0x3fff,
+        0x8000_001e => (entry.eax, entry.ebx, entry.ecx) = (apic_id, apic_id & 0xff, 0),
+        _ => {}
+    }
+}
+
+/// Leaves 0xb and 0x1f: one thread in a core, one core in a package.
+fn topology(function: u32, apic_id: u32) -> [kvm_cpuid_entry2; 3] {
+    const SIGNIFICANT_INDEX: u32 = 1;
+    [(1, 1), (1, 2), (0, 0)]
+        .map(|(processors, kind)| (processors, kind))
+        .map({
+            let mut index = 0;
+            move |(processors, kind)| {
+                let entry = kvm_cpuid_entry2 {
+                    function,
+                    index,
+                    flags: SIGNIFICANT_INDEX,
+                    eax: 0,
+                    ebx: processors,
+                    ecx: index | kind << 8,
+                    edx: apic_id,
+                    ..kvm_cpuid_entry2::default()
+                };
+                index += 1;
+                entry
+            }
+        })
+}
+
+/// How many bits a guest-physical address has.
+pub(super) fn physical_bits(supported: &CpuId) -> u32 {
+    let leaf = supported
+        .as_slice()
+        .iter()
+        .find(|entry| entry.function == 0x8000_0008);
+    leaf.map_or(36, |entry| entry.eax & 0xff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(function: u32, value: u32) -> kvm_cpuid_entry2 {
+        kvm_cpuid_entry2 {
+            function,
+            eax: value,
+            ebx: value,
+            ecx: value,
+            edx: value,
+            ..kvm_cpuid_entry2::default()
+        }
+    }
+
+    fn leaf(function: u32, index: u32) -> kvm_cpuid_entry2 {
+        let functions = [0, 1, 4, 5, 7, 0xb, PARAVIRTUAL_LEAF, 0x8000_001e];
+        let entries: Vec<_> = functions.map(|function| entry(function, u32::MAX)).into();
+        let supported = CpuId::from_entries(&entries).unwrap();
+        let table = table(&supported, VcpuId::new(5).unwrap()).unwrap();
+        let matching = |e: &&kvm_cpuid_entry2| (e.function, e.index) == (function, index);
+        let mut found = table.as_slice().iter().filter(matching);
+        let entry = *found.next().unwrap();
+        assert!(found.next().is_none(), "leaf {function:#x} is there once");
+        entry
+    }
+
+    #[test]
+    fn asynchronous_page_faults_and_all_that_writes_guest_pages_is_withheld() {
+        let features = leaf(PARAVIRTUAL_LEAF, 0).eax;
+        for bit in [4, 10, 14] {
+            assert_eq!(
+                features >> bit & 1,
+                0,
+                "asynchronous page faults, bit {bit}"
+            );
+        }
+        for bit in [0, 3, 5, 6, 7, 9, 11, 12, 13, 15, 16, 17, 24, 31] {
+            assert_eq!(features >> bit & 1, 0, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn the_apic_id_is_the_vcpu_number_everywhere() {
+        assert_eq!(leaf(1, 0).ebx >> 24, 5);
+        assert_eq!(leaf(0x8000_001e, 0).eax, 5);
+        for function in [0xb, 0x1f] {
+            for index in 0..3 {
+                assert_eq!(leaf(function, index).edx, 5);
+            }
+            assert_eq!(leaf(function, 0).ecx, 0x100, "level 0 is threads");
+            assert_eq!(leaf(function, 1).ecx, 0x201, "level 1 is cores");
+            assert_eq!(leaf(function, 2).ecx, 2, "no level 2");
+        }
+    }
+
+    #[test]
+    fn waits_for_a_store_and_shared_caches_are_withheld() {
+        assert_eq!(leaf(1, 0).ecx & MONITOR, 0);
+        assert_eq!(leaf(5, 0).eax, 0);
+        assert_eq!(leaf(7, 0).ecx & WAITPKG, 0);
+        assert_eq!(leaf(4, 0).eax >> 14, 0);
+    }
+}

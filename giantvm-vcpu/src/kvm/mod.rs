@@ -1,0 +1,43 @@
+//! vCPUs on KVM.
+//!
+//! Every node's VM has all vCPUs of the machine, each with a local APIC in the kernel. Those of
+//! the node run guest code; each of the others is a [proxy](proxy).
+
+mod access;
+mod cpu;
+mod cpuid;
+mod host;
+mod image;
+mod ioctl;
+mod kick;
+mod machine;
+mod memory;
+mod proxy;
+mod registers;
+mod state;
+mod vcpu;
+
+use std::io;
+
+pub use host::KvmHost;
+
+use crate::error::VcpuError;
+
+/// The error of a system call that failed with this number.
+fn os(operation: &'static str, errno: i32) -> VcpuError {
+    let source = io::Error::from_raw_os_error(errno);
+    VcpuError::Os { operation, source }
+}
+
+/// [`os`] for `map_err`.
+fn errno(operation: &'static str) -> impl FnOnce(kvm_ioctls::Error) -> VcpuError {
+    move |error| os(operation, error.errno())
+}
+
+/// The result of a raw ioctl just made.
+fn check(operation: &'static str, result: i32) -> Result<(), VcpuError> {
+    match result {
+        0.. => Ok(()),
+        _ => Err(os(operation, kvm_ioctls::Error::last().errno())),
+    }
+}

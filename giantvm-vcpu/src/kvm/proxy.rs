@@ -1,0 +1,251 @@
+//! The stand-in for a vCPU that another node runs.
+//!
+//! The local kernel delivers interrupts to it as to any vCPU; its thread hands them to the
+//! [`InterruptSink`](crate::InterruptSink).
+//!
+//! A proxy is parked *waiting for INIT with interrupts on*. In that state `KVM_RUN` sleeps, never
+//! executes an instruction, and comes back with `EAGAIN` for an INIT, an NMI or an interrupt alike:
+//!
+//! * a fixed interrupt or NMI: the proxy is made runnable and takes all that are pending in its
+//!   private pages (see [`image`](super::image)), then it is parked again, and only then are they
+//!   forwarded: an INIT that is a consequence of an interrupt's arrival finds the proxy parked;
+//! * an INIT: is forwarded. For the SIPI the run state is looked at from time to time, and not by
+//!   `KVM_RUN`, which would execute the guest's start-up code here. Reading the run state makes the
+//!   kernel apply a SIPI; the code segment then says its vector.
+//!
+//! One order of events is not handled: an INIT that follows an interrupt to the same vCPU within the
+//! microseconds in which the proxy is runnable, without waiting for its effect. The kernel itself
+//! then takes the INIT and the SIPI, and the proxy leaves its pages; that is noticed by the next
+//! exit and reported as [`VcpuError::ProxyAstray`].
+
+use std::mem;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use giantvm_core::VcpuId;
+use kvm_bindings::{
+    KVM_EXIT_IO, KVM_EXIT_SHUTDOWN, KVM_MP_STATE_INIT_RECEIVED, KVM_MP_STATE_RUNNABLE,
+    KVM_MP_STATE_UNINITIALIZED, kvm_lapic_state,
+};
+
+use super::cpu::{Cpu, Outcome};
+use super::errno;
+use super::image::{DRAINED_PORT, NMI_PORT, VECTOR_PORT};
+use super::kick::this_thread;
+use super::machine::Machine;
+use super::registers::{self, Tables, run_state, set_run_state};
+use crate::error::VcpuError;
+use crate::exit::Failure;
+use crate::gate::Entry;
+use crate::interrupt::Interrupt;
+
+/// The shortest and the longest time between two looks for a SIPI after an INIT; guests wait from
+/// 10 microseconds to 10 milliseconds between the two.
+const SIPI_POLL: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(10));
+
+/// The APIC's spurious-interrupt register, bit 8 of which enables the APIC.
+const SPURIOUS: usize = 0xf0;
+const SPURIOUS_ENABLED: u32 = 1 << 8 | 0xff;
+
+/// Interrupts that a runnable proxy takes before it forwards them, parked or not: a sender that
+/// never stops must not keep them from arriving.
+const MOST_TAKEN: u32 = 64;
+
+/// The vCPU and what its thread needs.
+#[derive(Debug)]
+pub(super) struct Proxy {
+    id: VcpuId,
+    cpu: Cpu,
+    machine: Arc<Machine>,
+    taken: Taken,
+}
+
+/// Interrupts that the proxy took and did not forward yet. Two of one vector count as one, as they
+/// would in the APIC of a vCPU that took neither yet.
+#[derive(Debug, Default)]
+struct Taken {
+    vectors: [u64; 4],
+    nmi: bool,
+    count: u32,
+}
+
+impl Taken {
+    fn vector(&mut self, vector: u8) {
+        self.vectors[usize::from(vector / 64)] |= 1 << (vector % 64);
+        self.count += 1;
+    }
+
+    fn nmi(&mut self) {
+        self.nmi = true;
+        self.count += 1;
+    }
+
+    /// The most urgent first.
+    fn interrupts(&self) -> impl Iterator<Item = Interrupt> + '_ {
+        let taken = |vector: &u8| self.vectors[usize::from(vector / 64)] >> (vector % 64) & 1 == 1;
+        let fixed = (0..=255)
+            .rev()
+            .filter(taken)
+            .map(|vector| Interrupt::Fixed { vector });
+        self.nmi.then_some(Interrupt::Nmi).into_iter().chain(fixed)
+    }
+}
+
+impl Proxy {
+    /// Parks the vCPU; from then on the kernel keeps what is sent to it.
+    pub(super) fn new(id: VcpuId, cpu: Cpu, machine: Arc<Machine>) -> Result<Self, VcpuError> {
+        let taken = Taken::default();
+        let proxy = Self {
+            id,
+            cpu,
+            machine,
+            taken,
+        };
+        proxy.park()?;
+        Ok(proxy)
+    }
+
+    /// Forwards interrupts until the host is dropped.
+    pub(super) fn serve(mut self) {
+        while !self.machine.stopping() {
+            if let Err(error) = self.step() {
+                self.machine.sink.failed(self.id, error);
+                return;
+            }
+        }
+    }
+
+    fn step(&mut self) -> Result<(), VcpuError> {
+        match self.enter()? {
+            Outcome::Interrupted => Ok(()),
+            Outcome::Again => self.woken(),
+            Outcome::Access(access) => {
+                let value = self.cpu.written(&access, 0);
+                match access.written_port() {
+                    Some(VECTOR_PORT) => self.taken.vector(value as u8),
+                    Some(NMI_PORT) => self.taken.nmi(),
+                    Some(DRAINED_PORT) => {
+                        set_run_state(self.cpu.fd(), KVM_MP_STATE_UNINITIALIZED)?;
+                        self.forward_taken();
+                    }
+                    _ => return Err(self.astray(Failure::UnexpectedExit(KVM_EXIT_IO))),
+                }
+                if self.taken.count >= MOST_TAKEN {
+                    self.forward_taken();
+                }
+                Ok(())
+            }
+            Outcome::Shutdown => Err(self.astray(Failure::UnexpectedExit(KVM_EXIT_SHUTDOWN))),
+            Outcome::Failed(failure) => Err(self.astray(failure)),
+        }
+    }
+
+    fn enter(&mut self) -> Result<Outcome, VcpuError> {
+        let gate = self.machine.gate(self.id);
+        self.cpu.as_current(|cpu| {
+            if gate.enter(this_thread()) == Entry::Kicked {
+                return Ok(Outcome::Interrupted);
+            }
+            cpu.clear_kick();
+            let outcome = match gate.interrupted() {
+                true => Ok(Outcome::Interrupted),
+                false => cpu.enter(),
+            };
+            gate.leave();
+            outcome
+        })
+    }
+
+    /// Finds out what woke a parked proxy.
+    fn woken(&mut self) -> Result<(), VcpuError> {
+        match run_state(self.cpu.fd())? {
+            KVM_MP_STATE_UNINITIALIZED => set_run_state(self.cpu.fd(), KVM_MP_STATE_RUNNABLE),
+            KVM_MP_STATE_INIT_RECEIVED => {
+                self.forward(Interrupt::Init);
+                self.await_sipi()
+            }
+            // The boot processor, which needs no SIPI.
+            _ if self.id == VcpuId::BOOT => {
+                self.park()?;
+                self.forward(Interrupt::Init);
+                Ok(())
+            }
+            // INIT and SIPI both came before this thread woke.
+            _ => {
+                self.forward(Interrupt::Init);
+                self.started()
+            }
+        }
+    }
+
+    fn await_sipi(&mut self) -> Result<(), VcpuError> {
+        let mut pause = SIPI_POLL.0;
+        while run_state(self.cpu.fd())? == KVM_MP_STATE_INIT_RECEIVED {
+            if self.machine.stopping() {
+                return Ok(());
+            }
+            thread::park_timeout(pause);
+            pause = (pause * 5 / 4).min(SIPI_POLL.1);
+        }
+        self.started()
+    }
+
+    /// The kernel has applied a SIPI.
+    fn started(&mut self) -> Result<(), VcpuError> {
+        let special = self
+            .cpu
+            .fd()
+            .get_sregs()
+            .map_err(errno("reading special registers"))?;
+        let vector = (special.cs.base >> 12) as u8;
+        // Parked first: whoever learns that the vCPU runs may interrupt it at once.
+        self.park()?;
+        self.forward(Interrupt::Sipi { vector });
+        Ok(())
+    }
+
+    fn park(&self) -> Result<(), VcpuError> {
+        let (fd, image) = (self.cpu.fd(), self.machine.image);
+        // Not runnable before it is set up.
+        set_run_state(fd, KVM_MP_STATE_UNINITIALIZED)?;
+        let tables = Tables {
+            cr3: image.page_tables(),
+            gdt: image.gdt(),
+            idt: image.idt(),
+        };
+        registers::long_mode(fd, &tables)?;
+        registers::set_general(fd, |general| {
+            const INTERRUPTS_ON: u64 = 1 << 9;
+            general.rip = image.main_loop();
+            general.rsp = image.stack(self.id.index());
+            general.rflags |= INTERRUPTS_ON;
+        })?;
+        let mut apic = fd.get_lapic().map_err(errno("reading the local APIC"))?;
+        set_register(&mut apic, SPURIOUS, SPURIOUS_ENABLED);
+        fd.set_lapic(&apic).map_err(errno("setting the local APIC"))
+    }
+
+    fn forward_taken(&mut self) {
+        for interrupt in mem::take(&mut self.taken).interrupts() {
+            self.forward(interrupt);
+        }
+    }
+
+    fn forward(&self, interrupt: Interrupt) {
+        self.machine.sink.forward(self.id, interrupt);
+    }
+
+    fn astray(&self, failure: Failure) -> VcpuError {
+        VcpuError::ProxyAstray {
+            id: self.id,
+            failure,
+        }
+    }
+}
+
+fn set_register(apic: &mut kvm_lapic_state, at: usize, value: u32) {
+    for (byte, new) in apic.regs[at..].iter_mut().zip(value.to_le_bytes()) {
+        *byte = new.cast_signed();
+    }
+}

@@ -1,0 +1,154 @@
+//! Reading and writing a vCPU's whole state.
+
+use kvm_bindings::{Msrs, kvm_msr_entry};
+use kvm_ioctls::VcpuFd;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+use super::{errno, ioctl};
+use crate::error::VcpuError;
+use crate::state::{ArchState, Section};
+
+/// Most model-specific registers a state may have: KVM's own limit for one call is 256, and it
+/// saves fewer than 512.
+const MAX_MSRS: usize = 1024;
+
+/// Everything KVM says about the vCPU, with those of the listed model-specific registers that it
+/// has.
+pub(super) fn save(vcpu: &VcpuFd, msrs: &[u32]) -> Result<ArchState, VcpuError> {
+    let failed = || errno("reading a vCPU's state");
+    let mut state = ArchState::new();
+    let mut put = |section, bytes: &[u8]| state.set_section(section, bytes.to_vec());
+    // First, because it makes the kernel apply a pending INIT or SIPI to all the rest.
+    put(
+        Section::RunState,
+        vcpu.get_mp_state().map_err(failed())?.as_bytes(),
+    );
+    put(
+        Section::General,
+        vcpu.get_regs().map_err(failed())?.as_bytes(),
+    );
+    put(
+        Section::Special,
+        vcpu.get_sregs().map_err(failed())?.as_bytes(),
+    );
+    put(
+        Section::Extended,
+        vcpu.get_xsave().map_err(failed())?.as_bytes(),
+    );
+    put(
+        Section::ExtendedControl,
+        vcpu.get_xcrs().map_err(failed())?.as_bytes(),
+    );
+    put(
+        Section::Debug,
+        vcpu.get_debug_regs().map_err(failed())?.as_bytes(),
+    );
+    put(
+        Section::LocalApic,
+        vcpu.get_lapic().map_err(failed())?.as_bytes(),
+    );
+    put(
+        Section::Events,
+        vcpu.get_vcpu_events().map_err(failed())?.as_bytes(),
+    );
+    put(Section::Msrs, read_msrs(vcpu, msrs)?.as_bytes());
+    Ok(state)
+}
+
+/// Loads the sections that are there. The order matters: special registers say whether there is
+/// an APIC to load, and the APIC says whether its deadline register counts.
+pub(super) fn load(vcpu: &VcpuFd, state: &ArchState) -> Result<(), VcpuError> {
+    let failed = |section: Section| {
+        move |error: kvm_ioctls::Error| VcpuError::BadState(format!("{section:?}: {error}"))
+    };
+    if let Some(special) = part(state, Section::Special)? {
+        vcpu.set_sregs(&special).map_err(failed(Section::Special))?;
+    }
+    if let Some(general) = part(state, Section::General)? {
+        vcpu.set_regs(&general).map_err(failed(Section::General))?;
+    }
+    if let Some(control) = part(state, Section::ExtendedControl)? {
+        vcpu.set_xcrs(&control)
+            .map_err(failed(Section::ExtendedControl))?;
+    }
+    if let Some(extended) = part(state, Section::Extended)? {
+        ioctl::set_xsave(vcpu, &extended)?;
+    }
+    if let Some(debug) = part(state, Section::Debug)? {
+        vcpu.set_debug_regs(&debug)
+            .map_err(failed(Section::Debug))?;
+    }
+    if let Some(apic) = part(state, Section::LocalApic)? {
+        vcpu.set_lapic(&apic).map_err(failed(Section::LocalApic))?;
+    }
+    if let Some(bytes) = state.section(Section::Msrs) {
+        write_msrs(vcpu, bytes)?;
+    }
+    if let Some(events) = part(state, Section::Events)? {
+        vcpu.set_vcpu_events(&events)
+            .map_err(failed(Section::Events))?;
+    }
+    if let Some(run_state) = part(state, Section::RunState)? {
+        vcpu.set_mp_state(run_state)
+            .map_err(failed(Section::RunState))?;
+    }
+    Ok(())
+}
+
+fn part<T: FromBytes>(state: &ArchState, section: Section) -> Result<Option<T>, VcpuError> {
+    let Some(bytes) = state.section(section) else {
+        return Ok(None);
+    };
+    let bad = || {
+        let (got, expected) = (bytes.len(), size_of::<T>());
+        VcpuError::BadState(format!("{section:?} has {expected} bytes, not {got}"))
+    };
+    T::read_from_bytes(bytes).map(Some).map_err(|_| bad())
+}
+
+/// Reads registers one after the other: a list that names one the vCPU does not have ends there.
+fn read_msrs(vcpu: &VcpuFd, indices: &[u32]) -> Result<Vec<kvm_msr_entry>, VcpuError> {
+    let mut read = Vec::with_capacity(indices.len());
+    for &index in indices {
+        let entry = kvm_msr_entry {
+            index,
+            ..kvm_msr_entry::default()
+        };
+        let mut one = list(&[entry])?;
+        if vcpu.get_msrs(&mut one).map_err(errno("reading an MSR"))? == 1 {
+            read.extend_from_slice(one.as_slice());
+        }
+    }
+    Ok(read)
+}
+
+fn write_msrs(vcpu: &VcpuFd, bytes: &[u8]) -> Result<(), VcpuError> {
+    const ENTRY: usize = size_of::<kvm_msr_entry>();
+    if bytes.len() > MAX_MSRS * ENTRY || !bytes.len().is_multiple_of(ENTRY) {
+        let got = bytes.len();
+        return Err(VcpuError::BadState(format!(
+            "Msrs: {got} bytes are no list of entries"
+        )));
+    }
+    for entry in bytes.chunks_exact(ENTRY) {
+        let entry = kvm_msr_entry::read_from_bytes(entry)
+            .map_err(|_| VcpuError::BadState("Msrs: a short entry".into()))?;
+        let one = list(&[entry])?;
+        if vcpu.set_msrs(&one).map_err(errno("writing an MSR"))? != 1 {
+            let kvm_msr_entry { index, data, .. } = entry;
+            return Err(VcpuError::BadState(format!(
+                "MSR {index:#x} cannot be {data:#x}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn list(entries: &[kvm_msr_entry]) -> Result<Msrs, VcpuError> {
+    Msrs::from_entries(entries).map_err(|_| VcpuError::HostLacks("memory for a list of MSRs"))
+}
+
+const _: fn() = || {
+    fn plain<T: FromBytes + IntoBytes + Immutable>() {}
+    plain::<kvm_msr_entry>();
+};
