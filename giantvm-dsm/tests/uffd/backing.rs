@@ -9,7 +9,7 @@ use giantvm_core::{PageIndex, PageSize};
 use giantvm_dsm::backing::{BackingError, Choice};
 use giantvm_dsm::protocol::{Access, FrameFate, Rights};
 
-use crate::support::{SIGBUS, SIGSEGV, Served, signal_of_child, word};
+use crate::support::{SIGBUS, SIGSEGV, Served, join, signal_of_child, word};
 
 macro_rules! suite {
     ($($test:ident)*) => {
@@ -53,7 +53,7 @@ fn a_read_waits_for_the_page_and_sees_its_bytes(test: &str, choice: Choice) {
     let reader = node.reader(3);
     node.expect(3, Access::Read);
     node.give(3, 0x1234, Rights::Read);
-    assert_eq!(reader.join().unwrap(), 0x1234);
+    assert_eq!(join(reader), 0x1234);
     assert_eq!(node.frame(3), 0x1234);
 }
 
@@ -65,7 +65,7 @@ fn a_write_waits_for_the_page_and_its_value_is_in_the_frame(test: &str, choice: 
     node.expect(7, Access::Write);
     node.backing.map_zero(PageIndex(7), Rights::Write).unwrap();
     node.backing.wake(PageIndex(7)).unwrap();
-    assert_eq!(writer.join().unwrap(), 0);
+    assert_eq!(join(writer), 0);
     node.backing.protect(PageIndex(7)).unwrap();
     assert_eq!(node.frame(7), 5);
 }
@@ -77,13 +77,13 @@ fn a_page_mapped_as_zeroes_hides_what_its_frame_held(test: &str, choice: Choice)
     node.give(0, 77, Rights::Write);
     node.backing.unmap(PageIndex(0), FrameFate::Drop).unwrap();
     node.backing.map_zero(PageIndex(0), Rights::Read).unwrap();
-    assert_eq!(node.reader(0).join().unwrap(), 0);
+    assert_eq!(join(node.reader(0)), 0);
     assert_eq!(node.frame(0), 0);
     let writer = node.writer(0, 1);
     node.expect(0, Access::Write);
     node.backing.unprotect(PageIndex(0)).unwrap();
     node.backing.wake(PageIndex(0)).unwrap();
-    assert_eq!(writer.join().unwrap(), 0);
+    assert_eq!(join(writer), 0);
 }
 
 fn a_write_to_a_readable_page_waits_for_the_upgrade(test: &str, choice: Choice) {
@@ -96,8 +96,8 @@ fn a_write_to_a_readable_page_waits_for_the_upgrade(test: &str, choice: Choice) 
     assert_eq!(node.frame(1), 10, "the store has to wait");
     node.backing.unprotect(PageIndex(1)).unwrap();
     node.backing.wake(PageIndex(1)).unwrap();
-    assert_eq!(writer.join().unwrap(), 10);
-    assert_eq!(node.reader(1).join().unwrap(), 11);
+    assert_eq!(join(writer), 10);
+    assert_eq!(join(node.reader(1)), 11);
 }
 
 fn a_downgrade_stops_the_writer_and_not_the_reader(test: &str, choice: Choice) {
@@ -105,15 +105,15 @@ fn a_downgrade_stops_the_writer_and_not_the_reader(test: &str, choice: Choice) {
         return;
     };
     node.give(2, 1, Rights::Write);
-    assert_eq!(node.writer(2, 2).join().unwrap(), 1);
+    assert_eq!(join(node.writer(2, 2)), 1);
     node.backing.protect(PageIndex(2)).unwrap();
     let writer = node.writer(2, 3);
     node.expect(2, Access::Write);
-    assert_eq!(node.reader(2).join().unwrap(), 2);
+    assert_eq!(join(node.reader(2)), 2);
     assert_eq!(node.frame(2), 2);
     node.backing.unprotect(PageIndex(2)).unwrap();
     node.backing.wake(PageIndex(2)).unwrap();
-    assert_eq!(writer.join().unwrap(), 2);
+    assert_eq!(join(writer), 2);
 }
 
 fn an_unmapped_page_faults_again_and_gets_the_new_bytes(test: &str, choice: Choice) {
@@ -122,12 +122,12 @@ fn an_unmapped_page_faults_again_and_gets_the_new_bytes(test: &str, choice: Choi
     };
     for (old_rights, word) in [(Rights::Read, 1), (Rights::Write, 2), (Rights::Read, 3)] {
         node.give(0, word, old_rights);
-        assert_eq!(node.reader(0).join().unwrap(), word);
+        assert_eq!(join(node.reader(0)), word);
         node.backing.unmap(PageIndex(0), FrameFate::Drop).unwrap();
         let reader = node.reader(0);
         node.expect(0, Access::Read);
         node.give(0, word + 100, Rights::Read);
-        assert_eq!(reader.join().unwrap(), word + 100);
+        assert_eq!(join(reader), word + 100);
         node.backing.unmap(PageIndex(0), FrameFate::Drop).unwrap();
     }
 }
@@ -138,7 +138,7 @@ fn the_bytes_of_an_unmapped_page_can_be_sent(test: &str, choice: Choice) {
     };
     assert_eq!(node.frame(1), 0, "an untouched page is zero");
     node.give(1, 6, Rights::Write);
-    assert_eq!(node.writer(1, 7).join().unwrap(), 6);
+    assert_eq!(join(node.writer(1, 7)), 6);
     node.backing.unmap(PageIndex(1), FrameFate::Keep).unwrap();
     assert_eq!(node.frame(1), 7);
 }
@@ -149,14 +149,14 @@ fn mapping_a_mapped_page_sets_the_rights_asked_for(test: &str, choice: Choice) {
     };
     node.give(0, 1, Rights::Read);
     node.backing.map(PageIndex(0), Rights::Write).unwrap();
-    assert_eq!(node.writer(0, 2).join().unwrap(), 1);
+    assert_eq!(join(node.writer(0, 2)), 1);
     node.backing.map(PageIndex(0), Rights::Read).unwrap();
     let writer = node.writer(0, 3);
     node.expect(0, Access::Write);
     assert_eq!(node.frame(0), 2);
     node.backing.map(PageIndex(0), Rights::Write).unwrap();
     node.backing.wake(PageIndex(0)).unwrap();
-    assert_eq!(writer.join().unwrap(), 2);
+    assert_eq!(join(writer), 2);
 }
 
 fn nobody_is_woken_before_wake(test: &str, choice: Choice) {
@@ -173,8 +173,8 @@ fn nobody_is_woken_before_wake(test: &str, choice: Choice) {
     thread::sleep(Duration::from_millis(20));
     assert!(!reader.is_finished() && !writer.is_finished());
     node.backing.wake(PageIndex(0)).unwrap();
-    reader.join().unwrap();
-    writer.join().unwrap();
+    join(reader);
+    join(writer);
 }
 
 fn a_page_of_several_host_pages_comes_as_one(test: &str, choice: Choice) {
@@ -187,7 +187,7 @@ fn a_page_of_several_host_pages_comes_as_one(test: &str, choice: Choice) {
     let reader = thread::spawn(move || word(&mapping, last).load(Ordering::Relaxed));
     node.expect(1, Access::Read);
     node.give(1, 42, Rights::Read);
-    assert_eq!(reader.join().unwrap(), 42);
+    assert_eq!(join(reader), 42);
     assert_eq!(
         word(&node.mapping, size.bytes()).load(Ordering::Relaxed),
         42
@@ -198,7 +198,7 @@ fn a_page_of_several_host_pages_comes_as_one(test: &str, choice: Choice) {
     node.backing.wake(PageIndex(1)).unwrap();
     node.expect(1, Access::Write);
     node.give(1, 44, Rights::Write);
-    assert_eq!(writer.join().unwrap(), 44);
+    assert_eq!(join(writer), 44);
 }
 
 fn commands_that_do_not_fit_the_state_are_refused(test: &str, choice: Choice) {
@@ -260,7 +260,7 @@ fn a_waiting_thread_sees_a_poisoning(test: &str, choice: Choice) {
         let reader = node.reader(1);
         node.expect(1, Access::Read);
         node.backing.poison(PageIndex(1)).unwrap();
-        reader.join().unwrap();
+        join(reader);
     });
     assert_eq!(signal, Some(SIGBUS));
 }
@@ -274,7 +274,7 @@ fn when_the_backing_goes_no_access_ends_well(test: &str, choice: Choice) {
         let reader = node.reader(1);
         node.expect(1, Access::Read);
         drop(node.backing);
-        let read = reader.join().unwrap();
+        let read = join(reader);
         eprintln!("read {read} from memory that no one serves");
     });
     assert_eq!(signal, Some(SIGSEGV));
@@ -350,7 +350,7 @@ fn no_increment_is_lost_while_pages_come_and_go(test: &str, choice: Choice) {
             None => {}
         }
     }
-    joiner.join().unwrap();
+    join(joiner);
     let mut total = 0;
     for index in 0..PAGES {
         let page = PageIndex(index as u64);

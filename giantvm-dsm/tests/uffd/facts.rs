@@ -11,7 +11,7 @@ use linux_raw_sys::general::UFFD_FEATURE_EVENT_REMOVE;
 use rustix::mm::Advice;
 
 use crate::raw::{self, MISSING, MISSING_MINOR, MISSING_WP, Memory, WP, page_of};
-use crate::support::{SIGBUS, signal_of_child};
+use crate::support::{SIGBUS, join, signal_of_child};
 
 const SHARED: Features = Features::MISSING_SHMEM.union(Features::MINOR_SHMEM);
 
@@ -40,7 +40,7 @@ fn a_protected_copy_leaves_no_moment_to_write_unseen() {
         assert_eq!(memory.load(page), 7);
         let freed = uffd.write_protect(memory.page(page), Protect::None, Wake::Yes);
         assert_eq!(freed.unwrap(), Outcome::Done);
-        assert_eq!(writer.join().unwrap(), 7);
+        assert_eq!(join(writer), 7);
     }
 }
 
@@ -56,18 +56,14 @@ fn dontneed_on_shared_memory_without_minor_faults_leaves_the_stale_page() {
     let copied = uffd.copy(memory.page(0), &data, Protect::None, Wake::Yes);
     assert_eq!(copied.unwrap(), Outcome::Done);
     memory.advise(0, 1, Advice::LinuxDontNeed);
-    assert_eq!(
-        memory.reader(0).join().unwrap(),
-        5,
-        "no event, the old bytes"
-    );
+    assert_eq!(join(memory.reader(0)), 5, "no event, the old bytes");
     assert!(raw::quiet(&uffd));
     memory.advise(0, 1, Advice::LinuxRemove);
     let reader = memory.reader(0);
     raw::expect(&uffd, memory.page(0), FaultKind::Missing, false);
     let zeroes = uffd.zeropage(memory.page(0), Wake::Yes);
     assert_eq!(zeroes.unwrap(), Outcome::Done);
-    assert_eq!(reader.join().unwrap(), 0);
+    assert_eq!(join(reader), 0);
 }
 
 #[test]
@@ -86,7 +82,7 @@ fn dontneed_on_shared_memory_with_minor_faults_makes_the_next_access_fault() {
     raw::expect(&uffd, memory.page(0), FaultKind::Minor, false);
     let mapped = uffd.continue_(memory.page(0), Protect::None, Wake::Yes);
     assert_eq!(mapped.unwrap(), Outcome::Done);
-    assert_eq!(reader.join().unwrap(), 5, "the bytes stayed in the file");
+    assert_eq!(join(reader), 5, "the bytes stayed in the file");
 }
 
 #[test]
@@ -105,7 +101,7 @@ fn dontneed_on_private_memory_makes_the_next_access_fault() {
     raw::expect(&uffd, memory.page(0), FaultKind::Missing, true);
     let zeroes = uffd.zeropage(memory.page(0), Wake::Yes);
     assert_eq!(zeroes.unwrap(), Outcome::Done);
-    assert_eq!(writer.join().unwrap(), 0, "the bytes are gone");
+    assert_eq!(join(writer), 0, "the bytes are gone");
 }
 
 #[test]
@@ -118,11 +114,11 @@ fn a_write_through_an_alias_raises_no_event_and_ignores_protection() {
     let file = raw::file(1);
     let (memory, alias) = (Memory::shared(&file, 1), Memory::shared(&file, 1));
     memory.register(&uffd, MISSING_WP);
-    assert_eq!(alias.writer(0, 1).join().unwrap(), 0);
-    assert_eq!(memory.reader(0).join().unwrap(), 1, "no MISSING event");
+    assert_eq!(join(alias.writer(0, 1)), 0);
+    assert_eq!(join(memory.reader(0)), 1, "no MISSING event");
     let protected = uffd.write_protect(memory.page(0), Protect::Write, Wake::No);
     assert_eq!(protected.unwrap(), Outcome::Done);
-    assert_eq!(alias.writer(0, 2).join().unwrap(), 1);
+    assert_eq!(join(alias.writer(0, 2)), 1);
     assert_eq!(memory.load(0), 2, "protected, and yet it changed");
     assert!(raw::quiet(&uffd));
 }
@@ -140,7 +136,7 @@ fn closing_the_descriptor_ends_a_waiting_read_with_zeroes() {
     a_while();
     assert!(!reader.is_finished(), "unanswered, a fault waits");
     drop(uffd);
-    assert_eq!(reader.join().unwrap(), 0);
+    assert_eq!(join(reader), 0);
 }
 
 #[test]
@@ -160,7 +156,7 @@ fn a_copy_onto_a_present_page_is_told_and_wakes_no_one() {
     a_while();
     assert!(!reader.is_finished(), "it has to be woken");
     uffd.wake(memory.page(1)).unwrap();
-    assert_eq!(reader.join().unwrap(), 1);
+    assert_eq!(join(reader), 1);
 }
 
 #[test]
@@ -218,7 +214,7 @@ fn protecting_an_untouched_private_page_does_nothing_unless_asked_for() {
     let Some(uffd) = raw::uffd(test, Features::WP) else {
         return;
     };
-    assert_eq!(protect_and_write(&uffd).1.join().unwrap(), 0);
+    assert_eq!(join(protect_and_write(&uffd).1), 0);
     assert!(raw::quiet(&uffd), "skipped in silence");
 
     let Some(uffd) = raw::uffd(test, Features::WP | Features::WP_UNPOPULATED) else {
@@ -228,7 +224,7 @@ fn protecting_an_untouched_private_page_does_nothing_unless_asked_for() {
     raw::expect(&uffd, page, FaultKind::WriteProtect, true);
     let freed = uffd.write_protect(page, Protect::None, Wake::Yes);
     assert_eq!(freed.unwrap(), Outcome::Done);
-    writer.join().unwrap();
+    join(writer);
 }
 
 #[test]
@@ -262,7 +258,7 @@ fn a_copy_while_the_address_space_changes_is_to_be_tried_again() {
     raw::wait_ready(&uffd);
     assert_eq!(copy().unwrap(), Outcome::Retry { at: 0 });
     assert!(matches!(raw::event(&uffd), Event::Other(_)));
-    remover.join().unwrap();
+    join(remover);
     assert_eq!(copy().unwrap(), Outcome::Done);
 }
 

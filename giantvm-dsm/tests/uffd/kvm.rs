@@ -9,7 +9,7 @@ use giantvm_dsm::protocol::{Access, FrameFate, Rights};
 use kvm_bindings::kvm_userspace_memory_region;
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
 
-use crate::support::Served;
+use crate::support::{Served, join};
 
 const CODE: u64 = 1;
 const DATA: u64 = 3;
@@ -96,7 +96,7 @@ fn a_guests_loads_and_stores_wait_for_the_page_and_its_upgrade() {
         assert_eq!(node.frame(DATA), 40, "the guest's store has to wait");
         node.backing.unprotect(PageIndex(DATA)).unwrap();
         node.backing.wake(PageIndex(DATA)).unwrap();
-        let (seen, mut vcpu) = vcpu.join().unwrap();
+        let (seen, mut vcpu) = join(vcpu);
         assert_eq!(seen, [40, 41, 42], "{choice:?}");
 
         let data = PageIndex(DATA);
@@ -105,7 +105,7 @@ fn a_guests_loads_and_stores_wait_for_the_page_and_its_upgrade() {
         let vcpu = thread::spawn(move || output(&mut vcpu).unwrap());
         node.faults();
         node.give(DATA, 90, Rights::Write);
-        let seen = vcpu.join().unwrap();
+        let seen = join(vcpu);
         // The guest was between its output and its store, or past that.
         assert!(
             (kept == 42 && seen == 91) || (kept == 43 && seen == 90),
@@ -142,6 +142,6 @@ fn a_guest_whose_memory_is_revoked_runs_no_further() {
     let vcpu = thread::spawn(move || output(&mut vcpu));
     node.expect(DATA, Access::Read);
     node.mapping.revoke().unwrap();
-    let stopped = vcpu.join().unwrap();
+    let stopped = join(vcpu);
     assert!(stopped.is_err(), "the guest read {stopped:?}");
 }

@@ -2,11 +2,14 @@
 //! What these tests share: a node served by hand, threads that touch it, and children
 //! that are expected to die.
 
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
+use std::panic::Location;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use giantvm_core::{PageIndex, PageSize};
 use giantvm_dsm::backing::{Backing, Choice, Fault, Mapping, OpenError, open};
@@ -83,6 +86,23 @@ impl Served {
         let (mapping, offset) = (self.mapping.clone(), page * self.size());
         thread::spawn(move || word(&mapping, offset).swap(value, Ordering::Relaxed))
     }
+}
+
+/// A thread's result. A thread that does not end within ten seconds fails the test.
+#[track_caller]
+pub(crate) fn join<T>(thread: JoinHandle<T>) -> T {
+    let limit = Instant::now() + Duration::from_secs(10);
+    while !thread.is_finished() {
+        if Instant::now() > limit {
+            // Written past the harness: the thread may take the process with it when its memory
+            // goes, and the harness' own report too.
+            let place = Location::caller();
+            writeln!(std::io::stderr(), "\na thread still waits at {place}").ok();
+            panic!("a thread still waits");
+        }
+        thread::sleep(Duration::from_micros(50));
+    }
+    thread.join().unwrap()
 }
 
 /// The word at `offset` of the shared memory.
