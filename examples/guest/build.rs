@@ -20,36 +20,22 @@ fn main() {
     let mut rustc = Command::new(env::var_os("RUSTC").expect("cargo sets it"));
     rustc
         .arg(package.join("kernel/main.rs"))
+        .args(["--crate-name=giantvm_guest_kernel", "--crate-type=bin"])
+        .args(["--edition=2024", "--target=x86_64-unknown-linux-gnu"])
         .args([
-            "--crate-name",
-            "giantvm_guest_kernel",
-            "--crate-type",
-            "bin",
+            "-Cpanic=abort",
+            "-Crelocation-model=static",
+            "-Copt-level=3",
         ])
-        .args(["--edition", "2024", "--target", "x86_64-unknown-linux-gnu"])
+        .args(["-Cstrip=debuginfo", "-Ccodegen-units=1", "-Clinker=cc"])
         .args([
-            "-C",
-            "panic=abort",
-            "-C",
-            "relocation-model=static",
-            "-C",
-            "opt-level=3",
+            "-Cdefault-linker-libraries=no",
+            &format!("-Clink-args={link}"),
         ])
-        .args([
-            "-C",
-            "debuginfo=0",
-            "-C",
-            "strip=debuginfo",
-            "-C",
-            "codegen-units=1",
-        ])
-        .args(["-C", "linker=cc", "-C", "default-linker-libraries=no"])
-        .args(["-C", &format!("link-args={link}")])
+        // The same image wherever it is built; messages name files of this package.
+        .arg(format!("--remap-path-prefix={}=guest", package.display()))
         .arg("-o")
-        .arg(&image)
-        // Flags meant for host programs (coverage, sanitizers) have no place in the guest.
-        .env_remove("RUSTFLAGS")
-        .env_remove("CARGO_ENCODED_RUSTFLAGS");
+        .arg(&image);
     let status = rustc
         .status()
         .expect("the compiler cargo names in RUSTC starts");

@@ -4,7 +4,7 @@ use core::mem::offset_of;
 
 use crate::abi::{self, ResultBlock};
 use crate::programs::{Check, Failure, Values, ep, io, ipi, is, sum};
-use crate::{Config, Memory, Program, Run};
+use crate::{Config, Program, Run};
 
 /// What is wrong with a program's result.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
@@ -57,30 +57,37 @@ pub struct Verdict {
 /// Reads the result blocks of a guest that has ended and compares them with what the host
 /// computes itself.
 ///
-/// `memory` needs to cover no more than the result page, [`abi::RESULTS`].
+/// `results` is the content of the page at [`abi::RESULTS`]; a block that it does not hold counts
+/// as not run.
 ///
-/// # Panics
-/// If it does not, or `config` has more vCPUs or programs than it could have been booted with.
+/// ```
+/// use giantvm_guest::{Config, Fault, abi, verify};
+///
+/// let untouched = vec![0; abi::PAGE as usize];
+/// for verdict in verify(&Config::default(), &untouched) {
+///     assert_eq!(verdict.result, Err(Fault::NotRun));
+/// }
+/// ```
 #[must_use]
-pub fn verify(config: &Config, memory: Memory<'_>) -> Vec<Verdict> {
-    let vcpus = u32::try_from(config.nodes.len()).expect("a booted guest has few vCPUs");
-    let judge = |(index, run): (usize, &Run)| {
-        let result = read(memory, index).and_then(|report| {
-            compare(run, vcpus, &report.values)?;
-            Ok(report)
-        });
+pub fn verify(config: &Config, results: &[u8]) -> Vec<Verdict> {
+    let blocks = results.chunks_exact(size_of::<ResultBlock>()).map(Some);
+    let blocks = blocks.take(abi::MAX_RUNS).chain(std::iter::repeat(None));
+    let judge = |(run, block): (&Run, Option<&[u8]>)| {
+        let result = block
+            .ok_or(Fault::NotRun)
+            .and_then(read)
+            .and_then(|report| {
+                compare(run, config.nodes.len() as u64, &report.values)?;
+                Ok(report)
+            });
         Verdict { run: *run, result }
     };
-    config.runs.iter().enumerate().map(judge).collect()
+    config.runs.iter().zip(blocks).map(judge).collect()
 }
 
-fn read(memory: Memory<'_>, index: usize) -> Result<Report, Fault> {
-    assert!(index < abi::MAX_RUNS, "no result block {index}");
-    let words = memory.words(
-        abi::result_block(index),
-        size_of::<ResultBlock>() as u64 / 8,
-    );
-    let word = |offset: usize| words[offset / 8].load(core::sync::atomic::Ordering::SeqCst);
+fn read(block: &[u8]) -> Result<Report, Fault> {
+    let word =
+        |offset: usize| u64::from_le_bytes(core::array::from_fn(|place| block[offset + place]));
     let values: Values =
         core::array::from_fn(|place| word(offset_of!(ResultBlock, values) + 8 * place));
     match word(offset_of!(ResultBlock, outcome)) {
@@ -98,9 +105,8 @@ fn read(memory: Memory<'_>, index: usize) -> Result<Report, Fault> {
     }
 }
 
-fn compare(run: &Run, vcpus: u32, values: &Values) -> Result<(), Fault> {
+fn compare(run: &Run, all: u64, values: &Values) -> Result<(), Fault> {
     let [first, second, ..] = run.parameters;
-    let all = u64::from(vcpus);
     match run.program {
         Program::Ticket => {
             equal(Check::Counter, all * first * second, values[0])?;
@@ -128,11 +134,11 @@ fn compare(run: &Run, vcpus: u32, values: &Values) -> Result<(), Fault> {
             .try_for_each(|(vector, found)| {
                 equal(
                     Check::Interrupts,
-                    all * ipi::expected(vector, vcpus, first),
+                    all * ipi::expected(vector, all, first),
                     *found,
                 )
             }),
-        Program::Io => equal(Check::Accesses, io::accesses(vcpus, first), values[0]),
+        Program::Io => equal(Check::Accesses, io::accesses(all, first), values[0]),
         Program::Clock => {
             equal(Check::Readings, all * first * 2, values[0])?;
             equal(Check::Cycles, 0, values[1])?;

@@ -68,6 +68,14 @@ impl Host {
         });
     }
 
+    fn results(&self) -> Vec<u8> {
+        let words = Memory::of(&self.words).words(abi::RESULTS, abi::PAGE / 8);
+        words
+            .iter()
+            .flat_map(|word| word.load(SeqCst).to_le_bytes())
+            .collect()
+    }
+
     fn interrupt(&self, vcpu: u32, vector: Vector) {
         if !self.deaf.load(SeqCst) {
             self.counters[vcpu as usize][usize::from(vector.number())].fetch_add(1, SeqCst);
@@ -191,7 +199,7 @@ fn config(vcpus: usize, runs: Vec<Run>) -> Config {
 fn assert_passes(config: &Config) {
     let host = Host::new(config);
     host.run();
-    let verdicts = verify(config, Memory::of(&host.words));
+    let verdicts = verify(config, &host.results());
     assert_eq!(verdicts.len(), config.runs.len());
     for verdict in verdicts {
         assert!(verdict.result.is_ok(), "{verdict:?}");
@@ -273,7 +281,7 @@ fn lost_interrupts_end_in_a_failure_that_names_them() {
     let host = Host::new(&config);
     host.deaf.store(true, SeqCst);
     host.run();
-    let verdicts = verify(&config, Memory::of(&host.words));
+    let verdicts = verify(&config, &host.results());
     assert!(verdicts[0].result.is_ok());
     let failure = Failure::TimedOut(Site::Interrupt);
     assert!(
@@ -292,7 +300,7 @@ fn a_forged_result_is_found() {
     let memory = Memory::of(&host.words);
     let value = memory.word(abi::result_block(0) + 32);
     value.fetch_add(1, SeqCst);
-    let verdicts = verify(&config, memory);
+    let verdicts = verify(&config, &host.results());
     assert!(matches!(
         verdicts[0].result,
         Err(Fault::Differs {
@@ -302,7 +310,10 @@ fn a_forged_result_is_found() {
         })
     ));
     memory.word(abi::result_block(0)).store(99, SeqCst);
-    assert_eq!(verify(&config, memory)[0].result, Err(Fault::Unknown(99)));
+    assert_eq!(
+        verify(&config, &host.results())[0].result,
+        Err(Fault::Unknown(99))
+    );
 }
 
 #[test]
@@ -314,7 +325,7 @@ fn parameters_that_no_program_takes_fail_and_the_next_program_runs() {
     let config = config(2, vec![ep, Program::Atomic.into()]);
     let host = Host::new(&config);
     host.run();
-    let verdicts = verify(&config, Memory::of(&host.words));
+    let verdicts = verify(&config, &host.results());
     let failure = Failure::Parameter {
         index: 0,
         value: 23,

@@ -8,7 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use giantvm_guest::device::Scratch;
-use giantvm_guest::{BootState, Config, Memory, Program, Run, abi, verify};
+use giantvm_guest::programs::{Failure, Site};
+use giantvm_guest::{BootState, Config, Fault, Program, Run, abi, verify};
 use kvm_bindings::{
     KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X2APIC_API, KVM_MAX_CPUID_ENTRIES, kvm_enable_cap, kvm_regs,
     kvm_segment, kvm_userspace_memory_region,
@@ -27,7 +28,18 @@ struct Shared {
     start: Instant,
 }
 
-fn boot(config: &Config) -> Option<(u32, Arc<Shared>)> {
+impl Shared {
+    fn results(&self) -> Vec<u8> {
+        let mut page = vec![0; usize::try_from(abi::PAGE).unwrap()];
+        self.memory
+            .read_slice(&mut page, GuestAddress(abi::RESULTS))
+            .unwrap();
+        page
+    }
+}
+
+/// Boots a machine of `present` vCPUs with a table that promises what `config` says.
+fn boot(config: &Config, present: usize) -> Option<(u32, Arc<Shared>)> {
     let kvm = match Kvm::new() {
         Ok(kvm) => kvm,
         Err(error) => {
@@ -77,7 +89,7 @@ fn boot(config: &Config) -> Option<(u32, Arc<Shared>)> {
 
     let (power, powered) = mpsc::channel();
     // All vCPUs exist before the first one runs: an INIT to one that does not is lost.
-    let ids = (0..).take(config.nodes.len());
+    let ids = (0..).take(present);
     let vcpus: Vec<_> = ids
         .map(|id| create_vcpu(&kvm, &vm, id, &boot.state))
         .collect();
@@ -91,7 +103,7 @@ fn boot(config: &Config) -> Option<(u32, Arc<Shared>)> {
         "{}",
         String::from_utf8_lossy(&shared.serial.lock().unwrap())
     );
-    for id in (0..).take(config.nodes.len()) {
+    for id in (0..).take(present) {
         let at = abi::vcpu_area(id) + abi::AREA_FAULT;
         let fault: [u64; 4] =
             [0, 8, 16, 24].map(|place| shared.memory.read_obj(GuestAddress(at + place)).unwrap());
@@ -226,27 +238,102 @@ fn run(mut vcpu: VcpuFd, id: u32, shared: &Shared, power: &mpsc::Sender<u32>) {
 }
 
 fn assert_passes(config: &Config) {
-    let Some((status, shared)) = boot(config) else {
+    let Some((status, shared)) = boot(config, config.nodes.len()) else {
         return;
     };
-    let base = shared.memory.get_host_address(GuestAddress(0)).unwrap();
-    // SAFETY: the mapping lives in `shared`; vCPUs access it as processors do.
-    let memory = unsafe { Memory::new(base, config.memory) };
-    for verdict in verify(config, memory) {
-        println!("{:?}", verdict);
+    for verdict in verify(config, &shared.results()) {
         assert!(verdict.result.is_ok(), "{verdict:?}");
     }
     assert_eq!(status, abi::status::PASSED);
 }
 
+fn run_of(program: Program, parameters: [u64; abi::PARAMETERS]) -> Run {
+    Run {
+        program,
+        parameters,
+    }
+}
+
 #[test]
 fn every_program_passes_on_four_vcpus() {
     let runs = Program::ALL.map(Run::from).to_vec();
-    let nodes = vec![0; std::env::var("N").map_or(4, |n| n.parse().unwrap())];
     assert_passes(&Config {
         runs,
-        nodes,
-        deadline: Duration::from_secs(5),
         ..Config::default()
     });
+}
+
+#[test]
+fn one_vcpu_is_enough_and_least_memory_for_small_programs() {
+    let runs = [
+        Program::Ticket,
+        Program::Ipi,
+        Program::Io,
+        Program::Clock,
+        Program::Idle,
+    ];
+    let runs = runs.map(Run::from).to_vec();
+    assert_passes(&Config {
+        runs,
+        nodes: vec![0],
+        memory: abi::MEMORY_MIN,
+        ..Config::default()
+    });
+}
+
+#[test]
+fn interrupts_reach_beyond_the_first_logical_cluster() {
+    let runs = vec![
+        run_of(Program::Ipi, [1, 0, 0, 0]),
+        run_of(Program::Idle, [1, 0, 0, 0]),
+    ];
+    assert_passes(&Config {
+        runs,
+        nodes: vec![0; 18],
+        ..Config::default()
+    });
+}
+
+#[test]
+fn class_w_passes_on_request() {
+    let runs = vec![
+        run_of(Program::Ep, [25, 0, 0, 0]),
+        run_of(Program::Is, [20, 10, 0, 0]),
+    ];
+    assert_passes(&Config {
+        runs,
+        nodes: vec![0; 3],
+        ..Config::default()
+    });
+}
+
+#[test]
+fn no_wake_up_is_lost_in_many_short_sleeps() {
+    let runs = vec![run_of(Program::Idle, [1, 0, 0, 0]); abi::MAX_RUNS];
+    assert_passes(&Config {
+        runs,
+        ..Config::default()
+    });
+}
+
+#[test]
+fn a_vcpu_that_never_starts_is_missed_within_the_deadline() {
+    let runs = vec![Program::Atomic.into()];
+    let deadline = Duration::from_millis(100);
+    let config = Config {
+        runs,
+        deadline,
+        nodes: vec![0; 3],
+        ..Config::default()
+    };
+    let Some((status, shared)) = boot(&config, 2) else {
+        return;
+    };
+    assert_eq!(status, abi::status::TIMED_OUT);
+    let failure = Failure::TimedOut(Site::Barrier);
+    let result = verify(&config, &shared.results())[0].result;
+    assert!(
+        matches!(result, Err(Fault::Guest { failure: found, .. }) if found == failure),
+        "{result:?}"
+    );
 }

@@ -4,6 +4,7 @@ use core::sync::atomic::Ordering::SeqCst;
 
 use super::Context;
 use super::outcome::{Check, Failure, Site, Values, values};
+use crate::abi;
 use crate::machine::{Destination, Machine, Vector};
 
 const NANOS_PER_MS: u64 = 1_000_000;
@@ -16,13 +17,13 @@ pub(super) fn run<M: Machine>(
     let base = [Vector::Wake, Vector::Timer].map(|vector| machine.received(vector));
     context.mail(context.vcpu(), 0).store(0, SeqCst);
     context.barrier()?;
-    let start = machine.cycles();
     if context.vcpu() == 0 {
-        machine.arm_timer(ms * NANOS_PER_MS);
+        let start = machine.mmio_read(abi::MMIO_CLOCK);
+        machine.arm_timer(ms.saturating_mul(NANOS_PER_MS));
         while machine.received(Vector::Timer) == base[1] {
             machine.halt_while(Vector::Timer, base[1]);
         }
-        let slept = context.micros_since(start);
+        let slept = machine.mmio_read(abi::MMIO_CLOCK).saturating_sub(start) / 1000;
         for vcpu in 1..context.vcpus() {
             machine.ipi(Destination::Physical(vcpu), Vector::Wake);
         }
@@ -31,8 +32,8 @@ pub(super) fn run<M: Machine>(
         let awake_count = || (1..context.vcpus()).filter(awake).count() as u64;
         context.wait(Site::Interrupt, || awake_count() == u64::from(all))?;
         context.barrier()?;
-        // The timer and the counter are different clocks; nine tenths allow for that.
-        if slept < ms * 900 {
+        // The timer and the clock are different devices; nine tenths allow for that.
+        if slept < ms.saturating_mul(900) {
             return Err(Failure::Wrong {
                 check: Check::Slept,
                 expected: ms,
@@ -42,7 +43,10 @@ pub(super) fn run<M: Machine>(
         return Ok(values(&[slept, awake_count()]));
     }
     // The timer here is only for the case that no wake-up comes.
-    machine.arm_timer((ms + context.deadline_ms()).saturating_mul(NANOS_PER_MS));
+    machine.arm_timer(
+        ms.saturating_add(context.deadline_ms())
+            .saturating_mul(NANOS_PER_MS),
+    );
     let woken = || machine.received(Vector::Wake) != base[0];
     while !woken() && machine.received(Vector::Timer) == base[1] {
         machine.halt_while(Vector::Wake, base[0]);

@@ -60,9 +60,9 @@ fn written(vcpu: u32, round: u64) -> u64 {
 
 /// Accesses of a run, as the device counts them.
 #[must_use]
-pub const fn accesses(vcpus: u32, rounds: u64) -> u64 {
+pub const fn accesses(vcpus: u64, rounds: u64) -> u64 {
     // Both banks: a write and a read to find the register's count, the rounds, a read by another.
-    vcpus as u64 * 2 * (2 + 2 * rounds + 1)
+    vcpus * 2 * (2 + 2 * rounds + 1)
 }
 
 pub(super) fn run<M: Machine>(
@@ -109,6 +109,10 @@ pub(super) fn run<M: Machine>(
         return Ok(values(&[]));
     }
     let seen = total().wrapping_sub(before);
-    Failure::check(Check::Accesses, accesses(context.vcpus(), rounds), seen)?;
+    Failure::check(
+        Check::Accesses,
+        accesses(u64::from(context.vcpus()), rounds),
+        seen,
+    )?;
     Ok(values(&[seen]))
 }

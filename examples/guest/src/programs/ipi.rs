@@ -22,14 +22,14 @@ pub const VECTORS: [Vector; 6] = [
 
 /// Interrupts of a vector that each vCPU receives.
 #[must_use]
-pub const fn expected(vector: Vector, vcpus: u32, rounds: u64) -> u64 {
+pub const fn expected(vector: Vector, vcpus: u64, rounds: u64) -> u64 {
     let each = match vector {
         Vector::Physical | Vector::Logical | Vector::Nmi | Vector::AllButSelf => vcpus - 1,
         Vector::AllWithSelf => vcpus,
         Vector::Own => 1,
         Vector::Wake | Vector::Timer => 0,
     };
-    each as u64 * rounds
+    each * rounds
 }
 
 struct Counts<'c, 'm, M> {
@@ -112,7 +112,7 @@ impl<M: Machine> Counts<'_, '_, M> {
 
     fn verify(&self, rounds: u64) -> Result<(), Failure> {
         for (place, vector) in VECTORS.into_iter().enumerate() {
-            let expected = expected(vector, self.context.vcpus(), rounds);
+            let expected = expected(vector, u64::from(self.context.vcpus()), rounds);
             Failure::check(Check::Interrupts, expected, self.received(place))?;
         }
         Ok(())

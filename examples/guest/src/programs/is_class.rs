@@ -92,10 +92,9 @@ impl Class {
     #[must_use]
     pub fn checksum(&self, iterations: u64) -> u64 {
         let replaced = |place: u64, key: u32| {
-            let writes = (1..=iterations).flat_map(|iteration| self.replaced(iteration));
+            let mut writes = (1..=iterations).flat_map(|iteration| self.replaced(iteration));
             writes
-                .filter(|(at, _)| *at == place)
-                .next_back()
+                .rfind(|(at, _)| *at == place)
                 .map_or(key, |(_, key)| key)
         };
         let head = (0..32)
