@@ -3,7 +3,8 @@
 //! Built by this package's build script; `src` holds what guest and host share.
 #![no_std]
 #![no_main]
-#![allow(
+#![expect(unsafe_code, reason = "start-up is assembler, and symbols have fixed names")]
+#![expect(
     dead_code,
     unused_imports,
     reason = "the shared modules also serve the host"
