@@ -14,5 +14,7 @@ pub mod backing;
 pub mod engine;
 pub mod protocol;
 pub mod sync;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod uffd;
 pub mod view;

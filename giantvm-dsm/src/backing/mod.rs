@@ -7,6 +7,8 @@ mod missing;
 mod probe;
 mod serve;
 mod side;
+#[cfg(feature = "testing")]
+pub mod sim;
 mod state;
 
 pub use api::{Backing, BackingError, Fault};

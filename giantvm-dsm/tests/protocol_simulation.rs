@@ -1,0 +1,113 @@
+//! The directory protocol in the simulated cluster: many seeds, nodes and orders of events.
+
+use giantvm_core::{NodeId, PageIndex};
+use giantvm_dsm::protocol::{Access, Directory, Tick};
+use giantvm_dsm::testing::{Cluster, Config, Failure, Op, Report};
+use proptest::prelude::*;
+
+fn run(config: Config, ops: usize) -> Result<Report, Failure> {
+    let mut cluster = Cluster::<Directory>::new(config);
+    cluster.plan_random(ops);
+    cluster.run()
+}
+
+#[test]
+fn two_hundred_seeds_of_one_to_sixteen_nodes_keep_every_invariant() {
+    for seed in 0..240_u32 {
+        let nodes = 1 + seed as usize % 16;
+        let config = Config {
+            nodes,
+            pages: u64::from(1 + seed / 16 % 4),
+            threads: 1 + seed as usize % 3,
+            seed: seed.into(),
+            ..Config::default()
+        };
+        let threads = config.threads;
+        let report = run(config, 10).unwrap_or_else(|failure| panic!("{failure}"));
+        assert_eq!(report.accesses, (nodes * threads * 10) as u64);
+    }
+}
+
+#[test]
+fn contended_pages_keep_every_invariant_whatever_the_rest() {
+    for rest in [0, 1_000, 500_000] {
+        for seed in 0..8 {
+            let config = Config {
+                nodes: 8,
+                seed,
+                ..Config::default()
+            };
+            let make = |setup| Directory::with_rest(setup, Tick(rest));
+            let mut cluster = Cluster::with(config, make);
+            cluster.plan_random(20);
+            let report = cluster.run().unwrap_or_else(|failure| panic!("{failure}"));
+            assert_eq!(report.accesses, 8 * 2 * 20);
+        }
+    }
+}
+
+#[test]
+fn equal_seeds_give_equal_runs() {
+    let trace = |seed| {
+        let config = Config {
+            nodes: 5,
+            pages: 2,
+            seed,
+            ..Config::default()
+        };
+        let mut cluster = Cluster::<Directory>::new(config);
+        cluster.plan_random(20);
+        cluster.run().unwrap();
+        cluster.trace()
+    };
+    assert_eq!(trace(1), trace(1));
+    assert_ne!(trace(1), trace(2));
+}
+
+#[test]
+fn a_node_that_dies_takes_no_one_elses_correctness_with_it() {
+    for seed in 0..100_u32 {
+        let config = Config {
+            nodes: 2 + seed as usize % 7,
+            pages: 3,
+            seed: seed.into(),
+            ..Config::default()
+        };
+        let (last, nodes) = (NodeId::try_from(config.nodes - 1).unwrap(), config.nodes);
+        let mut cluster = Cluster::<Directory>::new(config);
+        cluster.plan_random(30);
+        cluster.kill(last, Tick(100_000 + 10_000 * u64::from(seed)));
+        cluster.run().unwrap_or_else(|failure| panic!("{failure}"));
+        let mut others = NodeId::first(nodes - 1);
+        assert!(others.all(|node| cluster.protocol(node).is_halted()));
+    }
+}
+
+prop_compose! {
+    fn op(nodes: usize)(
+        node in 0..nodes,
+        thread in 0..2_usize,
+        page in 0..3_u64,
+        word in 0..4_usize,
+        write in any::<bool>(),
+    ) -> Op {
+        let access = if write { Access::Write } else { Access::Read };
+        Op { node, thread, page: PageIndex(page), word, access }
+    }
+}
+
+fn plans() -> impl Strategy<Value = (usize, Vec<Op>)> {
+    (2..=8_usize).prop_flat_map(|nodes| (Just(nodes), prop::collection::vec(op(nodes), 1..80)))
+}
+
+proptest! {
+    #[test]
+    fn any_plan_of_accesses_completes((nodes, ops) in plans(), seed in any::<u64>()) {
+        let config = Config { nodes, pages: 3, seed, ..Config::default() };
+        let mut cluster = Cluster::<Directory>::new(config);
+        let count = ops.len() as u64;
+        cluster.plan(ops);
+        let report = cluster.run();
+        prop_assert_eq!(report.map(|report| report.accesses).map_err(|f| f.to_string()), Ok(count));
+    }
+}
