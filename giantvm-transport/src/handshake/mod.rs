@@ -22,5 +22,7 @@ use giantvm_core::wire::Limits;
 
 /// What a node accepts in one frame before the handshake is over.
 pub const HANDSHAKE_LIMITS: Limits = Limits {
-    max_payload: SETTINGS_LIMIT as u32,
+    max_payload: 64 << 10,
 };
+
+const _: () = assert!(HANDSHAKE_LIMITS.max_payload as usize == SETTINGS_LIMIT);

@@ -16,18 +16,18 @@ pub(super) fn peers(net: &mut Net) {
 }
 
 pub(super) fn order(net: &mut Net) {
-    const EACH: usize = 250;
-    for kind in 0..EACH as u8 {
+    const EACH: u8 = 250;
+    for kind in 0..EACH {
         for class in Class::ALL {
             net.send(0, 1, class, kind);
             net.send(1, 0, class, kind);
         }
     }
-    let all = Class::ALL.len() * EACH;
+    let all = Class::ALL.len() * usize::from(EACH);
     net.run_until("frames of three classes both ways", |net| {
         net.frames(0).count() >= all && net.frames(1).count() >= all
     });
-    let expected: Vec<_> = (0..EACH as u8).collect();
+    let expected: Vec<_> = (0..EACH).collect();
     for (node, class) in [0, 1]
         .into_iter()
         .flat_map(|node| Class::ALL.map(|class| (node, class)))
@@ -67,14 +67,13 @@ pub(super) fn all_to_all(net: &mut Net) {
 }
 
 pub(super) fn large(net: &mut Net) {
-    let payload = |seed: usize| -> Vec<u8> {
-        let longest = LIMITS.max_payload as usize;
-        (0..longest - seed)
-            .map(|i| ((i * 31 + seed) % 251) as u8)
-            .collect()
+    let payload = |seed: u8| -> Vec<u8> {
+        let start = seed.into();
+        let bytes = (0..=250_u8).cycle().skip(start);
+        bytes.take(LIMITS.max_payload as usize - start).collect()
     };
-    for (seed, class) in Class::ALL.into_iter().cycle().take(60).enumerate() {
-        let frame = Net::frame(0, seed as u8, payload(seed));
+    for (seed, class) in (0..60).zip(Class::ALL.into_iter().cycle()) {
+        let frame = Net::frame(0, seed, payload(seed));
         net.node(0)
             .send(id(1), class, frame)
             .expect("a payload of the limit is taken");
@@ -82,7 +81,7 @@ pub(super) fn large(net: &mut Net) {
     net.run_until("60 large frames", |net| net.frames(1).count() == 60);
     for (_, frame) in net.frames(1) {
         assert!(
-            frame.payload == payload(frame.kind.into()),
+            frame.payload == payload(frame.kind),
             "payload {}",
             frame.kind
         );
