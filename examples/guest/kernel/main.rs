@@ -3,7 +3,10 @@
 //! Built by this package's build script; `src` holds what guest and host share.
 #![no_std]
 #![no_main]
-#![expect(unsafe_code, reason = "start-up is assembler, and symbols have fixed names")]
+#![expect(
+    unsafe_code,
+    reason = "start-up is assembler, and symbols have fixed names"
+)]
 #![expect(
     dead_code,
     unused_imports,

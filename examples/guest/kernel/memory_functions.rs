@@ -1,4 +1,7 @@
-#![expect(unsafe_code, reason = "the compiler calls these functions with plain pointers")]
+#![expect(
+    unsafe_code,
+    reason = "the compiler calls these functions with plain pointers"
+)]
 //! The memory functions the compiler calls and a C library would have.
 
 use core::arch::asm;

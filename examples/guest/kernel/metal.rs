@@ -1,4 +1,7 @@
-#![expect(unsafe_code, reason = "a processor is driven by instructions that have no safe name")]
+#![expect(
+    unsafe_code,
+    reason = "a processor is driven by instructions that have no safe name"
+)]
 //! A vCPU as the programs see it, on bare metal at CPL3. What needs CPL0 goes through the gate
 //! of `interrupts.s`.
 

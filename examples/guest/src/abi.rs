@@ -31,8 +31,10 @@ pub const PAGE_TABLES: u64 = 0x1_0000;
 pub const PAGE_TABLES_PAGES: u64 = 7;
 /// The [`Table`].
 pub const TABLE: u64 = 0x2_0000;
-/// The image proper: text, constants and data.
+/// The image proper: text and constants.
 pub const IMAGE_BASE: u64 = 0x10_0000;
+/// The image's data. Everything below is mapped read-only for the guest.
+pub const IMAGE_DATA: u64 = 0x1f_0000;
 
 /// Start of the per-vCPU areas, one of [`VCPU_AREA_SIZE`] bytes for each vCPU identifier.
 pub const VCPU_AREAS: u64 = 0x20_0000;

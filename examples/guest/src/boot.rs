@@ -80,7 +80,7 @@ impl BootState {
 }
 
 /// Page tables that map `memory` bytes and the device window to themselves, open to CPL3. The
-/// first page is left out.
+/// first page is left out; code and tables, up to the image's data, cannot be written to.
 pub(crate) fn page_tables(memory: u64) -> Segment {
     let page = |number: u64| abi::PAGE_TABLES + number * abi::PAGE;
     let mut words = Words::new(abi::PAGE_TABLES_PAGES * abi::PAGE);
@@ -97,7 +97,12 @@ pub(crate) fn page_tables(memory: u64) -> Segment {
     );
     words.set(2 * 512, page(6) | TABLE_ENTRY);
     for small in 1..512 {
-        words.set(6 * 512 + small, (small * abi::PAGE) | LEAF);
+        let address = small * abi::PAGE;
+        let read_only = address < abi::IMAGE_DATA;
+        words.set(
+            6 * 512 + small,
+            address | if read_only { LEAF & !WRITABLE } else { LEAF },
+        );
     }
     words.into_segment(abi::PAGE_TABLES)
 }

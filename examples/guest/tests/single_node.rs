@@ -11,8 +11,8 @@ use giantvm_guest::device::Scratch;
 use giantvm_guest::programs::{Failure, Site};
 use giantvm_guest::{BootState, Config, Fault, Program, Run, abi, verify};
 use kvm_bindings::{
-    KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X2APIC_API, KVM_MAX_CPUID_ENTRIES, kvm_enable_cap, kvm_regs,
-    kvm_segment, kvm_userspace_memory_region,
+    KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X2APIC_API, KVM_MAX_CPUID_ENTRIES, KVM_MEM_LOG_DIRTY_PAGES,
+    kvm_enable_cap, kvm_regs, kvm_segment, kvm_userspace_memory_region,
 };
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
@@ -26,6 +26,7 @@ struct Shared {
     serial: Mutex<Vec<u8>>,
     ended: AtomicBool,
     start: Instant,
+    vm: VmFd,
 }
 
 impl Shared {
@@ -63,6 +64,7 @@ fn boot(config: &Config, present: usize) -> Option<(u32, Arc<Shared>)> {
     let memory = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(0), size)]).unwrap();
     let region = kvm_userspace_memory_region {
         memory_size: config.memory,
+        flags: KVM_MEM_LOG_DIRTY_PAGES,
         userspace_addr: memory.get_host_address(GuestAddress(0)).unwrap() as u64,
         ..Default::default()
     };
@@ -79,20 +81,21 @@ fn boot(config: &Config, present: usize) -> Option<(u32, Arc<Shared>)> {
             .write_slice(&segment.bytes, GuestAddress(segment.address))
             .unwrap();
     }
+    // All vCPUs exist before the first one runs: an INIT to one that does not is lost.
+    let ids = (0..).take(present);
+    let vcpus: Vec<_> = ids
+        .map(|id| create_vcpu(&kvm, &vm, id, &boot.state))
+        .collect();
     let shared = Arc::new(Shared {
         memory,
         scratch: Mutex::default(),
         serial: Mutex::default(),
         ended: AtomicBool::new(false),
         start: Instant::now(),
+        vm,
     });
 
     let (power, powered) = mpsc::channel();
-    // All vCPUs exist before the first one runs: an INIT to one that does not is lost.
-    let ids = (0..).take(present);
-    let vcpus: Vec<_> = ids
-        .map(|id| create_vcpu(&kvm, &vm, id, &boot.state))
-        .collect();
     for (id, vcpu) in (0..).zip(vcpus) {
         let (shared, power) = (Arc::clone(&shared), power.clone());
         thread::spawn(move || run(vcpu, id, &shared, &power));
@@ -261,6 +264,32 @@ fn every_program_passes_on_four_vcpus() {
         runs,
         ..Config::default()
     });
+}
+
+/// Pages that every node has a copy of must never be taken from one by another's write.
+#[test]
+fn no_processor_writes_to_tables_or_code() {
+    let config = Config {
+        runs: vec![Program::Ipi.into()],
+        ..Config::default()
+    };
+    let Some((_, shared)) = boot(&config, 4) else {
+        return;
+    };
+    let size = usize::try_from(config.memory).unwrap();
+    let dirty = shared.vm.get_dirty_log(0, size).unwrap();
+    let is_dirty = |page: usize| dirty[page / 64] >> (page % 64) & 1 == 1;
+    let written: Vec<_> = (0..size / 4096).filter(|page| is_dirty(*page)).collect();
+    let page = |address: u64| usize::try_from(address / abi::PAGE).unwrap();
+    assert!(
+        written.contains(&page(abi::HOT)),
+        "KVM logs no writes: {written:x?}"
+    );
+    let first_data = page(abi::vcpu_area(0));
+    assert!(
+        written.iter().all(|page| *page >= first_data),
+        "{written:x?}"
+    );
 }
 
 #[test]
