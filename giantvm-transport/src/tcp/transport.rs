@@ -27,7 +27,7 @@ pub(crate) type Joined = [(TcpStream, BytesMut); Class::ALL.len()];
 /// Links over TCP: one connection per peer and class, so that an urgent frame never waits behind
 /// a bulk page.
 ///
-/// Made by a [`Connector`](super::Connector). It has no threads: [`poll`](Transport::poll) reads,
+/// Made by a [`Connector`](crate::Connector). It has no threads: [`poll`](Transport::poll) reads,
 /// flushes, sends heartbeats and judges silence, and only one thread may be in it at a time (a
 /// second one gets 0).
 #[derive(Debug)]
