@@ -19,7 +19,7 @@ global_asm!(
     "out dx, eax",
     "in ax, 0x41",
     "out 0x42, ax",
-    "mov rbx, 0x40000000", // no memory there
+    "mov rbx, 0x30000000", // no memory there
     "mov [rbx], rdi",
     "mov ecx, [rbx + 8]",
     "mov eax, ecx",
@@ -49,7 +49,7 @@ global_asm!(
     "2: mov ecx, 1000000",
     "3: dec ecx",
     "jnz 3b",
-    "mov eax, cs",
+    "mov eax, 0x23",
     "out 0x46, eax",
     "4: jmp 4b",
     "user_end:",
@@ -91,7 +91,7 @@ fn accesses_come_out_as_typed_exits_and_go_in_again() {
     ));
     let mut next = || vcpu.run().unwrap();
     assert_eq!(next(), port_write(0x42, AccessSize::Word, 0x1234));
-    let (address, size) = (GuestAddress(0x4000_0000), AccessSize::Qword);
+    let (address, size) = (GuestAddress(0x3000_0000), AccessSize::Qword);
     assert_eq!(
         next(),
         Exit::MemoryWrite {
@@ -100,7 +100,7 @@ fn accesses_come_out_as_typed_exits_and_go_in_again() {
             value: 0
         }
     );
-    let (address, size) = (GuestAddress(0x4000_0008), AccessSize::Dword);
+    let (address, size) = (GuestAddress(0x3000_0008), AccessSize::Dword);
     assert_eq!(next(), Exit::MemoryRead { address, size });
     vcpu.finish_read(0x8765_4321).unwrap();
     assert_eq!(

@@ -9,13 +9,11 @@ use giantvm_vcpu::{AccessSize, ArchState, Exit, Section, VcpuError, VcpuHost};
 use machine::{CODE, Machine, id, long_mode};
 
 global_asm!(
-    // Puts known values into registers of every kind, tells a port, then checks that they are
-    // still there and tells the sum.
+    // Puts known values into registers of every kind, reads a port, then checks that those it can
+    // see at CPL 3 are still there and tells their sum.
     ".globl keeps, keeps_end",
     "keeps:",
     "lgdt [{gdtr}]",
-    "mov rax, 0x1111111111111111",
-    "movq xmm3, rax",
     "mov ecx, 0x80f", // local APIC on
     "mov eax, 0x1ab",
     "xor edx, edx",
@@ -26,26 +24,34 @@ global_asm!(
     "mov r12, 0x77",
     "mov rcx, 0x4000",
     "mov dr1, rcx",
+    "push 0x1b",
+    "push rsp",
+    "push 0x3002", // I/O privilege level 3
+    "push 0x23",
+    "lea rax, [rip + 2f]",
+    "push rax",
+    "iretq",
+    "2: mov rax, 0x1111111111111111",
+    "movq xmm3, rax",
     "in al, 0x60",
     "movzx ebx, al",
     "movq rax, xmm3",
     "add ebx, eax",
-    "mov ecx, 0xc0000102",
-    "rdmsr",
-    "add ebx, eax",
-    "mov ecx, 0x80f",
-    "rdmsr",
-    "add ebx, eax",
     "add rbx, r12",
-    "mov rcx, dr1",
-    "add rbx, rcx",
     "mov eax, ebx",
     "out 0x61, eax",
     "keeps_end:",
     gdtr = const machine::GDT - 16,
 );
 
-const SUM: u32 = 9 + 0x1111_1111 + 0x5000 + 0x1ab + 0x77 + 0x4000;
+const SUM: u32 = 9 + 0x1111_1111 + 0x77;
+const KERNEL_GS_BASE: u32 = 0xc000_0102;
+
+fn msr(state: &ArchState, index: u32) -> Option<u64> {
+    let entries = state.section(Section::Msrs)?.chunks(16);
+    let mut found = entries.filter(|entry| entry[..4] == index.to_le_bytes());
+    found.next().map(|entry| u64::from_le_bytes(entry[8..].try_into().unwrap()))
+}
 
 #[test]
 fn a_state_moves_to_another_host_in_the_middle_of_a_read() {
@@ -72,6 +78,11 @@ fn a_state_moves_to_another_host_in_the_middle_of_a_read() {
     other.ram.put(CODE, assembled!(keeps, keeps_end));
     let mut moved = other.hosts[0].take(id(0)).unwrap();
     moved.set_state(&state).unwrap();
+    let there = moved.state().unwrap();
+    assert_eq!(msr(&there, KERNEL_GS_BASE), Some(0x5000));
+    for section in [Section::Debug, Section::LocalApic, Section::Special, Section::Extended] {
+        assert_eq!(there.section(section), state.section(section), "{section:?}");
+    }
     let (port, size) = (0x61, AccessSize::Dword);
     let told = Exit::PortWrite {
         port,
@@ -91,7 +102,7 @@ fn what_is_written_is_read_again() {
     machine.ram.put(CODE, assembled!(keeps, keeps_end));
     let mut vcpu = machine.hosts[0].take(id(0)).unwrap();
     vcpu.set_start(&long_mode(CODE, id(0))).unwrap();
-    vcpu.run().unwrap();
+    assert!(matches!(vcpu.run().unwrap(), Exit::PortRead { .. }));
     vcpu.finish_read(0).unwrap();
     let first = vcpu.state().unwrap();
     vcpu.set_state(&first).unwrap();
