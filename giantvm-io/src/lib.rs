@@ -21,7 +21,7 @@
 //! let write = Access::write(Space::Memory, 0xd000_0008, AccessSize::B8, 7);
 //! assert_eq!(bus.access(origin, write), Outcome::Done(0));
 //! let read = Access::read(Space::Memory, 0xd000_0008, AccessSize::B8);
-//! assert_eq!(bus.access(origin, read), Outcome::Done(7));
+//! assert_eq!(bus.access(origin, read), Outcome::Done(7 + 1), "the value, and the first reading");
 //! # Ok::<(), giantvm_io::MapError>(())
 //! ```
 #![forbid(unsafe_code)]

@@ -4,7 +4,6 @@ use std::fmt;
 
 /// A device of the machine. Every machine has one of each kind, on a node of its own choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
 pub enum DeviceKind {
     /// The serial console.
     Serial,

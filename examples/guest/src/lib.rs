@@ -6,7 +6,7 @@
 //! run them over the same memory.
 //!
 //! This crate runs no virtual machine: it says what to load ([`BootImage`]), in which state to
-//! start ([`BootState`]), which devices to provide ([`abi`], [`device`]), and whether what came
+//! start ([`BootState`]), which devices to provide ([`abi`]), and whether what came
 //! out was right ([`verify()`]).
 
 #![expect(
@@ -20,7 +20,6 @@ compile_error!("the guest is an x86-64 program, and its programs use x86-64 inst
 pub mod abi;
 mod boot;
 mod config;
-pub mod device;
 mod elf;
 mod machine;
 mod memory;

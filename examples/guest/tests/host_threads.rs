@@ -1,12 +1,14 @@
 //! The guest's programs on plain threads of one process, with a machine made of std's parts.
 
+mod support;
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use giantvm_guest::device::Scratch;
 use giantvm_guest::programs::{Context, Failure, Site, run_all};
+use support::Scratch;
 use giantvm_guest::{
     Config, Destination, Fault, Machine, Memory, Program, Run, Vector, abi, verify,
 };

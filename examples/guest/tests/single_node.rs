@@ -1,14 +1,16 @@
 #![expect(unsafe_code, reason = "gives memory to KVM")]
 //! The guest on one node: plain KVM, one process, a thread for each vCPU.
 
+mod support;
+
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use giantvm_guest::device::Scratch;
 use giantvm_guest::programs::{Failure, Site};
+use support::Scratch;
 use giantvm_guest::{BootState, Config, Fault, Program, Run, abi, verify};
 use kvm_bindings::{
     KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X2APIC_API, KVM_MAX_CPUID_ENTRIES, KVM_MEM_LOG_DIRTY_PAGES,

@@ -18,7 +18,7 @@ pub struct ScratchFactors {
 }
 
 impl ScratchFactors {
-    /// Registers read as they were written.
+    /// Registers read as they were written, plus the number of their readings.
     pub const NONE: Self = Self { wide: 1, narrow: 1 };
 }
 
@@ -31,6 +31,8 @@ impl ScratchFactors {
 /// | 0xff8 | 8 | read only: how many accesses the registers of both banks have had |
 /// | [`NARROW`](Self::NARROW) to +0x3fc | 4 | 256 registers |
 ///
+/// A register reads as what was written last times its bank's factor, plus how often it has been
+/// read, this time included: an access that is lost or comes twice shows in the next reading.
 /// Reading the count is not counted, and neither is what is refused.
 ///
 /// ```
@@ -41,22 +43,28 @@ impl ScratchFactors {
 /// let mut scratch = ScratchDevice::new(ScratchFactors { wide: 3, narrow: 5 });
 /// let origin = Origin { node: NodeId::ZERO, vcpu: VcpuId::BOOT };
 /// scratch.write(origin, 8, AccessSize::B8, 7)?;
-/// assert_eq!(scratch.read(origin, 8, AccessSize::B8)?, 21);
+/// assert_eq!(scratch.read(origin, 8, AccessSize::B8)?, 7 * 3 + 1);
 /// assert_eq!(scratch.read(origin, ScratchDevice::COUNT, AccessSize::B8)?, 2);
 /// # Ok::<(), giantvm_io::DeviceError>(())
 /// ```
 #[derive(Debug)]
 pub struct ScratchDevice {
     factors: ScratchFactors,
-    wide: [u64; WIDE],
-    narrow: [u32; NARROW],
+    wide: [Register<u64>; WIDE],
+    narrow: [Register<u32>; NARROW],
     count: u64,
 }
 
-/// A register.
-enum Register<'a> {
-    Wide(&'a mut u64),
-    Narrow(&'a mut u32),
+#[derive(Debug, Clone, Copy)]
+struct Register<T> {
+    value: T,
+    reads: T,
+}
+
+/// A register of either bank.
+enum Found<'a> {
+    Wide(&'a mut Register<u64>),
+    Narrow(&'a mut Register<u32>),
 }
 
 impl ScratchDevice {
@@ -75,23 +83,23 @@ impl ScratchDevice {
     pub const fn new(factors: ScratchFactors) -> Self {
         Self {
             factors,
-            wide: [0; WIDE],
-            narrow: [0; NARROW],
+            wide: [Register { value: 0, reads: 0 }; WIDE],
+            narrow: [Register { value: 0, reads: 0 }; NARROW],
             count: 0,
         }
     }
 
-    fn register(&mut self, offset: u64, size: AccessSize) -> Result<Register<'_>, DeviceError> {
+    fn register(&mut self, offset: u64, size: AccessSize) -> Result<Found<'_>, DeviceError> {
         let aligned = offset.is_multiple_of(size.bytes().into());
         let index = |from: u64| usize::try_from((offset - from) / u64::from(size.bytes())).ok();
         let register = match (size, offset < Self::NARROW) {
             _ if !aligned => None,
             (AccessSize::B8, true) => index(0)
                 .and_then(|index| self.wide.get_mut(index))
-                .map(Register::Wide),
+                .map(Found::Wide),
             (AccessSize::B4, false) => index(Self::NARROW)
                 .and_then(|index| self.narrow.get_mut(index))
-                .map(Register::Narrow),
+                .map(Found::Narrow),
             _ => None,
         };
         self.count = self.count.wrapping_add(register.is_some().into());
@@ -110,8 +118,16 @@ impl Device for ScratchDevice {
         }
         let factors = self.factors;
         Ok(match self.register(offset, size)? {
-            Register::Wide(value) => value.wrapping_mul(factors.wide),
-            Register::Narrow(value) => value.wrapping_mul(factors.narrow).into(),
+            Found::Wide(register) => {
+                register.reads = register.reads.wrapping_add(1);
+                let product = register.value.wrapping_mul(factors.wide);
+                product.wrapping_add(register.reads)
+            }
+            Found::Narrow(register) => {
+                register.reads = register.reads.wrapping_add(1);
+                let product = register.value.wrapping_mul(factors.narrow);
+                product.wrapping_add(register.reads).into()
+            }
         })
     }
 
@@ -123,9 +139,9 @@ impl Device for ScratchDevice {
         value: u64,
     ) -> Result<(), DeviceError> {
         match self.register(offset, size)? {
-            Register::Wide(register) => *register = value,
-            Register::Narrow(register) => {
-                *register = u32::try_from(value).map_err(|_| DeviceError::Unsupported)?;
+            Found::Wide(register) => register.value = value,
+            Found::Narrow(register) => {
+                register.value = u32::try_from(value).map_err(|_| DeviceError::Unsupported)?;
             }
         }
         Ok(())
@@ -169,14 +185,17 @@ mod tests {
         }
         for offset in wide {
             let value = (offset << 40 | 1).wrapping_mul(FACTORS.wide);
-            assert_eq!(scratch.read(ORIGIN, offset, AccessSize::B8), Ok(value));
+            let read = scratch.read(ORIGIN, offset, AccessSize::B8);
+            assert_eq!(read, Ok(value.wrapping_add(1)));
+            let again = scratch.read(ORIGIN, offset, AccessSize::B8);
+            assert_eq!(again, Ok(value.wrapping_add(2)));
         }
         for offset in narrow {
-            let value = ((offset << 16 | 1) * u64::from(FACTORS.narrow)) & 0xffff_ffff;
+            let value = ((offset << 16 | 1) * u64::from(FACTORS.narrow) + 1) & 0xffff_ffff;
             assert_eq!(scratch.read(ORIGIN, offset, AccessSize::B4), Ok(value));
         }
         let count = scratch.read(ORIGIN, ScratchDevice::COUNT, AccessSize::B8);
-        assert_eq!(count, Ok(2 * (511 + 256)));
+        assert_eq!(count, Ok(3 * 511 + 2 * 256));
         scratch.reset();
         assert_eq!(
             scratch.read(ORIGIN, ScratchDevice::COUNT, AccessSize::B8),
