@@ -1,0 +1,227 @@
+//! The command line.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use clap::{Parser, ValueEnum};
+use giantvm_core::NodeId;
+use giantvm_guest::{Config, Program, Run};
+use giantvm_sched::{ClusterSpec, MAX_FILE, NodeAddress, Placement, Size};
+
+use crate::exit::{Exit, Fatal, OrExit};
+use crate::guest::Plan;
+use crate::node::Task;
+
+/// How the nodes of one host are joined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TransportKind {
+    /// One process a node, joined by TCP on loopback.
+    Tcp,
+    /// All nodes in this process, joined by queues in memory.
+    Inproc,
+}
+
+/// What stands behind a vCPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum VcpuKind {
+    /// A KVM vCPU that runs the bare-metal guest. Needs /dev/kvm.
+    Kvm,
+    /// A host thread that runs the same programs as native code, for hosts without KVM.
+    Thread,
+}
+
+impl VcpuKind {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Thread => "thread",
+        }
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  aggregate                                two nodes, four vCPUs, every program
+  aggregate --nodes 3 --vcpus 5            vCPUs need not divide evenly
+  aggregate --nodes 4 --vcpus 2            two nodes give memory only
+  aggregate --program ep,is                only these programs
+  aggregate --transport inproc             all nodes in one process
+  aggregate --json run.json                figures for machines
+  aggregate --cluster cluster.toml --node a
+                                           this host is node `a` of the cluster in the file; run the
+                                           same on every other host with its own name, in any order
+
+Exit status:
+  0  every program ran and every result was right
+  1  a result was wrong, or the guest failed
+  2  the command line or the cluster file is wrong
+  3  a node was lost, or the nodes could not join
+  4  this host cannot serve (see `cargo run --release --example doctor`)
+  130  interrupted";
+
+/// Runs one virtual machine whose vCPUs, memory and devices live on several nodes.
+///
+/// Without --cluster, all nodes are processes on this host. A small guest that ships with the
+/// project boots, runs its programs on all vCPUs over one coherent memory, and every result is
+/// checked in the guest and again by the host. A table of what each node did ends the run.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "aggregate", version, after_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Cli {
+    /// How many nodes to start on this host (1 to 64).
+    #[arg(long, value_name = "N", default_value_t = 2, conflicts_with = "cluster",
+          value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) nodes: u8,
+
+    /// How many vCPUs the machine has (1 to 254), spread evenly over the nodes: more than nodes,
+    /// fewer, or not divisible.
+    #[arg(long, value_name = "N", default_value_t = 4, conflicts_with = "cluster",
+          value_parser = clap::value_parser!(u8).range(1..=254))]
+    pub(crate) vcpus: u8,
+
+    /// How much memory the guest has, such as 256M or 1G. Every node is home to an equal share.
+    #[arg(long, value_name = "SIZE", default_value = "256M", conflicts_with = "cluster")]
+    pub(crate) memory: Size,
+
+    /// Which programs the guest runs, in this order: ticket, atomic, sum, ep, is, ipi, io, clock,
+    /// idle. All but idle by default. `ep:W` and `is:W` are of the larger NPB class W.
+    #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',', value_parser = run)]
+    pub(crate) program: Vec<Run>,
+
+    /// How the nodes on this host are joined.
+    #[arg(long, value_enum, default_value_t = TransportKind::Tcp, conflicts_with = "cluster")]
+    pub(crate) transport: TransportKind,
+
+    /// What stands behind a vCPU.
+    #[arg(long, value_enum, default_value_t = VcpuKind::Kvm)]
+    pub(crate) vcpu: VcpuKind,
+
+    /// Write everything in the table, and more, to FILE as JSON (`-` is standard output).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// Be one node of the cluster that FILE describes (`-` is standard input). A sample with three
+    /// unequal nodes is examples/cluster.toml.
+    #[arg(long, value_name = "FILE", requires = "node")]
+    pub(crate) cluster: Option<PathBuf>,
+
+    /// Which node of the cluster file this process is.
+    #[arg(long, value_name = "NAME", requires = "cluster")]
+    pub(crate) node: Option<String>,
+
+    /// Which node of a machine on one host this process is; the parent process sets it.
+    #[arg(long, hide = true, requires = "ports")]
+    pub(crate) member: Option<u8>,
+
+    /// The loopback port of every node, in order.
+    #[arg(long, hide = true, value_delimiter = ',')]
+    pub(crate) ports: Vec<u16>,
+}
+
+/// What this process is to be.
+#[derive(Debug)]
+pub(crate) enum Role {
+    /// Starts one process a node and watches them.
+    Parent(Task),
+    /// Runs all nodes itself.
+    AllNodes(Task),
+    /// Runs one node.
+    OneNode {
+        /// What all nodes do.
+        task: Task,
+        /// Which node this is.
+        node: NodeId,
+    },
+}
+
+impl Cli {
+    /// What the arguments ask this process to be.
+    pub(crate) fn role(&self) -> Result<Role, Fatal> {
+        if let (Some(file), Some(name)) = (&self.cluster, &self.node) {
+            let spec = read_cluster(file).or_exit(Exit::Usage)?;
+            let node = spec.node_named(name).ok_or_else(|| {
+                let names: Vec<_> = spec.nodes().iter().map(|node| node.name.as_str()).collect();
+                anyhow!("{} has no node `{name}`, only {}", file.display(), names.join(", "))
+            });
+            let node = node.or_exit(Exit::Usage)?;
+            let task = self.task(spec, "tcp")?;
+            return Ok(Role::OneNode { task, node });
+        }
+        let (nodes, vcpus) = (usize::from(self.nodes), usize::from(self.vcpus));
+        let spec = ClusterSpec::local(nodes, vcpus, self.memory.0).or_exit(Exit::Usage)?;
+        match (self.member, self.transport) {
+            (Some(member), _) => {
+                let node = NodeId::new(member).or_exit(Exit::Usage)?;
+                let ports = self.ports.iter().map(|&port| NodeAddress::loopback(port));
+                let spec = spec.with_addresses(ports);
+                Ok(Role::OneNode { task: self.task(spec, "tcp")?, node })
+            }
+            (None, TransportKind::Tcp) => Ok(Role::Parent(self.task(spec, "tcp")?)),
+            (None, TransportKind::Inproc) => Ok(Role::AllNodes(self.task(spec, "inproc")?)),
+        }
+    }
+
+    fn task(&self, spec: ClusterSpec, transport: &'static str) -> Result<Task, Fatal> {
+        let placement = Placement::plan(&spec);
+        let nodes = (0..placement.vcpu_count())
+            .filter_map(|vcpu| placement.node_of_vcpu(vcpu.try_into().ok()?))
+            .map(NodeId::get)
+            .collect();
+        let mut config = Config {
+            nodes,
+            memory: spec.memory(),
+            cycles_per_ms: crate::guest::cycles_per_ms(),
+            deadline: GUEST_PATIENCE,
+            ..Config::default()
+        };
+        if !self.program.is_empty() {
+            config.runs.clone_from(&self.program);
+        }
+        config.boot_image().or_exit(Exit::Usage)?;
+        let plan = Plan { config, vcpu: self.vcpu, transport };
+        Ok(Task { spec, plan })
+    }
+}
+
+/// Most that one wait in the guest may take. Generous: hosts may be slow and busy.
+const GUEST_PATIENCE: Duration = Duration::from_secs(60);
+
+/// A program's name, for some with a class behind a colon.
+fn run(text: &str) -> Result<Run, String> {
+    let (name, class) = match text.split_once(':') {
+        Some((name, class)) => (name, Some(class)),
+        None => (text, None),
+    };
+    let known = Program::ALL.into_iter();
+    let program = known.clone().find(|program| program.name() == name).ok_or_else(|| {
+        let names: Vec<_> = known.map(Program::name).collect();
+        format!("there is no such program; choose from {}", names.join(", "))
+    })?;
+    let mut run = Run::from(program);
+    // The first parameter of both is the class, as the logarithm of its size.
+    run.parameters[0] = match (program, class) {
+        (_, None) => run.parameters[0],
+        (Program::Ep, Some("S")) => 24,
+        (Program::Ep, Some("W")) => 25,
+        (Program::Is, Some("S")) => 16,
+        (Program::Is, Some("W")) => 20,
+        (Program::Ep | Program::Is, Some(class)) => {
+            return Err(format!("{name} has the classes S and W, not {class}"));
+        }
+        (_, Some(_)) => return Err(format!("{name} has no classes")),
+    };
+    Ok(run)
+}
+
+fn read_cluster(file: &Path) -> anyhow::Result<ClusterSpec> {
+    let name = file.display().to_string();
+    let mut text = String::new();
+    let limit = MAX_FILE as u64 + 1;
+    let read = match file.to_str() {
+        Some("-") => std::io::stdin().take(limit).read_to_string(&mut text),
+        _ => std::fs::File::open(file).and_then(|f| f.take(limit).read_to_string(&mut text)),
+    };
+    read.with_context(|| format!("cannot read the cluster file {name}"))?;
+    Ok(ClusterSpec::parse(&text, &name)?)
+}

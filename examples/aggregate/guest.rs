@@ -1,0 +1,135 @@
+#![expect(unsafe_code, reason = "lends the shared memory to vCPUs, which outlive no borrow")]
+//! The guest: how it gets into the distributed memory, onto vCPUs, and what became of it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use giantvm_core::{GuestAddress, PageRange, VcpuId};
+use giantvm_dsm::backing::Mapping;
+use giantvm_dsm::engine::Dsm;
+use giantvm_dsm::view::DsmMemory;
+use giantvm_guest::{Config, Memory, Verdict, abi};
+use giantvm_vcpu::kvm::KvmHost;
+use giantvm_vcpu::{InterruptSink, Layout, StartState, Vcpu, VcpuHost};
+use vm_memory::Bytes as _;
+
+use crate::cli::VcpuKind;
+use crate::report::ProgramReport;
+use crate::threads;
+
+/// What to run, and on what.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) config: Config,
+    pub(crate) vcpu: VcpuKind,
+    pub(crate) transport: &'static str,
+}
+
+/// The guest on one node.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    plan: Plan,
+    mapping: Arc<Mapping>,
+    memory: DsmMemory,
+}
+
+impl Guest {
+    pub(crate) fn new(plan: &Plan, dsm: &Dsm) -> anyhow::Result<Self> {
+        let mapping = dsm.mapping().clone();
+        let all = (GuestAddress(0), PageRange::first(mapping.pages()));
+        let memory = DsmMemory::new(&mapping, [all])?;
+        Ok(Self {
+            plan: plan.clone(),
+            mapping,
+            memory,
+        })
+    }
+
+    /// The node's vCPU host, with the distributed memory as the guest's.
+    pub(crate) fn host(
+        &self,
+        layout: Layout,
+        sink: Arc<dyn InterruptSink>,
+    ) -> anyhow::Result<Arc<dyn VcpuHost>> {
+        match self.plan.vcpu {
+            VcpuKind::Kvm => {
+                let host = KvmHost::new(layout, sink)?;
+                let (base, len) = (self.mapping.base(), self.mapping.len());
+                // The machine ends with its process, and so does its memory.
+                std::mem::forget(Arc::clone(&self.mapping));
+                // SAFETY: the mapping is never dropped, as of the line above. It hands out raw
+                // pointers and volatile or atomic views only, so nothing relies on its bytes.
+                unsafe { host.map_memory(GuestAddress(0), base, len) }?;
+                Ok(Arc::new(host))
+            }
+            VcpuKind::Thread => Ok(threads::host(layout, sink, self.lend())),
+        }
+    }
+
+    /// The whole guest memory, for threads that stand for vCPUs.
+    fn lend(&self) -> Memory<'static> {
+        std::mem::forget(Arc::clone(&self.mapping));
+        // SAFETY: the mapping is never dropped, as of the line above; it is aligned to pages, and
+        // whoever else reaches it does so atomically.
+        unsafe { Memory::new(self.mapping.base().as_ptr(), self.mapping.len() as u64) }
+    }
+
+    /// Gives a vCPU of this node its start state: the boot vCPU starts at the guest's entry, all
+    /// others wait for it to call them.
+    pub(crate) fn prepare(&self, vcpu: &mut dyn Vcpu) -> anyhow::Result<()> {
+        let start = if vcpu.id() == VcpuId::BOOT {
+            let state = self.plan.config.boot_image()?.state;
+            StartState::LongMode {
+                rip: state.rip,
+                rsp: state.rsp,
+                cr3: GuestAddress(state.cr3),
+                rdi: 0,
+                rsi: 0,
+            }
+        } else {
+            StartState::WaitForSipi
+        };
+        Ok(vcpu.set_start(&start)?)
+    }
+
+    /// Writes the guest into the distributed memory.
+    pub(crate) fn load(&self) -> anyhow::Result<()> {
+        for segment in self.plan.config.boot_image()?.segments {
+            self.memory.write_slice(&segment.bytes, GuestAddress(segment.address))?;
+        }
+        Ok(())
+    }
+
+    /// What became of each program: the guest's own word, checked against what the host computes.
+    pub(crate) fn verify(&self) -> anyhow::Result<Vec<ProgramReport>> {
+        let mut page = vec![0; usize::try_from(abi::PAGE)?];
+        self.memory.read_slice(&mut page, GuestAddress(abi::RESULTS))?;
+        let verdicts = giantvm_guest::verify(&self.plan.config, &page);
+        Ok(verdicts.iter().map(describe).collect())
+    }
+}
+
+fn describe(verdict: &Verdict) -> ProgramReport {
+    ProgramReport {
+        name: verdict.run.program.name().to_owned(),
+        verified: verdict.result.is_ok(),
+        detail: match &verdict.result {
+            Ok(report) => format!("in {:.1} ms", report.micros as f64 / 1e3),
+            Err(fault) => fault.to_string(),
+        },
+    }
+}
+
+/// Cycles of this host's time stamp counter in a millisecond, measured against its clock.
+pub(crate) fn cycles_per_ms() -> u64 {
+    let (start, cycles) = (Instant::now(), cycles());
+    std::thread::sleep(Duration::from_millis(20));
+    let (elapsed, cycles) = (start.elapsed(), self::cycles() - cycles);
+    let per_ms = u128::from(cycles) * 1_000_000 / elapsed.as_nanos().max(1);
+    u64::try_from(per_ms).unwrap_or(u64::MAX).max(1)
+}
+
+fn cycles() -> u64 {
+    // SAFETY: every x86-64 processor has the instruction, and Linux leaves it to user space.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}

@@ -1,0 +1,24 @@
+//! What a node's main thread waits for.
+
+use giantvm_core::NodeId;
+use giantvm_io::machine::Stop;
+use giantvm_transport::Loss;
+
+use crate::report::NodeReport;
+
+/// Something the main thread has to know.
+#[derive(Debug)]
+pub(crate) enum Notice {
+    /// A peer is ready to run.
+    Ready(NodeId),
+    /// vCPUs are being stopped.
+    Stopping,
+    /// The machine has stopped everywhere.
+    Finished(Stop),
+    /// A peer's report.
+    Report(NodeId, Box<NodeReport>),
+    /// A peer is gone, and why.
+    Lost(NodeId, Loss),
+    /// The shared memory of this node failed.
+    Failed(String),
+}

@@ -1,0 +1,133 @@
+//! Starts the nodes of one host as processes, watches them, and leaves none behind.
+
+use std::net::TcpListener;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::cli::Cli;
+use crate::exit::{Exit, Fatal, OrExit};
+
+/// How long the other nodes have to end by themselves once one has ended badly.
+const GRACE: Duration = Duration::from_secs(3);
+/// How often the nodes are looked at.
+const PERIOD: Duration = Duration::from_millis(10);
+
+/// Runs all nodes as processes joined by TCP on loopback; returns the machine's exit status.
+pub(crate) fn processes(cli: &Cli) -> Result<u8, Fatal> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, interrupted.clone()).or_exit(Exit::Host)?;
+    }
+    let ports = free_ports(usize::from(cli.nodes)).or_exit(Exit::Host)?;
+    let mut family = Family::default();
+    for member in 0..cli.nodes {
+        family.spawn(member, &ports).or_exit(Exit::Host)?;
+    }
+    Ok(family.wait(&interrupted))
+}
+
+/// Ports that are free now. A node that finds its port taken in the meantime says so.
+fn free_ports(count: usize) -> std::io::Result<Vec<u16>> {
+    let listeners: Vec<_> = (0..count)
+        .map(|_| TcpListener::bind(("127.0.0.1", 0)))
+        .collect::<Result<_, _>>()?;
+    listeners
+        .iter()
+        .map(|listener| Ok(listener.local_addr()?.port()))
+        .collect()
+}
+
+/// The node processes; dropping it ends those that still run.
+#[derive(Debug, Default)]
+struct Family {
+    running: Vec<(u8, Child)>,
+}
+
+impl Family {
+    fn spawn(&mut self, member: u8, ports: &[u16]) -> anyhow::Result<()> {
+        let list = ports.iter().map(u16::to_string).collect::<Vec<_>>();
+        let child = Command::new(std::env::current_exe()?)
+            .args(std::env::args_os().skip(1))
+            .args(["--member", &member.to_string(), "--ports", &list.join(",")])
+            .spawn()?;
+        self.running.push((member, child));
+        Ok(())
+    }
+
+    /// Waits for all nodes. The first bad status is the machine's; after it, or after an
+    /// interrupt, the others have [`GRACE`] to end.
+    fn wait(&mut self, interrupted: &AtomicBool) -> u8 {
+        let mut verdict = 0;
+        let mut deadline: Option<Instant> = None;
+        while !self.running.is_empty() {
+            for (member, status) in self.reap() {
+                if let Some(code) = failure(member, status)
+                    && (verdict == 0 || verdict == Exit::Lost.code())
+                {
+                    verdict = code;
+                    deadline.get_or_insert_with(|| Instant::now() + GRACE);
+                }
+            }
+            if interrupted.swap(false, Ordering::Relaxed) && deadline.is_none() {
+                verdict = Exit::Interrupted.code();
+                deadline = Some(Instant::now() + GRACE);
+                self.signal(Signal::TERM);
+            }
+            if deadline.is_some_and(|deadline| Instant::now() > deadline) {
+                self.signal(Signal::KILL);
+            }
+            std::thread::sleep(PERIOD);
+        }
+        verdict
+    }
+
+    fn reap(&mut self) -> Vec<(u8, ExitStatus)> {
+        let mut ended = Vec::new();
+        self.running.retain_mut(|(member, child)| match child.try_wait() {
+            Ok(Some(status)) => {
+                ended.push((*member, status));
+                false
+            }
+            Ok(None) => true,
+            Err(error) => {
+                tracing::error!(%error, member, "a node process cannot be waited for");
+                false
+            }
+        });
+        ended
+    }
+
+    fn signal(&self, signal: Signal) {
+        for (_, child) in &self.running {
+            let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+            // A process that has just ended is what we want.
+            pid.map(|pid| kill_process(pid, signal));
+        }
+    }
+}
+
+impl Drop for Family {
+    fn drop(&mut self) {
+        self.signal(Signal::KILL);
+        for (_, child) in &mut self.running {
+            child.wait().ok();
+        }
+    }
+}
+
+/// The machine's exit status if a node that ended with `status` failed.
+fn failure(member: u8, status: ExitStatus) -> Option<u8> {
+    match status.code() {
+        Some(0) => None,
+        Some(code) => Some(u8::try_from(code).unwrap_or(Exit::Wrong.code())),
+        None => {
+            eprintln!("aggregate: the process of node number {member} was killed: {status}");
+            Some(Exit::Lost.code())
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! One node of the machine, from the joined transport to its end.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, anyhow};
+use giantvm_core::{Epoch, NodeId, NodeSet, VcpuId};
+use giantvm_dsm::engine::Dsm;
+use giantvm_dsm::protocol::{Directory, HomeMap};
+use giantvm_io::machine::{Cause, Stop};
+use giantvm_io::{Bus, DeviceServer, IoMessage, Unsent};
+use giantvm_sched::{ClusterSpec, Placement};
+use giantvm_transport::Transport;
+use giantvm_vcpu::Layout;
+
+use crate::console::Console;
+use crate::devices::{self, Parts};
+use crate::exit::{Exit, Fatal, OrExit};
+use crate::guest::{Guest, Plan};
+use crate::inbox::Notice;
+use crate::lifecycle::LifecycleDriver;
+use crate::report::{NodeReport, RunReport};
+use crate::timekeeper::Timekeeper;
+use crate::vcpus;
+use crate::verdict;
+use crate::wiring::{Forwarding, Outlet, Wiring};
+
+/// How long vCPUs may take to leave the guest, and other nodes to say that theirs have.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// The same when a node is lost: a vCPU that waits for its pages never leaves.
+const LOSS_PATIENCE: Duration = Duration::from_millis(300);
+/// How long the other nodes may take to report and to part.
+const PART_PATIENCE: Duration = Duration::from_secs(10);
+/// The node that reads the results and writes the report.
+const REPORTER: NodeId = NodeId::ZERO;
+
+/// What a run of one node is about.
+#[derive(Debug, Clone)]
+pub(crate) struct Task {
+    pub(crate) spec: ClusterSpec,
+    pub(crate) plan: Plan,
+}
+
+/// Runs this node until the machine ends. The first node also gives the machine's report.
+pub(crate) fn run(
+    task: &Task,
+    transport: Arc<dyn Transport>,
+    interrupted: Receiver<()>,
+) -> Result<Option<RunReport>, Fatal> {
+    let mut node = Node::start(task, transport)?;
+    node.forward_interrupts(interrupted).or_exit(Exit::Host)?;
+    node.boot()?;
+    let stop = node.wait_for_end();
+    node.part(task, stop)
+}
+
+/// A node whose vCPUs can run.
+struct Node {
+    local: NodeId,
+    names: Vec<String>,
+    placement: Placement,
+    transport: Arc<dyn Transport>,
+    notices: Receiver<Notice>,
+    forwarding: Arc<Forwarding>,
+    wiring: Arc<Wiring>,
+    dsm: Dsm,
+    guest: Guest,
+    context: vcpus::Context,
+    threads: Vec<JoinHandle<()>>,
+    started: Instant,
+}
+
+impl Node {
+    fn start(task: &Task, transport: Arc<dyn Transport>) -> Result<Self, Fatal> {
+        let Task { spec, plan } = task;
+        let local = transport.local();
+        let placement = Placement::plan(spec);
+        let (sender, notices) = channel();
+        let local_vcpus = placement.vcpus_of(local).count();
+        let lifecycle = Arc::new(LifecycleDriver::new(transport.clone(), local_vcpus, sender.clone()));
+        let outlet = Outlet::new(transport.clone());
+        let timekeeper = Arc::new(Timekeeper::new(outlet.clone()));
+        let parts = Parts {
+            console: Console::new(spec),
+            lifecycle: lifecycle.clone(),
+            clock: timekeeper.clock(),
+        };
+        let bus = Arc::new(bus(local, &placement, &parts, &outlet).or_exit(Exit::Host)?);
+        let devices = serve_devices(&bus, &outlet).or_exit(Exit::Host)?;
+        let wiring = Arc::new(Wiring {
+            outlet: outlet.clone(),
+            lifecycle: lifecycle.clone(),
+            bus: bus.clone(),
+            devices,
+            timekeeper: timekeeper.clone(),
+            notices: Mutex::new(sender),
+            host: OnceLock::new(),
+        });
+        let homes = HomeMap::new(placement.page_runs()).or_exit(Exit::Usage)?;
+        let dsm = Dsm::start::<Directory>(
+            transport.clone(),
+            Epoch::FIRST,
+            spec.page_size(),
+            homes,
+            wiring.handlers(),
+        )
+        .or_exit(Exit::Host)?;
+        timekeeper.start().or_exit(Exit::Host)?;
+
+        let vcpu_nodes = VcpuId::first(placement.vcpu_count())
+            .filter_map(|vcpu| placement.node_of_vcpu(vcpu))
+            .collect();
+        let layout = Layout::new(local, vcpu_nodes).or_exit(Exit::Usage)?;
+        let forwarding = Arc::new(Forwarding::new(outlet, layout.clone(), lifecycle.clone()));
+        let guest = Guest::new(plan, &dsm).or_exit(Exit::Host)?;
+        let host = guest
+            .host(layout, forwarding.clone())
+            .or_exit(Exit::Host)?;
+        wiring.host.set(host.clone()).ok();
+        lifecycle.attach(host.clone(), bus.clone());
+        Ok(Self {
+            local,
+            names: spec.nodes().iter().map(|node| node.name.clone()).collect(),
+            placement,
+            transport,
+            notices,
+            forwarding,
+            wiring,
+            dsm,
+            guest,
+            context: vcpus::Context {
+                host,
+                bus,
+                lifecycle,
+            },
+            threads: Vec::new(),
+            started: Instant::now(),
+        })
+    }
+}
+
+impl Node {
+    /// Starts this node's vCPUs.
+    fn launch(&mut self) -> anyhow::Result<()> {
+        for vcpu in self.placement.vcpus_of(self.local) {
+            let mut vcpu = self.context.host.take(vcpu)?;
+            self.guest.prepare(&mut *vcpu)?;
+            self.threads.push(vcpus::spawn(self.context.clone(), vcpu)?);
+        }
+        self.started = Instant::now();
+        Ok(())
+    }
+
+    /// Ends the machine in good order when the outside asks for it.
+    fn forward_interrupts(&self, interrupted: Receiver<()>) -> std::io::Result<()> {
+        let lifecycle = self.context.lifecycle.clone();
+        let local = self.local;
+        std::thread::Builder::new()
+            .name("interrupts".into())
+            .spawn(move || {
+                if interrupted.recv().is_ok() {
+                    lifecycle.stop(Stop::by_node(local, Cause::Interrupted));
+                }
+            })
+            .map(drop)
+    }
+
+    /// Starts the guest once every node is ready: its node loads it, all others say so and wait
+    /// for its first interrupt.
+    fn boot(&mut self) -> Result<(), Fatal> {
+        let boot_node = self
+            .placement
+            .node_of_vcpu(VcpuId::BOOT)
+            .ok_or_else(|| anyhow!("the machine has no vCPU"))
+            .or_exit(Exit::Usage)?;
+        if boot_node != self.local {
+            self.launch().or_exit(Exit::Host)?;
+            self.wiring.outlet.ready(boot_node);
+            return Ok(());
+        }
+        self.guest.load().context("the guest cannot be loaded").or_exit(Exit::Host)?;
+        let mut missing = self.transport.peers();
+        while !missing.is_empty() {
+            match self.notices.recv_timeout(PART_PATIENCE) {
+                Ok(Notice::Ready(node)) => missing = missing.without(node),
+                Ok(Notice::Lost(node, loss)) => self.tell_loss(node, &loss),
+                Ok(Notice::Finished(_) | Notice::Stopping) => return Ok(()),
+                Ok(Notice::Failed(error)) => return Err(anyhow!(error)).or_exit(Exit::Host),
+                Ok(Notice::Report(..)) => {}
+                Err(_) => {
+                    let error = anyhow!("{} did not get ready", self.names_of(missing));
+                    return Err(error).or_exit(Exit::Lost);
+                }
+            }
+        }
+        self.launch().or_exit(Exit::Host)
+    }
+
+    /// Waits until the machine has stopped everywhere, or as far as it still can.
+    fn wait_for_end(&mut self) -> Stop {
+        let mut deadline: Option<Instant> = None;
+        loop {
+            let left = deadline.map_or(Duration::MAX, |deadline| {
+                deadline.saturating_duration_since(Instant::now())
+            });
+            match self.notices.recv_timeout(left) {
+                Ok(Notice::Finished(stop)) => return stop,
+                Ok(Notice::Stopping) => {
+                    deadline.get_or_insert_with(|| Instant::now() + STOP_PATIENCE);
+                }
+                Ok(Notice::Lost(node, loss)) => {
+                    self.tell_loss(node, &loss);
+                    deadline = Some(Instant::now() + LOSS_PATIENCE);
+                }
+                Ok(Notice::Failed(error)) => {
+                    eprintln!("aggregate: the shared memory of this node failed: {error}");
+                    deadline = Some(Instant::now() + LOSS_PATIENCE);
+                }
+                Ok(Notice::Ready(_) | Notice::Report(..)) => {}
+                Err(RecvTimeoutError::Timeout) => self.context.lifecycle.deadline(),
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Stop::by_node(self.local, Cause::Failed(0));
+                }
+            }
+        }
+    }
+
+    /// Reports, checks and parts from the other nodes.
+    fn part(mut self, task: &Task, stop: Stop) -> Result<Option<RunReport>, Fatal> {
+        if !matches!(stop.cause, Cause::Exit(_)) {
+            let name = |node: NodeId| self.name(node).to_owned();
+            return Err(verdict::bad_end(stop, name));
+        }
+        for thread in self.threads.drain(..) {
+            thread.join().map_err(|_| anyhow!("a vCPU thread panicked")).or_exit(Exit::Wrong)?;
+        }
+        let own = self.report();
+        let report = if self.local == REPORTER {
+            let programs = self.guest.verify().or_exit(Exit::Host)?;
+            let nodes = self.gather(own)?;
+            Some(verdict::report(task, stop, programs, nodes))
+        } else {
+            self.wiring.outlet.report(REPORTER, &own).or_exit(Exit::Lost)?;
+            None
+        };
+        // Nothing of this process touches the memory any more.
+        self.dsm.finish(PART_PATIENCE).or_exit(Exit::Lost)?;
+        Ok(report)
+    }
+
+    fn gather(&self, own: NodeReport) -> Result<Vec<NodeReport>, Fatal> {
+        let mut reports = vec![(self.local, own)];
+        let mut missing = self.transport.peers();
+        while !missing.is_empty() {
+            match self.notices.recv_timeout(PART_PATIENCE) {
+                Ok(Notice::Report(node, report)) => {
+                    missing = missing.without(node);
+                    reports.push((node, *report));
+                }
+                Ok(Notice::Lost(node, loss)) => {
+                    self.tell_loss(node, &loss);
+                    return Err(anyhow!("node {} was lost", self.name(node))).or_exit(Exit::Lost);
+                }
+                Ok(_) => {}
+                Err(_) => {
+                    let error = anyhow!("{} did not report", self.names_of(missing));
+                    return Err(error).or_exit(Exit::Lost);
+                }
+            }
+        }
+        reports.sort_by_key(|(node, _)| *node);
+        Ok(reports.into_iter().map(|(_, report)| report).collect())
+    }
+
+    fn report(&self) -> NodeReport {
+        let io = self.wiring.bus.counts();
+        let usage = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+        let blank = NodeReport {
+            name: self.name(self.local).to_owned(),
+            vcpus: self.placement.vcpus_of(self.local).count(),
+            ipis_sent: self.forwarding.sent(),
+            io_forwarded: io.forwarded,
+            io_unclaimed: io.unclaimed,
+            clock_error_us: self.wiring.timekeeper.error_us(),
+            cpu_seconds: usage.tv_sec as f64 + usage.tv_nsec as f64 / 1e9,
+            run_seconds: self.started.elapsed().as_secs_f64(),
+            ..NodeReport::default()
+        };
+        blank
+            .count_memory(&self.dsm.stats())
+            .count_traffic(self.transport.traffic())
+    }
+
+    fn tell_loss(&self, node: NodeId, loss: &giantvm_transport::Loss) {
+        eprintln!(
+            "aggregate[{}]: node {} was lost: {loss}. What only it had is gone, so the machine was \
+             stopped before any vCPU could read it; start the machine again.",
+            self.name(self.local),
+            self.name(node),
+        );
+    }
+
+    fn name(&self, node: NodeId) -> &str {
+        self.names.get(node.index()).map_or("?", String::as_str)
+    }
+
+    fn names_of(&self, nodes: NodeSet) -> String {
+        let names: Vec<_> = nodes.iter().map(|node| self.name(node)).collect();
+        names.join(", ")
+    }
+}
+
+fn bus(
+    local: NodeId,
+    placement: &Placement,
+    parts: &Parts,
+    outlet: &Outlet,
+) -> Result<Bus, giantvm_io::MapError> {
+    let outlet = outlet.clone();
+    devices::bus(local, placement, parts, move |to, request| {
+        outlet
+            .io(to, &IoMessage::Request(request))
+            .map_err(|error| Unsent(error.to_string()))
+    })
+}
+
+fn serve_devices(bus: &Arc<Bus>, outlet: &Outlet) -> std::io::Result<DeviceServer> {
+    let outlet = outlet.clone();
+    DeviceServer::start(bus.clone(), move |to, reply| {
+        match outlet.io(to, &IoMessage::Reply(reply)) {
+            // The loss is an event of its own.
+            Ok(()) | Err(giantvm_transport::SendError::Lost(_)) => {}
+            Err(error) => tracing::error!(%error, %to, "a device's answer was not sent"),
+        }
+    })
+}

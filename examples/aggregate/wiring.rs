@@ -1,0 +1,234 @@
+//! Connects the crates: whose frames go to whom.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use bytes::Bytes;
+use giantvm_core::wire::{Body, Class, DecodeError, Frame, Service};
+use giantvm_core::{Epoch, NodeId, VcpuId};
+use giantvm_dsm::backing::BackingError;
+use giantvm_dsm::engine::{FrameHandler, Handlers, Refusal, Watcher};
+use giantvm_io::machine::{FIRST_FREE_KIND, MachineMessage};
+use giantvm_io::{Bus, DeviceServer, IoMessage};
+use giantvm_transport::{Loss, SendError, Transport};
+use giantvm_vcpu::message::Message as VcpuMessage;
+use giantvm_vcpu::{Interrupt, InterruptSink, Layout, VcpuError, VcpuHost};
+
+use crate::inbox::Notice;
+use crate::lifecycle::LifecycleDriver;
+use crate::report::NodeReport;
+use crate::timekeeper::Timekeeper;
+
+/// "I am ready to run", to the node of the boot vCPU.
+const READY: u8 = FIRST_FREE_KIND;
+/// A node's report as JSON, to the first node.
+const REPORT: u8 = FIRST_FREE_KIND + 1;
+
+/// Sends this node's messages of all services but memory.
+#[derive(Debug, Clone)]
+pub(crate) struct Outlet {
+    transport: Arc<dyn Transport>,
+}
+
+impl Outlet {
+    pub(crate) fn new(transport: Arc<dyn Transport>) -> Self {
+        Self { transport }
+    }
+
+    pub(crate) fn local(&self) -> NodeId {
+        self.transport.local()
+    }
+
+    pub(crate) fn ready(&self, to: NodeId) {
+        self.send_or_log(to, Class::Control, self.machine(READY, Bytes::new()));
+    }
+
+    pub(crate) fn report(&self, to: NodeId, report: &NodeReport) -> anyhow::Result<()> {
+        let json = serde_json::to_vec(report)?;
+        self.transport.send(to, Class::Bulk, self.machine(REPORT, json.into()))?;
+        Ok(())
+    }
+
+    pub(crate) fn io(&self, to: NodeId, message: &IoMessage) -> Result<(), SendError> {
+        self.transport.send(to, Class::Control, message.encode(self.local(), Epoch::FIRST))
+    }
+
+    pub(crate) fn vcpu(&self, to: NodeId, message: VcpuMessage) {
+        let (kind, body) = message.encode();
+        let frame = Frame {
+            service: Service::Vcpu,
+            kind,
+            from: self.local(),
+            epoch: Epoch::FIRST,
+            body,
+            payload: Bytes::new(),
+        };
+        self.send_or_log(to, Class::Control, frame);
+    }
+
+    fn machine(&self, kind: u8, payload: Bytes) -> Frame {
+        Frame {
+            service: Service::Machine,
+            kind,
+            from: self.local(),
+            epoch: Epoch::FIRST,
+            body: Body::EMPTY,
+            payload,
+        }
+    }
+
+    fn send_or_log(&self, to: NodeId, class: Class, frame: Frame) {
+        match self.transport.send(to, class, frame) {
+            // The loss is an event of its own.
+            Ok(()) | Err(SendError::Lost(_)) => {}
+            Err(error) => tracing::error!(%error, %to, "a message was not sent"),
+        }
+    }
+}
+
+/// Everything that frames can reach on this node.
+#[derive(Debug)]
+pub(crate) struct Wiring {
+    pub(crate) outlet: Outlet,
+    pub(crate) lifecycle: Arc<LifecycleDriver>,
+    pub(crate) bus: Arc<Bus>,
+    pub(crate) devices: DeviceServer,
+    pub(crate) timekeeper: Arc<Timekeeper>,
+    pub(crate) notices: Mutex<Sender<Notice>>,
+    /// The vCPUs come last, for they need the memory; before this node says that it is ready, no
+    /// one sends them anything.
+    pub(crate) host: OnceLock<Arc<dyn VcpuHost>>,
+}
+
+impl Wiring {
+    /// The handlers of all services.
+    pub(crate) fn handlers(self: &Arc<Self>) -> Handlers {
+        Handlers::default()
+            .on(Service::Vcpu, Arc::new(VcpuFrames(self.clone())))
+            .on(Service::Io, Arc::new(IoFrames(self.clone())))
+            .on(Service::Machine, Arc::new(MachineFrames(self.clone())))
+            .watch(Arc::new(Losses(self.clone())))
+    }
+
+    fn notice(&self, notice: Notice) {
+        let notices = self.notices.lock().expect("no panic while it is held");
+        // The receiver is gone only when the program is past caring.
+        notices.send(notice).ok();
+    }
+}
+
+struct VcpuFrames(Arc<Wiring>);
+
+impl FrameHandler for VcpuFrames {
+    fn frame(&self, frame: &Frame) -> Result<(), Refusal> {
+        match VcpuMessage::decode(frame)? {
+            VcpuMessage::Interrupt { target, interrupt } => {
+                let host = self.0.host.get().ok_or("an interrupt before this node was ready")?;
+                if !host.layout().is_local(target) {
+                    return Err(format!("an interrupt for vCPU {target}, which is not here").into());
+                }
+                Ok(host.inject(target, interrupt)?)
+            }
+            VcpuMessage::ClockProbe(probe) => {
+                let reply = self.0.timekeeper.answer(probe);
+                self.0.outlet.vcpu(frame.from, VcpuMessage::ClockReply(reply));
+                Ok(())
+            }
+            VcpuMessage::ClockReply(reply) => Ok(self.0.timekeeper.learn(frame.from, reply)?),
+        }
+    }
+}
+
+struct IoFrames(Arc<Wiring>);
+
+impl FrameHandler for IoFrames {
+    fn frame(&self, frame: &Frame) -> Result<(), Refusal> {
+        match IoMessage::decode(frame)? {
+            IoMessage::Request(request) => Ok(self.0.devices.submit(frame.from, request)?),
+            IoMessage::Reply(reply) => Ok(self.0.bus.reply(frame.from, reply)?),
+            IoMessage::Interrupt(_) => Err("no device of this machine interrupts from afar".into()),
+        }
+    }
+}
+
+struct MachineFrames(Arc<Wiring>);
+
+impl FrameHandler for MachineFrames {
+    fn frame(&self, frame: &Frame) -> Result<(), Refusal> {
+        match frame.kind {
+            READY | REPORT if !frame.body.as_slice().is_empty() => {
+                Err(Box::new(DecodeError::BodyLength {
+                    service: frame.service,
+                    kind: frame.kind,
+                    expected: 0,
+                    got: frame.body.as_slice().len(),
+                }))
+            }
+            READY => {
+                self.0.notice(Notice::Ready(frame.from));
+                Ok(())
+            }
+            REPORT => {
+                let report = serde_json::from_slice(&frame.payload)?;
+                self.0.notice(Notice::Report(frame.from, report));
+                Ok(())
+            }
+            _ => Ok(self.0.lifecycle.message(frame.from, MachineMessage::decode(frame)?)?),
+        }
+    }
+}
+
+struct Losses(Arc<Wiring>);
+
+impl Watcher for Losses {
+    fn lost(&self, node: NodeId, loss: &Loss) {
+        self.0.notice(Notice::Lost(node, loss.clone()));
+        self.0.bus.lost(node);
+        self.0.lifecycle.lost(node);
+    }
+
+    fn failed(&self, error: &BackingError) {
+        self.0.notice(Notice::Failed(error.to_string()));
+        self.0.lifecycle.fail();
+    }
+}
+
+/// Forwards interrupts to vCPUs of other nodes.
+#[derive(Debug)]
+pub(crate) struct Forwarding {
+    outlet: Outlet,
+    layout: Layout,
+    lifecycle: Arc<LifecycleDriver>,
+    sent: AtomicU64,
+}
+
+impl Forwarding {
+    pub(crate) fn new(outlet: Outlet, layout: Layout, lifecycle: Arc<LifecycleDriver>) -> Self {
+        Self {
+            outlet,
+            layout,
+            lifecycle,
+            sent: AtomicU64::new(0),
+        }
+    }
+
+    /// How many interrupts went to other nodes.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+impl InterruptSink for Forwarding {
+    fn forward(&self, target: VcpuId, interrupt: Interrupt) {
+        if let Some(node) = self.layout.node_of(target) {
+            self.sent.fetch_add(1, Ordering::Relaxed);
+            self.outlet.vcpu(node, VcpuMessage::Interrupt { target, interrupt });
+        }
+    }
+
+    fn failed(&self, target: VcpuId, error: VcpuError) {
+        eprintln!("aggregate: interrupts to vCPU {target} are no longer forwarded: {error}");
+        self.lifecycle.fail();
+    }
+}
