@@ -130,8 +130,9 @@ proptest! {
     #[test]
     fn correct_nodes_stay_coherent_next_to_a_hostile_one(
         messages in prop::collection::vec(
-            (0..300_000_u64, 0..HOSTILE, message(), contents()), 1..30),
+            (0..300_000_u64, 0..HOSTILE, message(), contents()), 1..300),
         may_request in any::<bool>(),
+        sever in any::<bool>(),
         seed in any::<u64>(),
     ) {
         let config = Config {
@@ -139,6 +140,7 @@ proptest! {
             pages: PAGES,
             seed,
             hostile: Some(node(HOSTILE)),
+            sever,
             ..Config::default()
         };
         let mut cluster = Cluster::<Directory>::new(config);

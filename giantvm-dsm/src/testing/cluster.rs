@@ -354,6 +354,9 @@ impl<P: Inspect> Cluster<P> {
             return Err((format!("node {at} refused: {violation}"), page));
         };
         self.report.violations.push((at, violation));
+        if !self.config.sever {
+            return Ok(());
+        }
         self.network
             .at(self.network.now, Event::Lost { at, node: from });
         let (at, node) = (from, at);

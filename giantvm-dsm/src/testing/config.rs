@@ -30,6 +30,9 @@ pub struct Config {
     ///
     /// [`Cluster::inject`]: super::Cluster::inject
     pub hostile: Option<NodeId>,
+    /// Whether a refusal ends the link, as real drivers do. Otherwise the message is dropped and
+    /// all goes on, so that a hostile node has many tries in one run.
+    pub sever: bool,
 }
 
 impl Default for Config {
@@ -42,6 +45,7 @@ impl Default for Config {
             delay: Tick(10_000),
             step_limit: 10_000_000,
             hostile: None,
+            sever: true,
         }
     }
 }
