@@ -11,6 +11,9 @@ use crate::interrupt::{Interrupt, Msi};
 use crate::layout::Layout;
 use crate::state::{ArchState, StartState};
 
+/// A longer limit to a pause counts as this.
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
 /// The vCPUs that one node gives to the machine, and the way to all others.
 ///
 /// Every method may be called from every thread.
@@ -119,7 +122,8 @@ pub trait Vcpu: Send + Debug {
     /// Sets what is added to the host's time-stamp counter to make the guest's, in ticks.
     ///
     /// # Errors
-    /// [`VcpuError::Unsupported`] where the host has no such thing, or [`VcpuError::Os`].
+    /// [`VcpuError::Unsupported`] where the host has no such thing, or has a KVM that does not do
+    /// it; or [`VcpuError::Os`].
     fn set_tsc_offset(&mut self, offset: i64) -> Result<(), VcpuError>;
 }
 

@@ -3,16 +3,20 @@
 mod error;
 mod exit;
 mod gate;
+#[cfg(test)]
+mod gate_tests;
 mod host;
 mod interrupt;
 #[cfg(feature = "kvm")]
 pub mod kvm;
 mod layout;
+mod pending;
 mod state;
 mod sync;
 
 pub mod clock;
 pub mod message;
+pub mod thread;
 
 pub use error::VcpuError;
 pub use exit::{AccessSize, Exit, Failure};

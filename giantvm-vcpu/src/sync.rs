@@ -1,3 +1,3 @@
 //! The primitives under the crate's own shared structures, so that they can be checked with loom.
 
-pub(crate) use std::sync::{Condvar, Mutex};
+pub(crate) use std::sync::{Condvar, Mutex, MutexGuard};

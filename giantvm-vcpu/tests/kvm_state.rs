@@ -50,7 +50,9 @@ const KERNEL_GS_BASE: u32 = 0xc000_0102;
 fn msr(state: &ArchState, index: u32) -> Option<u64> {
     let entries = state.section(Section::Msrs)?.chunks(16);
     let mut found = entries.filter(|entry| entry[..4] == index.to_le_bytes());
-    found.next().map(|entry| u64::from_le_bytes(entry[8..].try_into().unwrap()))
+    found
+        .next()
+        .map(|entry| u64::from_le_bytes(entry[8..].try_into().unwrap()))
 }
 
 #[test]
@@ -80,8 +82,17 @@ fn a_state_moves_to_another_host_in_the_middle_of_a_read() {
     moved.set_state(&state).unwrap();
     let there = moved.state().unwrap();
     assert_eq!(msr(&there, KERNEL_GS_BASE), Some(0x5000));
-    for section in [Section::Debug, Section::LocalApic, Section::Special, Section::Extended] {
-        assert_eq!(there.section(section), state.section(section), "{section:?}");
+    for section in [
+        Section::Debug,
+        Section::LocalApic,
+        Section::Special,
+        Section::Extended,
+    ] {
+        assert_eq!(
+            there.section(section),
+            state.section(section),
+            "{section:?}"
+        );
     }
     let (port, size) = (0x61, AccessSize::Dword);
     let told = Exit::PortWrite {

@@ -21,15 +21,13 @@ use super::vcpu::KvmVcpu;
 use super::{cpuid, errno, kick, registers};
 use crate::error::VcpuError;
 use crate::gate::Gate;
-use crate::host::{InterruptSink, Vcpu, VcpuHost};
+use crate::host::{InterruptSink, LONGEST_PAUSE, Vcpu, VcpuHost};
 use crate::interrupt::{Interrupt, Msi};
 use crate::layout::Layout;
 
 /// Three pages below 4 GiB that KVM needs on some Intel processors to run real-mode code; guest
 /// memory must leave them, and the local APIC's page at 0xfee00000, free.
 const TASK_STATE: usize = 0xfffb_d000;
-/// A longer limit to a pause counts as this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 const REQUIRED: [(Cap, &str); 4] = [
     (Cap::SplitIrqchip, "its KVM has no split irqchip"),
     (Cap::ImmediateExit, "its KVM has no immediate exit"),

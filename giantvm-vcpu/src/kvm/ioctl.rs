@@ -35,7 +35,16 @@ pub(super) fn set_tsc_offset(vcpu: &VcpuFd, offset: i64) -> Result<(), VcpuError
     let attr = tsc_offset_at((&raw const offset).expose_provenance() as u64);
     // SAFETY: the attribute's value is 8 bytes, which the kernel reads from `offset`.
     let result = unsafe { ioctl_with_ref(vcpu, KVM_SET_DEVICE_ATTR(), &attr) };
-    super::check("setting the TSC offset", result)
+    super::check("setting the TSC offset", result)?;
+    // A KVM that lets guest code read the host's counter directly accepts any offset and ignores
+    // it.
+    match tsc_offset(vcpu)? {
+        applied if applied == offset => Ok(()),
+        _ => Err(VcpuError::Unsupported {
+            host: "this host's KVM",
+            what: "shift a guest's time-stamp counter",
+        }),
+    }
 }
 
 /// Loads the extended registers.

@@ -15,11 +15,13 @@ mod memory;
 mod proxy;
 mod registers;
 mod state;
+mod support;
 mod vcpu;
 
 use std::io;
 
 pub use host::KvmHost;
+pub use support::{Check, Support};
 
 use crate::error::VcpuError;
 

@@ -18,7 +18,6 @@
 //! then takes the INIT and the SIPI, and the proxy leaves its pages; that is noticed by the next
 //! exit and reported as [`VcpuError::ProxyAstray`].
 
-use std::mem;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -39,6 +38,7 @@ use crate::error::VcpuError;
 use crate::exit::Failure;
 use crate::gate::Entry;
 use crate::interrupt::Interrupt;
+use crate::pending::Pending;
 
 /// The shortest and the longest time between two looks for a SIPI after an INIT; guests wait from
 /// 10 microseconds to 10 milliseconds between the two.
@@ -58,49 +58,22 @@ pub(super) struct Proxy {
     id: VcpuId,
     cpu: Cpu,
     machine: Arc<Machine>,
-    taken: Taken,
-}
-
-/// Interrupts that the proxy took and did not forward yet. Two of one vector count as one, as they
-/// would in the APIC of a vCPU that took neither yet.
-#[derive(Debug, Default)]
-struct Taken {
-    vectors: [u64; 4],
-    nmi: bool,
+    /// Taken and not yet forwarded. Two of one vector count as one, as they would in the APIC of a
+    /// vCPU that took neither yet.
+    taken: Pending,
     count: u32,
-}
-
-impl Taken {
-    fn vector(&mut self, vector: u8) {
-        self.vectors[usize::from(vector / 64)] |= 1 << (vector % 64);
-        self.count += 1;
-    }
-
-    fn nmi(&mut self) {
-        self.nmi = true;
-        self.count += 1;
-    }
-
-    /// The most urgent first.
-    fn interrupts(&self) -> impl Iterator<Item = Interrupt> + '_ {
-        let taken = |vector: &u8| self.vectors[usize::from(vector / 64)] >> (vector % 64) & 1 == 1;
-        let fixed = (0..=255)
-            .rev()
-            .filter(taken)
-            .map(|vector| Interrupt::Fixed { vector });
-        self.nmi.then_some(Interrupt::Nmi).into_iter().chain(fixed)
-    }
 }
 
 impl Proxy {
     /// Parks the vCPU; from then on the kernel keeps what is sent to it.
     pub(super) fn new(id: VcpuId, cpu: Cpu, machine: Arc<Machine>) -> Result<Self, VcpuError> {
-        let taken = Taken::default();
+        let (taken, count) = (Pending::default(), 0);
         let proxy = Self {
             id,
             cpu,
             machine,
             taken,
+            count,
         };
         proxy.park()?;
         Ok(proxy)
@@ -123,7 +96,7 @@ impl Proxy {
             Outcome::Access(access) => {
                 let value = self.cpu.written(&access, 0);
                 match access.written_port() {
-                    Some(VECTOR_PORT) => self.taken.vector(value as u8),
+                    Some(VECTOR_PORT) => self.taken.fixed(value as u8),
                     Some(NMI_PORT) => self.taken.nmi(),
                     Some(DRAINED_PORT) => {
                         set_run_state(self.cpu.fd(), KVM_MP_STATE_UNINITIALIZED)?;
@@ -131,7 +104,8 @@ impl Proxy {
                     }
                     _ => return Err(self.astray(Failure::UnexpectedExit(KVM_EXIT_IO))),
                 }
-                if self.taken.count >= MOST_TAKEN {
+                self.count += 1;
+                if self.count >= MOST_TAKEN {
                     self.forward_taken();
                 }
                 Ok(())
@@ -227,7 +201,8 @@ impl Proxy {
     }
 
     fn forward_taken(&mut self) {
-        for interrupt in mem::take(&mut self.taken).interrupts() {
+        self.count = 0;
+        while let Some(interrupt) = self.taken.take() {
             self.forward(interrupt);
         }
     }
