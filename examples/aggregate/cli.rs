@@ -13,6 +13,7 @@ use giantvm_sched::{ClusterSpec, MAX_FILE, NodeAddress, Placement, Size};
 use crate::exit::{Exit, Fatal, OrExit};
 use crate::guest::Plan;
 use crate::node::Task;
+use crate::{threads, tsc};
 
 /// How the nodes of one host are joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -81,7 +82,12 @@ pub(crate) struct Cli {
     pub(crate) vcpus: u8,
 
     /// How much memory the guest has, such as 256M or 1G. Every node is home to an equal share.
-    #[arg(long, value_name = "SIZE", default_value = "256M", conflicts_with = "cluster")]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "256M",
+        conflicts_with = "cluster"
+    )]
     pub(crate) memory: Size,
 
     /// Which programs the guest runs, in this order: ticket, atomic, sum, ep, is, ipi, io, clock,
@@ -142,7 +148,11 @@ impl Cli {
             let spec = read_cluster(file).or_exit(Exit::Usage)?;
             let node = spec.node_named(name).ok_or_else(|| {
                 let names: Vec<_> = spec.nodes().iter().map(|node| node.name.as_str()).collect();
-                anyhow!("{} has no node `{name}`, only {}", file.display(), names.join(", "))
+                anyhow!(
+                    "{} has no node `{name}`, only {}",
+                    file.display(),
+                    names.join(", ")
+                )
             });
             let node = node.or_exit(Exit::Usage)?;
             let task = self.task(spec, "tcp")?;
@@ -155,7 +165,10 @@ impl Cli {
                 let node = NodeId::new(member).or_exit(Exit::Usage)?;
                 let ports = self.ports.iter().map(|&port| NodeAddress::loopback(port));
                 let spec = spec.with_addresses(ports);
-                Ok(Role::OneNode { task: self.task(spec, "tcp")?, node })
+                Ok(Role::OneNode {
+                    task: self.task(spec, "tcp")?,
+                    node,
+                })
             }
             (None, TransportKind::Tcp) => Ok(Role::Parent(self.task(spec, "tcp")?)),
             (None, TransportKind::Inproc) => Ok(Role::AllNodes(self.task(spec, "inproc")?)),
@@ -171,7 +184,10 @@ impl Cli {
         let mut config = Config {
             nodes,
             memory: spec.memory(),
-            cycles_per_ms: crate::guest::cycles_per_ms(),
+            cycles_per_ms: match self.vcpu {
+                VcpuKind::Kvm => tsc::cycles_per_ms(),
+                VcpuKind::Thread => threads::CYCLES_PER_MS,
+            },
             deadline: GUEST_PATIENCE,
             ..Config::default()
         };
@@ -179,7 +195,11 @@ impl Cli {
             config.runs.clone_from(&self.program);
         }
         config.boot_image().or_exit(Exit::Usage)?;
-        let plan = Plan { config, vcpu: self.vcpu, transport };
+        let plan = Plan {
+            config,
+            vcpu: self.vcpu,
+            transport,
+        };
         Ok(Task { spec, plan })
     }
 }
@@ -194,10 +214,13 @@ fn run(text: &str) -> Result<Run, String> {
         None => (text, None),
     };
     let known = Program::ALL.into_iter();
-    let program = known.clone().find(|program| program.name() == name).ok_or_else(|| {
-        let names: Vec<_> = known.map(Program::name).collect();
-        format!("there is no such program; choose from {}", names.join(", "))
-    })?;
+    let program = known
+        .clone()
+        .find(|program| program.name() == name)
+        .ok_or_else(|| {
+            let names: Vec<_> = known.map(Program::name).collect();
+            format!("there is no such program; choose from {}", names.join(", "))
+        })?;
     let mut run = Run::from(program);
     // The first parameter of both is the class, as the logarithm of its size.
     run.parameters[0] = match (program, class) {

@@ -7,7 +7,7 @@ use giantvm_guest::abi;
 use giantvm_io::devices::{ClockDevice, PowerDevice, ScratchDevice, ScratchFactors, SerialDevice};
 use giantvm_io::{Bus, BusBuilder, Device, IoRequest, MapError, Unsent, Window};
 use giantvm_sched::{DeviceKind, Placement};
-use crate::timekeeper::GuestClock;
+use giantvm_vcpu::clock::GuestClock;
 
 use crate::console::Console;
 use crate::lifecycle::LifecycleDriver;
@@ -62,11 +62,15 @@ impl Parts {
         match kind {
             DeviceKind::Serial => {
                 let console = self.console.clone();
-                Box::new(SerialDevice::new(move |origin, line| console.line(origin, line)))
+                Box::new(SerialDevice::new(move |origin, line| {
+                    console.line(origin, line)
+                }))
             }
             DeviceKind::Power => {
                 let lifecycle = self.lifecycle.clone();
-                Box::new(PowerDevice::new(move |origin, event| lifecycle.power(origin, event)))
+                Box::new(PowerDevice::new(move |origin, event| {
+                    lifecycle.power(origin, event)
+                }))
             }
             DeviceKind::Scratch => Box::new(ScratchDevice::new(ScratchFactors {
                 wide: abi::SCRATCH_FACTOR,
@@ -74,7 +78,7 @@ impl Parts {
             })),
             DeviceKind::Clock => {
                 let clock = self.clock.clone();
-                Box::new(ClockDevice::new(move || clock.now_ns()))
+                Box::new(ClockDevice::new(move || clock.now().0))
             }
         }
     }

@@ -1,14 +1,17 @@
-#![expect(unsafe_code, reason = "lends the shared memory to vCPUs, which outlive no borrow")]
+#![expect(
+    unsafe_code,
+    reason = "lends the shared memory to vCPUs, which outlive no borrow"
+)]
 //! The guest: how it gets into the distributed memory, onto vCPUs, and what became of it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use giantvm_core::{GuestAddress, PageRange, VcpuId};
 use giantvm_dsm::backing::Mapping;
 use giantvm_dsm::engine::Dsm;
 use giantvm_dsm::view::DsmMemory;
 use giantvm_guest::{Config, Memory, Verdict, abi};
+use giantvm_vcpu::clock::GuestClock;
 use giantvm_vcpu::kvm::KvmHost;
 use giantvm_vcpu::{InterruptSink, Layout, StartState, Vcpu, VcpuHost};
 use vm_memory::Bytes as _;
@@ -50,6 +53,7 @@ impl Guest {
         &self,
         layout: Layout,
         sink: Arc<dyn InterruptSink>,
+        clock: Arc<GuestClock>,
     ) -> anyhow::Result<Arc<dyn VcpuHost>> {
         match self.plan.vcpu {
             VcpuKind::Kvm => {
@@ -62,7 +66,7 @@ impl Guest {
                 unsafe { host.map_memory(GuestAddress(0), base, len) }?;
                 Ok(Arc::new(host))
             }
-            VcpuKind::Thread => Ok(threads::host(layout, sink, self.lend())),
+            VcpuKind::Thread => Ok(threads::host(layout, sink, clock, self.lend())),
         }
     }
 
@@ -95,7 +99,8 @@ impl Guest {
     /// Writes the guest into the distributed memory.
     pub(crate) fn load(&self) -> anyhow::Result<()> {
         for segment in self.plan.config.boot_image()?.segments {
-            self.memory.write_slice(&segment.bytes, GuestAddress(segment.address))?;
+            self.memory
+                .write_slice(&segment.bytes, GuestAddress(segment.address))?;
         }
         Ok(())
     }
@@ -103,7 +108,8 @@ impl Guest {
     /// What became of each program: the guest's own word, checked against what the host computes.
     pub(crate) fn verify(&self) -> anyhow::Result<Vec<ProgramReport>> {
         let mut page = vec![0; usize::try_from(abi::PAGE)?];
-        self.memory.read_slice(&mut page, GuestAddress(abi::RESULTS))?;
+        self.memory
+            .read_slice(&mut page, GuestAddress(abi::RESULTS))?;
         let verdicts = giantvm_guest::verify(&self.plan.config, &page);
         Ok(verdicts.iter().map(describe).collect())
     }
@@ -118,18 +124,4 @@ fn describe(verdict: &Verdict) -> ProgramReport {
             Err(fault) => fault.to_string(),
         },
     }
-}
-
-/// Cycles of this host's time stamp counter in a millisecond, measured against its clock.
-pub(crate) fn cycles_per_ms() -> u64 {
-    let (start, cycles) = (Instant::now(), cycles());
-    std::thread::sleep(Duration::from_millis(20));
-    let (elapsed, cycles) = (start.elapsed(), self::cycles() - cycles);
-    let per_ms = u128::from(cycles) * 1_000_000 / elapsed.as_nanos().max(1);
-    u64::try_from(per_ms).unwrap_or(u64::MAX).max(1)
-}
-
-fn cycles() -> u64 {
-    // SAFETY: every x86-64 processor has the instruction, and Linux leaves it to user space.
-    unsafe { core::arch::x86_64::_rdtsc() }
 }

@@ -21,7 +21,11 @@ pub(crate) fn check(task: &Task) -> Result<(), Fatal> {
 }
 
 fn memory_can_be_shared() -> anyhow::Result<()> {
-    let failed = Support::probe().checks().into_iter().take(2).find(|check| !check.ok);
+    let failed = Support::probe()
+        .checks()
+        .into_iter()
+        .take(2)
+        .find(|check| !check.ok);
     match failed {
         Some(check) => bail!("{}: {}; {MORE}", check.what, check.detail),
         None => Ok(()),
@@ -42,7 +46,9 @@ fn kvm_opens() -> anyhow::Result<()> {
 /// The nodes of one host share its memory, and together they hold at least the guest's.
 fn memory_is_there(wanted: u64) -> anyhow::Result<()> {
     let text = std::fs::read_to_string("/proc/meminfo").context("cannot read /proc/meminfo")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"));
     let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
     let available = kib.map_or(u64::MAX, |kib| kib.saturating_mul(1 << 10));
     ensure!(

@@ -39,7 +39,10 @@ fn settings(task: &Task) -> BTreeMap<String, String> {
     let mut settings = task.spec.settings();
     let config = &task.plan.config;
     let programs = config.runs.iter().map(|run| run.program.name());
-    settings.insert("run.programs".into(), programs.collect::<Vec<_>>().join(","));
+    settings.insert(
+        "run.programs".into(),
+        programs.collect::<Vec<_>>().join(","),
+    );
     settings.insert("run.vcpu".into(), task.plan.vcpu.name().into());
     settings
 }

@@ -88,17 +88,18 @@ impl Family {
 
     fn reap(&mut self) -> Vec<(u8, ExitStatus)> {
         let mut ended = Vec::new();
-        self.running.retain_mut(|(member, child)| match child.try_wait() {
-            Ok(Some(status)) => {
-                ended.push((*member, status));
-                false
-            }
-            Ok(None) => true,
-            Err(error) => {
-                tracing::error!(%error, member, "a node process cannot be waited for");
-                false
-            }
-        });
+        self.running
+            .retain_mut(|(member, child)| match child.try_wait() {
+                Ok(Some(status)) => {
+                    ended.push((*member, status));
+                    false
+                }
+                Ok(None) => true,
+                Err(error) => {
+                    tracing::error!(%error, member, "a node process cannot be waited for");
+                    false
+                }
+            });
         ended
     }
 

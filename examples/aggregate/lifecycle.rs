@@ -3,8 +3,8 @@
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use giantvm_core::{Epoch, NodeId};
 use giantvm_core::wire::Class;
+use giantvm_core::{Epoch, NodeId};
 use giantvm_io::devices::PowerEvent;
 use giantvm_io::machine::{Cause, Command, Event, Lifecycle, LifecycleViolation, Stop};
 use giantvm_io::{Bus, Origin};

@@ -18,6 +18,7 @@ mod report;
 mod signals;
 mod threads;
 mod timekeeper;
+mod tsc;
 mod vcpus;
 mod verdict;
 mod wiring;

@@ -33,7 +33,7 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 const LOSS_PATIENCE: Duration = Duration::from_millis(300);
 /// How long the other nodes may take to report and to part.
 const PART_PATIENCE: Duration = Duration::from_secs(10);
-/// The node that reads the results and writes the report.
+/// The node that keeps the time, reads the results and writes the report.
 const REPORTER: NodeId = NodeId::ZERO;
 
 /// What a run of one node is about.
@@ -79,7 +79,11 @@ impl Node {
         let placement = Placement::plan(spec);
         let (sender, notices) = channel();
         let local_vcpus = placement.vcpus_of(local).count();
-        let lifecycle = Arc::new(LifecycleDriver::new(transport.clone(), local_vcpus, sender.clone()));
+        let lifecycle = Arc::new(LifecycleDriver::new(
+            transport.clone(),
+            local_vcpus,
+            sender.clone(),
+        ));
         let outlet = Outlet::new(transport.clone());
         let timekeeper = Arc::new(Timekeeper::new(outlet.clone()));
         let parts = Parts {
@@ -116,7 +120,7 @@ impl Node {
         let forwarding = Arc::new(Forwarding::new(outlet, layout.clone(), lifecycle.clone()));
         let guest = Guest::new(plan, &dsm).or_exit(Exit::Host)?;
         let host = guest
-            .host(layout, forwarding.clone())
+            .host(layout, forwarding.clone(), timekeeper.clock())
             .or_exit(Exit::Host)?;
         wiring.host.set(host.clone()).ok();
         lifecycle.attach(host.clone(), bus.clone());
@@ -134,6 +138,8 @@ impl Node {
                 host,
                 bus,
                 lifecycle,
+                timekeeper,
+                memory: spec.memory(),
             },
             threads: Vec::new(),
             started: Instant::now(),
@@ -170,6 +176,8 @@ impl Node {
     /// Starts the guest once every node is ready: its node loads it, all others say so and wait
     /// for its first interrupt.
     fn boot(&mut self) -> Result<(), Fatal> {
+        let settled = self.context.timekeeper.wait_settled();
+        settled.or_exit(Exit::Lost)?;
         let boot_node = self
             .placement
             .node_of_vcpu(VcpuId::BOOT)
@@ -180,7 +188,10 @@ impl Node {
             self.wiring.outlet.ready(boot_node);
             return Ok(());
         }
-        self.guest.load().context("the guest cannot be loaded").or_exit(Exit::Host)?;
+        self.guest
+            .load()
+            .context("the guest cannot be loaded")
+            .or_exit(Exit::Host)?;
         let mut missing = self.transport.peers();
         while !missing.is_empty() {
             match self.notices.recv_timeout(PART_PATIENCE) {
@@ -234,7 +245,10 @@ impl Node {
             return Err(verdict::bad_end(stop, name));
         }
         for thread in self.threads.drain(..) {
-            thread.join().map_err(|_| anyhow!("a vCPU thread panicked")).or_exit(Exit::Wrong)?;
+            thread
+                .join()
+                .map_err(|_| anyhow!("a vCPU thread panicked"))
+                .or_exit(Exit::Wrong)?;
         }
         let own = self.report();
         let report = if self.local == REPORTER {
@@ -242,7 +256,10 @@ impl Node {
             let nodes = self.gather(own)?;
             Some(verdict::report(task, stop, programs, nodes))
         } else {
-            self.wiring.outlet.report(REPORTER, &own).or_exit(Exit::Lost)?;
+            self.wiring
+                .outlet
+                .report(REPORTER, &own)
+                .or_exit(Exit::Lost)?;
             None
         };
         // Nothing of this process touches the memory any more.

@@ -44,7 +44,11 @@ pub(crate) struct NodeReport {
 
 impl NodeReport {
     pub(crate) fn count_memory(mut self, dsm: &DsmStats) -> Self {
-        let micros = |q| dsm.remote_time.quantile(q).map(|t: Duration| t.as_secs_f64() * 1e6);
+        let micros = |q| {
+            dsm.remote_time
+                .quantile(q)
+                .map(|t: Duration| t.as_secs_f64() * 1e6)
+        };
         self.faults_remote = dsm.faults_remote();
         self.faults_local = dsm.faults(FaultKind::Local);
         self.faults_read = dsm.faults(FaultKind::RemoteRead);
@@ -99,15 +103,29 @@ impl RunReport {
             let mark = if program.verified { "ok   " } else { "WRONG" };
             text += &format!("  {mark} {:<8} {}\n", program.name, program.detail);
         }
-        format!("\nPrograms, checked by the guest and again by the host\n{text}\n{}", self.table())
+        format!(
+            "\nPrograms, checked by the guest and again by the host\n{text}\n{}",
+            self.table()
+        )
     }
 
     fn table(&self) -> Table {
         let mut table = Table::new();
         table.load_style(presets::UTF8_BORDERS_ONLY);
         table.set_header([
-            "node", "vCPUs", "read", "write", "upgrade", "local", "pages out", "MiB out",
-            "p50 us", "p99 us", "IPIs out", "I/O fwd", "cpu s",
+            "node",
+            "vCPUs",
+            "read",
+            "write",
+            "upgrade",
+            "local",
+            "pages out",
+            "MiB out",
+            "p50 us",
+            "p99 us",
+            "IPIs out",
+            "I/O fwd",
+            "cpu s",
         ]);
         for node in &self.nodes {
             let micros = |time: Option<f64>| time.map_or("-".into(), |us| format!("{us:.0}"));

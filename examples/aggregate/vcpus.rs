@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use giantvm_guest::abi;
 use giantvm_io::machine::{Cause, Stop};
@@ -9,6 +10,12 @@ use giantvm_io::{Access, AccessError, Bus, Origin, Outcome, Space};
 use giantvm_vcpu::{AccessSize, Exit, Vcpu, VcpuError, VcpuHost};
 
 use crate::lifecycle::LifecycleDriver;
+use crate::timekeeper::Timekeeper;
+
+/// Turns of a waiting vCPU that only yield; after them it also sleeps for [`NAP`].
+const YIELDS: u32 = 4;
+/// Long enough for the one that is waited for to get on, short beside a remote fault.
+const NAP: Duration = Duration::from_micros(50);
 
 /// What a vCPU thread works with.
 #[derive(Debug, Clone)]
@@ -16,6 +23,9 @@ pub(crate) struct Context {
     pub(crate) host: Arc<dyn VcpuHost>,
     pub(crate) bus: Arc<Bus>,
     pub(crate) lifecycle: Arc<LifecycleDriver>,
+    pub(crate) timekeeper: Arc<Timekeeper>,
+    /// Bytes of guest memory from address 0.
+    pub(crate) memory: u64,
 }
 
 /// Starts a thread for `vcpu`, which runs until the machine stops.
@@ -38,10 +48,21 @@ fn run(context: &Context, mut vcpu: Box<dyn Vcpu>) -> Result<(), VcpuError> {
         node: context.host.layout().node(),
         vcpu: vcpu.id(),
     };
-    let access = |space, address, size, write| access(&context.bus, origin, space, address, size, write);
+    let access =
+        |space, address, size, write| access(&context.bus, origin, space, address, size, write);
+    let (mut waited, mut tsc_offset) = (0, 0);
     loop {
+        let wanted = context.timekeeper.tsc_offset();
+        if wanted != tsc_offset {
+            shift_counter(&mut *vcpu, wanted)?;
+            tsc_offset = wanted;
+        }
+        let turn = std::mem::take(&mut waited);
         match vcpu.run()? {
-            Exit::PortWrite { port, .. } if port == abi::PORT_RELAX => std::thread::yield_now(),
+            Exit::PortWrite { port, .. } if port == abi::PORT_RELAX => {
+                relax(turn);
+                waited = turn + 1;
+            }
             Exit::PortWrite { port, size, value } => {
                 access(Space::Port, port.into(), size, Some(value.into()));
             }
@@ -49,7 +70,21 @@ fn run(context: &Context, mut vcpu: Box<dyn Vcpu>) -> Result<(), VcpuError> {
                 let value = access(Space::Port, port.into(), size, None);
                 vcpu.finish_read(value)?;
             }
-            Exit::MemoryWrite { address, size, value } => {
+            Exit::MemoryRead { address, .. } | Exit::MemoryWrite { address, .. }
+                if address.0 < context.memory =>
+            {
+                // KVM takes memory that is gone for a device's: its page was lost with a node.
+                eprintln!(
+                    "aggregate: vCPU {} touched memory that is gone, at {:#x}",
+                    origin.vcpu, address.0
+                );
+                context.lifecycle.fail();
+            }
+            Exit::MemoryWrite {
+                address,
+                size,
+                value,
+            } => {
                 access(Space::Memory, address.0, size, Some(value));
             }
             Exit::MemoryRead { address, size } => {
@@ -58,7 +93,9 @@ fn run(context: &Context, mut vcpu: Box<dyn Vcpu>) -> Result<(), VcpuError> {
             }
             Exit::Kicked | Exit::Finished => {}
             Exit::Shutdown => {
-                context.lifecycle.stop(Stop::by_vcpu(origin, Cause::TripleFault));
+                context
+                    .lifecycle
+                    .stop(Stop::by_vcpu(origin, Cause::TripleFault));
             }
             Exit::Failed(failure) => {
                 // Memory that went with a lost node is that loss' doing, and is reported as such.
@@ -71,6 +108,30 @@ fn run(context: &Context, mut vcpu: Box<dyn Vcpu>) -> Result<(), VcpuError> {
         if context.lifecycle.reason().is_some() {
             return Ok(());
         }
+    }
+}
+
+/// Lets the guest's time-stamp counter agree with that of other nodes.
+fn shift_counter(vcpu: &mut dyn Vcpu, offset: i64) -> Result<(), VcpuError> {
+    match vcpu.set_tsc_offset(offset) {
+        Err(VcpuError::Unsupported { .. }) => {
+            eprintln!(
+                "aggregate: vCPU {}: {offset} cycles between this node's time-stamp counter and the \
+                 first node's stay, for its KVM cannot shift it: the guest should use the clock device",
+                vcpu.id()
+            );
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// The guest says that this vCPU waits: lets others have the processor, the pump among them.
+fn relax(turn: u32) {
+    if turn < YIELDS {
+        std::thread::yield_now();
+    } else {
+        std::thread::sleep(NAP);
     }
 }
 
@@ -103,4 +164,3 @@ fn access(
         }
     }
 }
-

@@ -21,10 +21,19 @@ pub(crate) fn bad_end(stop: Stop, name: impl Fn(NodeId) -> String) -> Fatal {
             anyhow!("the machine stopped because node {} was lost", name(node)),
         ),
         Cause::Interrupted => (Exit::Interrupted, anyhow!("interrupted on {place}")),
-        Cause::TripleFault => (Exit::Wrong, anyhow!("the guest crashed: triple fault of {place}")),
-        Cause::Shutdown => (Exit::Wrong, anyhow!("{place} switched the machine off before its end")),
+        Cause::TripleFault => (
+            Exit::Wrong,
+            anyhow!("the guest crashed: triple fault of {place}"),
+        ),
+        Cause::Shutdown => (
+            Exit::Wrong,
+            anyhow!("{place} switched the machine off before its end"),
+        ),
         Cause::Reset => (Exit::Wrong, anyhow!("{place} reset the machine")),
-        Cause::Failed(_) => (Exit::Host, anyhow!("{place} could not go on; its own output says why")),
+        Cause::Failed(_) => (
+            Exit::Host,
+            anyhow!("{place} could not go on; its own output says why"),
+        ),
         Cause::TimedOut => (Exit::Lost, anyhow!("{place} did not stop in time")),
         Cause::Exit(status) => (Exit::Wrong, anyhow!("the guest ended with status {status}")),
     };

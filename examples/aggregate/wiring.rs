@@ -5,15 +5,18 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
-use giantvm_core::wire::{Body, Class, DecodeError, Frame, Service};
+use giantvm_core::wire::{Body, Class, DecodeError, Frame, Service, read_body};
 use giantvm_core::{Epoch, NodeId, VcpuId};
 use giantvm_dsm::backing::BackingError;
 use giantvm_dsm::engine::{FrameHandler, Handlers, Refusal, Watcher};
 use giantvm_io::machine::{FIRST_FREE_KIND, MachineMessage};
 use giantvm_io::{Bus, DeviceServer, IoMessage};
 use giantvm_transport::{Loss, SendError, Transport};
+use giantvm_vcpu::clock::{Nanos, Probe, Reply};
 use giantvm_vcpu::message::Message as VcpuMessage;
 use giantvm_vcpu::{Interrupt, InterruptSink, Layout, VcpuError, VcpuHost};
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::inbox::Notice;
 use crate::lifecycle::LifecycleDriver;
@@ -24,6 +27,29 @@ use crate::timekeeper::Timekeeper;
 const READY: u8 = FIRST_FREE_KIND;
 /// A node's report as JSON, to the first node.
 const REPORT: u8 = FIRST_FREE_KIND + 1;
+
+/// What does your time-stamp counter say?
+const TSC_PROBE: u8 = FIRST_FREE_KIND + 2;
+/// The answer to that.
+const TSC_REPLY: u8 = FIRST_FREE_KIND + 3;
+
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct TscBody {
+    sequence: U32,
+    sent: U64,
+    /// Zero in a question.
+    counter: U64,
+}
+
+impl TscBody {
+    fn probe(&self) -> Probe {
+        Probe {
+            sequence: self.sequence.get(),
+            sent: Nanos(self.sent.get()),
+        }
+    }
+}
 
 /// Sends this node's messages of all services but memory.
 #[derive(Debug, Clone)]
@@ -44,14 +70,36 @@ impl Outlet {
         self.send_or_log(to, Class::Control, self.machine(READY, Bytes::new()));
     }
 
+    pub(crate) fn tsc_probe(&self, to: NodeId, probe: Probe) {
+        self.tsc(to, TSC_PROBE, probe, Nanos(0));
+    }
+
+    fn tsc(&self, to: NodeId, kind: u8, probe: Probe, counter: Nanos) {
+        let body = Body::of(&TscBody {
+            sequence: probe.sequence.into(),
+            sent: probe.sent.0.into(),
+            counter: counter.0.into(),
+        });
+        let frame = Frame {
+            body,
+            ..self.machine(kind, Bytes::new())
+        };
+        self.send_or_log(to, Class::Control, frame);
+    }
+
     pub(crate) fn report(&self, to: NodeId, report: &NodeReport) -> anyhow::Result<()> {
         let json = serde_json::to_vec(report)?;
-        self.transport.send(to, Class::Bulk, self.machine(REPORT, json.into()))?;
+        self.transport
+            .send(to, Class::Bulk, self.machine(REPORT, json.into()))?;
         Ok(())
     }
 
     pub(crate) fn io(&self, to: NodeId, message: &IoMessage) -> Result<(), SendError> {
-        self.transport.send(to, Class::Control, message.encode(self.local(), Epoch::FIRST))
+        self.transport.send(
+            to,
+            Class::Control,
+            message.encode(self.local(), Epoch::FIRST),
+        )
     }
 
     pub(crate) fn vcpu(&self, to: NodeId, message: VcpuMessage) {
@@ -124,7 +172,11 @@ impl FrameHandler for VcpuFrames {
     fn frame(&self, frame: &Frame) -> Result<(), Refusal> {
         match VcpuMessage::decode(frame)? {
             VcpuMessage::Interrupt { target, interrupt } => {
-                let host = self.0.host.get().ok_or("an interrupt before this node was ready")?;
+                let host = self
+                    .0
+                    .host
+                    .get()
+                    .ok_or("an interrupt before this node was ready")?;
                 if !host.layout().is_local(target) {
                     return Err(format!("an interrupt for vCPU {target}, which is not here").into());
                 }
@@ -132,7 +184,9 @@ impl FrameHandler for VcpuFrames {
             }
             VcpuMessage::ClockProbe(probe) => {
                 let reply = self.0.timekeeper.answer(probe);
-                self.0.outlet.vcpu(frame.from, VcpuMessage::ClockReply(reply));
+                self.0
+                    .outlet
+                    .vcpu(frame.from, VcpuMessage::ClockReply(reply));
                 Ok(())
             }
             VcpuMessage::ClockReply(reply) => Ok(self.0.timekeeper.learn(frame.from, reply)?),
@@ -174,7 +228,29 @@ impl FrameHandler for MachineFrames {
                 self.0.notice(Notice::Report(frame.from, report));
                 Ok(())
             }
-            _ => Ok(self.0.lifecycle.message(frame.from, MachineMessage::decode(frame)?)?),
+            TSC_PROBE => {
+                let probe = read_body::<TscBody>(frame)?.probe();
+                let reply = Timekeeper::answer_tsc(probe);
+                self.0
+                    .outlet
+                    .tsc(frame.from, TSC_REPLY, probe, reply.replied);
+                Ok(())
+            }
+            TSC_REPLY => {
+                let body: TscBody = read_body(frame)?;
+                let counter = Nanos(body.counter.get());
+                let (received, replied) = (counter, counter);
+                let reply = Reply {
+                    probe: body.probe(),
+                    received,
+                    replied,
+                };
+                Ok(self.0.timekeeper.learn_tsc(frame.from, reply)?)
+            }
+            _ => Ok(self
+                .0
+                .lifecycle
+                .message(frame.from, MachineMessage::decode(frame)?)?),
         }
     }
 }
@@ -223,7 +299,8 @@ impl InterruptSink for Forwarding {
     fn forward(&self, target: VcpuId, interrupt: Interrupt) {
         if let Some(node) = self.layout.node_of(target) {
             self.sent.fetch_add(1, Ordering::Relaxed);
-            self.outlet.vcpu(node, VcpuMessage::Interrupt { target, interrupt });
+            self.outlet
+                .vcpu(node, VcpuMessage::Interrupt { target, interrupt });
         }
     }
 

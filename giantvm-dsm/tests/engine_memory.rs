@@ -36,8 +36,12 @@ fn on_nodes(
         skip(test, "userfaultfd is not usable");
         return None;
     }
-    let transports = inproc::cluster(usize::from(nodes), Epoch::FIRST, Limits::for_pages(PageSize::K4))
-        .expect("a cluster of this size");
+    let transports = inproc::cluster(
+        usize::from(nodes),
+        Epoch::FIRST,
+        Limits::for_pages(PageSize::K4),
+    )
+    .expect("a cluster of this size");
     std::thread::scope(|scope| {
         let threads: Vec<_> = transports
             .into_iter()
@@ -54,8 +58,7 @@ fn on_nodes(
                         Handlers::default(),
                     )
                     .unwrap();
-                    let shared: Region<Shared> =
-                        Region::new(dsm.mapping(), PageIndex(0)).unwrap();
+                    let shared: Region<Shared> = Region::new(dsm.mapping(), PageIndex(0)).unwrap();
                     shared.start.0.wait(nodes.into());
                     work(number, &shared);
                     shared.end.0.wait(nodes.into());
@@ -108,6 +111,9 @@ fn pages_that_one_node_wrote_are_read_on_all_others_and_move_no_ownership() {
     });
     for stats in stats.unwrap_or_default().iter().skip(1) {
         let reads = stats.faults(FaultKind::RemoteRead);
-        assert!((16..64).contains(&reads), "each page is fetched once: {stats:?}");
+        assert!(
+            (16..64).contains(&reads),
+            "each page is fetched once: {stats:?}"
+        );
     }
 }

@@ -12,8 +12,8 @@ use giantvm_transport::{Loss, SendError, Transport};
 use super::stats::{DsmStats, FaultKind};
 use crate::backing::{Backing, BackingError, Fault};
 use crate::protocol::{
-    Access, Attach, CoherenceProtocol, Command, Contents, Input, PageMessage, Rights,
-    Tick, Violation,
+    Access, Attach, CoherenceProtocol, Command, Contents, Input, PageMessage, Rights, Tick,
+    Violation,
 };
 
 /// Why a peer's frame was refused. The link to the peer has to end.
@@ -119,7 +119,10 @@ impl<P: CoherenceProtocol> Driver<P> {
             tracing::error!(%violation, "a local fault was refused");
             self.waiting.remove(&page);
         }
-        let alone = !self.commands.iter().any(|c| matches!(c, Command::Send { .. }));
+        let alone = !self
+            .commands
+            .iter()
+            .any(|c| matches!(c, Command::Send { .. }));
         self.carry_out(None, alone)
     }
 
@@ -156,12 +159,13 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// # Errors
     /// [`BackingError`]: the node has to stop.
     pub fn tick(&mut self) -> Result<Option<Duration>, BackingError> {
+        let now = self.now();
         match self.protocol.next_timeout() {
-            Some(due) if due <= self.now() => {
+            Some(due) if due <= now => {
                 self.feed(Input::Timeout)?;
                 Ok(Some(Duration::ZERO))
             }
-            Some(due) => Ok(Some(Duration::from_nanos(due.0 - self.now().0))),
+            Some(due) => Ok(Some(Duration::from_nanos(due.0 - now.0))),
             None => Ok(None),
         }
     }

@@ -65,9 +65,8 @@ impl<P: CoherenceProtocol> Pump<P> {
         stop: Arc<StopSwitch>,
     ) -> std::io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let watch = |fd: BorrowedFd<'_>| {
-            epoll::add(&epoll, fd, EventData::new_u64(0), EventFlags::IN)
-        };
+        let watch =
+            |fd: BorrowedFd<'_>| epoll::add(&epoll, fd, EventData::new_u64(0), EventFlags::IN);
         watch(driver.backing().ready())?;
         watch(driver.transport().ready())?;
         watch(stop.bell.as_fd())?;
