@@ -92,8 +92,10 @@ impl Msi {
         if window != Self::WINDOW || self.address & Self::LOGICAL != 0 || self.address >> 40 != 0 {
             return None;
         }
-        let target = VcpuId::new((self.address >> 12) as u8).ok()?;
-        let interrupt = Interrupt::from_encoding(self.data >> 8 & 0b111, self.data as u8)?;
+        let [_, low, high, ..] = self.address.to_le_bytes();
+        let target = VcpuId::new(low >> 4 | high << 4).ok()?;
+        let interrupt =
+            Interrupt::from_encoding(self.data >> 8 & 0b111, self.data.to_le_bytes()[0])?;
         Some((target, interrupt))
     }
 }

@@ -1,9 +1,81 @@
-//! TBD
+//! Virtual CPUs of one machine that is spread over several nodes.
+//!
+//! Each node has a [`VcpuHost`], which gives out the vCPUs that the node runs ([`Vcpu`]: run until
+//! a typed [`Exit`], read and write the whole [`ArchState`]), interrupts vCPUs of any node, and
+//! kicks and pauses its own. There are two kinds: [`kvm::KvmHost`] on stock KVM, and
+//! [`thread::ThreadHost`], where host threads stand for vCPUs. [`clock`] makes one guest time of
+//! the nodes' clocks. [`message`] has the wire forms of interrupts and clock readings.
+//!
+//! This crate does not do: sockets (an [`InterruptSink`] hands interrupts to whatever carries
+//! them), guest memory (it is mapped, and kept coherent, by others), devices, threads for vCPUs
+//! (the caller runs them), placement, or moving a vCPU between nodes (the state can be read and
+//! written; no one forwards to a new place yet).
+//!
+//! # Why in-kernel APICs, and proxies
+//! Local APICs can be emulated in user space, or by KVM (`KVM_CAP_SPLIT_IRQCHIP`). This crate takes
+//! KVM's, because an unmodified Linux with many vCPUs programs its APIC timer at every tick and
+//! writes the end-of-interrupt register at every interrupt: in the kernel, that costs no exit to
+//! user space, and on processors with APIC virtualization no exit at all. Interrupts between vCPUs
+//! of one node never leave the kernel. And user-space APICs are legacy: current VMMs refuse them,
+//! paravirtual features depend on in-kernel ones, and no one tests them with SMP.
+//!
+//! What KVM does not know is other nodes. So every node's VM has *all* vCPUs of the machine, and
+//! those that run elsewhere are *proxies*: they have an APIC with the right id, so every
+//! destination mode (physical, logical, broadcast, lowest priority, a device's message) is resolved
+//! by KVM itself; they never run guest code; and a thread each hands what arrives to the
+//! [`InterruptSink`]. An idle proxy sleeps in the kernel. How a proxy learns of INIT, SIPI, NMI and
+//! fixed interrupts with stock ioctls is told in the module `kvm::proxy`.
+//!
+//! All APICs are in x2APIC mode from the start, with 32-bit ids: logical ids then follow from the
+//! APIC ids and need no agreement between nodes. A guest that goes back to xAPIC mode on one node
+//! is not supported. There is no I/O APIC: device interrupts are messages ([`Msi`]).
+//!
+//! # Limits
+//! * vCPUs are packages of their own to the guest; CPUID withholds all paravirtual features by
+//!   which a host kernel writes guest pages (asynchronous page faults, steal time, kvmclock, ...).
+//!   A guest needs its time-stamp counter's frequency told (Linux: `tsc_early_khz=`) or a clock
+//!   device.
+//! * A [kick](VcpuHost::kick) gets a vCPU out that waits for a page of guest memory, if guest code
+//!   itself touched it. If KVM emulates the access, the kernel waits for the page and only a fatal
+//!   signal ends that: the kick takes effect when the page has come (its thread is busy until
+//!   then). Nothing the guest sees is spoilt either way.
+//! * Time-stamp counters can be shifted where KVM does it. A software KVM may let guest code read
+//!   the host's counter: [`Vcpu::set_tsc_offset`] then refuses. The [`clock::GuestClock`] can be
+//!   served by a device everywhere.
+//! * States have no AMX registers: KVM gives those only to a process that asked for them.
+//!
+//! # Example
+//! ```
+//! use giantvm_core::VcpuId;
+//! use giantvm_vcpu::{Interrupt, InterruptSink, VcpuError};
+//!
+//! /// Prints what goes to other nodes, in place of sending it.
+//! struct Print;
+//! impl InterruptSink for Print {
+//!     fn forward(&self, target: VcpuId, interrupt: Interrupt) {
+//!         println!("to vCPU {target}: {interrupt:?}");
+//!     }
+//!     fn failed(&self, target: VcpuId, error: VcpuError) {
+//!         eprintln!("vCPU {target} is cut off: {error}");
+//!     }
+//! }
+//! Print.forward(VcpuId::BOOT, Interrupt::Nmi);
+//! ```
+//!
+//! # Signals
+//! A [`kvm::KvmHost`] installs handlers, once for the process: of the eighth real-time signal, for
+//! kicks; and of SIGBUS, which hands on all but errors of the memory that a vCPU touches (see
+//! [`Failure::Memory`]). A program that installs its own later has to hand on likewise.
+//!
+//! # Unsafe code
+//! In `kvm::kick` and `kvm::poison` (signals), `kvm::cpu` (the page shared with the kernel), `kvm::memory` (memory
+//! given to guests) and `kvm::ioctl`; nowhere else.
 
 mod error;
 mod exit;
+#[cfg(feature = "kvm")]
 mod gate;
-#[cfg(test)]
+#[cfg(all(test, feature = "kvm"))]
 mod gate_tests;
 mod host;
 mod interrupt;

@@ -27,8 +27,7 @@ impl Pending {
             .rev()
             .find(|&i| self.vectors[usize::from(i)] != 0)?;
         let bits = &mut self.vectors[usize::from(word)];
-        // At most 63: the word is not zero.
-        let bit = bits.ilog2() as u8;
+        let bit = 63 - u8::try_from(bits.leading_zeros()).ok()?;
         *bits &= !(1 << bit);
         Some(Interrupt::Fixed {
             vector: word * 64 + bit,

@@ -1,4 +1,8 @@
 //! Interrupts between vCPUs of two nodes: two hosts in one process, each the other's remote node.
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "vectors, and constants that fit"
+)]
 
 mod machine;
 

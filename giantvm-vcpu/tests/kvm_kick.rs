@@ -1,5 +1,9 @@
 //! Kicks and pauses get every vCPU out, wherever it is.
 #![expect(unsafe_code, reason = "userfaultfd, code assembled for the guest")]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "vectors, and constants that fit"
+)]
 
 mod machine;
 
@@ -11,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use giantvm_core::GuestAddress;
 use giantvm_vcpu::kvm::KvmHost;
-use giantvm_vcpu::{AccessSize, Exit, Vcpu, VcpuHost};
+use giantvm_vcpu::{AccessSize, Exit, Failure, Vcpu, VcpuHost};
 use machine::{CODE, LONG, Machine, id, long_mode};
 
 global_asm!(
@@ -211,6 +215,14 @@ impl Missing {
         }
     }
 
+    /// Makes all accesses fail; `None` where the kernel cannot.
+    fn poison(&self) -> Option<()> {
+        let mut poison = [self.start.as_ptr() as u64, TWO_PAGES as u64, 0, 0];
+        // SAFETY: the range is this value's own.
+        let result = unsafe { libc::ioctl(self.descriptor, 0xc020_aa08, poison.as_mut_ptr()) };
+        (result == 0).then_some(())
+    }
+
     /// Maps page number `page` with 64-bit words of `value`.
     fn fill(&self, page: usize, value: u64) {
         let contents = [value; 512];
@@ -292,4 +304,30 @@ fn a_kick_in_an_emulated_access_waits_for_the_page_and_spoils_nothing() {
         });
     }
     assert_eq!(vcpu.run().unwrap(), TOLD);
+}
+
+/// What is lost with its owner must stop the vCPU, not look like a device or like zeroes.
+#[test]
+fn an_access_to_poisoned_memory_fails_the_vcpu() {
+    for code in [
+        assembled!(missing, missing_end),
+        assembled!(user_missing, user_missing_end),
+    ] {
+        let test = "an_access_to_poisoned_memory";
+        let Some((_machine, missing, mut vcpu)) = about_to_fault(test, code) else {
+            return;
+        };
+        thread::scope(|scope| {
+            let run = scope.spawn(|| vcpu.run().unwrap());
+            missing.fault();
+            if missing.poison().is_none() {
+                giantvm_core::testing::skip(test, "userfaultfd cannot poison");
+                missing.fill(0, 0);
+                missing.fill(1, 0);
+                return;
+            }
+            let exit = run.join().unwrap();
+            assert_eq!(exit, Exit::Failed(Failure::Memory { address: MISSING }));
+        });
+    }
 }

@@ -55,7 +55,8 @@ impl Access {
     pub(super) fn memory(kind: Kind, at: u64, len: usize) -> Self {
         let (size, count) = match AccessSize::from_bytes(len) {
             Some(size) => (size, 1),
-            None => (AccessSize::Byte, len as u32),
+            // KVM's buffer has 8 bytes.
+            None => (AccessSize::Byte, u32::try_from(len).unwrap_or(0)),
         };
         let data_offset = offset_of!(kvm_run, __bindgen_anon_1.mmio.data);
         Self {
@@ -67,7 +68,19 @@ impl Access {
         }
     }
 
+    /// Where a memory access goes; `None` if it is to a port.
+    pub(super) fn address(&self) -> Option<GuestAddress> {
+        match self.kind {
+            Kind::MemoryRead | Kind::MemoryWrite => Some(GuestAddress(self.at)),
+            Kind::PortRead | Kind::PortWrite => None,
+        }
+    }
+
     /// The exit that reports element number `index`, with the `value` it writes.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "ports have 16 bits, their data 32"
+    )]
     pub(super) fn exit(&self, index: u32, value: u64) -> Exit {
         let size = self.size;
         let port = self.at as u16;
@@ -90,6 +103,7 @@ impl Access {
     }
 
     /// The port written to, if a port is written.
+    #[expect(clippy::cast_possible_truncation, reason = "ports have 16 bits")]
     pub(super) fn written_port(&self) -> Option<u16> {
         (self.kind == Kind::PortWrite).then_some(self.at as u16)
     }

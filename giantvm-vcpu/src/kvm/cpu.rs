@@ -12,6 +12,7 @@ use kvm_ioctls::{VcpuExit, VcpuFd};
 
 use super::access::{Access, Kind};
 use super::kick::Runner;
+use super::poison;
 use crate::error::VcpuError;
 use crate::exit::Failure;
 
@@ -26,6 +27,8 @@ pub(super) enum Outcome {
     Interrupted,
     /// `EAGAIN`: a vCPU that waits for INIT has something to look at.
     Again,
+    /// The guest touched poisoned memory, which is at `host` in this process.
+    Unreachable { host: usize },
     /// The guest cannot go on.
     Failed(Failure),
 }
@@ -110,7 +113,10 @@ impl Cpu {
             }
             Ok(_) => Ok(Outcome::Failed(Failure::UnexpectedExit(self.reason()))),
             Err(error) => match error.errno() {
-                libc::EINTR => Ok(Outcome::Interrupted),
+                libc::EINTR => Ok(match poison::take() {
+                    Some(host) => Outcome::Unreachable { host },
+                    None => Outcome::Interrupted,
+                }),
                 libc::EAGAIN => Ok(Outcome::Again),
                 libc::EFAULT | libc::EHWPOISON => {
                     Ok(Outcome::Failed(Failure::Memory { address: u64::MAX }))

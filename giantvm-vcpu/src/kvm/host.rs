@@ -18,7 +18,7 @@ use super::machine::Machine;
 use super::memory::{PrivatePages, Slots};
 use super::proxy::Proxy;
 use super::vcpu::KvmVcpu;
-use super::{cpuid, errno, kick, registers};
+use super::{cpuid, errno, kick, poison, registers};
 use crate::error::VcpuError;
 use crate::gate::Gate;
 use crate::host::{InterruptSink, LONGEST_PAUSE, Vcpu, VcpuHost};
@@ -73,6 +73,7 @@ impl KvmHost {
     /// [`VcpuError::HostLacks`] or [`VcpuError::Os`].
     pub fn new(layout: Layout, sink: Arc<dyn InterruptSink>) -> Result<Self, VcpuError> {
         kick::install()?;
+        poison::install()?;
         let kvm = Kvm::new().map_err(errno("opening /dev/kvm"))?;
         let vm = kvm.create_vm().map_err(errno("creating a VM"))?;
         for (capability, lack) in REQUIRED {
@@ -134,6 +135,10 @@ impl KvmHost {
         &self.machine
     }
 
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the address is given in two halves"
+    )]
     fn send(&self, msi: Msi) -> Result<bool, VcpuError> {
         let delivered = self.machine.vm.signal_msi(kvm_msi {
             address_lo: msi.address as u32,

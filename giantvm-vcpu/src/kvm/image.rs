@@ -11,6 +11,10 @@
 //!      5    256 stubs of 16 bytes
 //!      6    the first proxy's stack, a page each
 //! ```
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "all offsets are within 2 MiB, all ports and vectors within 8 bits"
+)]
 
 use std::mem::size_of;
 
@@ -128,8 +132,8 @@ impl Image {
         let mut bytes = Bytes((0..count).map(|_| Page([0; PAGE])).collect());
         let index = |shift: u32| (self.base >> shift & 511) as usize * 8;
         let table = PRESENT | WRITABLE | ACCESSED;
-        bytes.word(index(39), self.base + PAGE as u64 | table);
-        bytes.word(PAGE + index(30), self.base + 2 * PAGE as u64 | table);
+        bytes.word(index(39), (self.base + PAGE as u64) | table);
+        bytes.word(PAGE + index(30), (self.base + 2 * PAGE as u64) | table);
         bytes.word(2 * PAGE + index(21), self.base | table | DIRTY | LARGE);
         for (i, descriptor) in GDT.into_iter().enumerate() {
             bytes.word(DESCRIPTORS + 8 * i, descriptor);

@@ -70,6 +70,11 @@ impl Runner {
     }
 }
 
+/// Whether the calling thread runs a vCPU. For signal handlers.
+pub(super) fn runs_a_vcpu() -> bool {
+    !CURRENT.get().is_null()
+}
+
 /// The calling thread's name for [`signal`].
 pub(super) fn this_thread() -> pthread_t {
     // SAFETY: no preconditions.

@@ -4,6 +4,7 @@
     reason = "KVM is given addresses that it will read and write by itself"
 )]
 
+use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Mutex;
 
@@ -53,13 +54,39 @@ impl Drop for PrivatePages {
     }
 }
 
-/// The memory slots of a VM: which are given out.
+/// The memory slots of a VM, in the order of their numbers.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    next: Mutex<u32>,
+    regions: Mutex<Vec<Region>>,
+}
+
+#[derive(Debug)]
+struct Region {
+    guest: Range<u64>,
+    /// Where in this process its first byte is.
+    host: usize,
 }
 
 impl Slots {
+    /// Whether there is memory at `address`, be it reachable or not.
+    pub(super) fn contain(&self, address: GuestAddress) -> bool {
+        let regions = self.regions.lock().expect("no panic under this lock");
+        regions
+            .iter()
+            .any(|region| region.guest.contains(&address.0))
+    }
+
+    /// The guest's address of the memory at `host` in this process; all ones if it has none.
+    pub(super) fn guest_address(&self, host: usize) -> GuestAddress {
+        let regions = self.regions.lock().expect("no panic under this lock");
+        let found = regions.iter().find_map(|region| {
+            let offset = host.checked_sub(region.host)? as u64;
+            let address = region.guest.start.checked_add(offset)?;
+            region.guest.contains(&address).then_some(address)
+        });
+        GuestAddress(found.unwrap_or(u64::MAX))
+    }
+
     /// Maps the host's memory at `host` to `guest`.
     ///
     /// # Safety
@@ -87,9 +114,10 @@ impl Slots {
         if len == 0 || guest.0.checked_add(len as u64).is_none() {
             return Err(bad("it is empty or leaves the address space"));
         }
-        let mut next = self.next.lock().expect("no panic under this lock");
+        let mut regions = self.regions.lock().expect("no panic under this lock");
+        let slot = u32::try_from(regions.len()).map_err(|_| bad("there are too many regions"))?;
         let region = kvm_userspace_memory_region {
-            slot: *next,
+            slot,
             flags,
             guest_phys_addr: guest.0,
             memory_size: len as u64,
@@ -102,7 +130,8 @@ impl Slots {
             libc::EINVAL => bad("KVM does not accept it: too long, or too many regions"),
             errno => super::os("mapping guest memory", errno),
         })?;
-        *next += 1;
+        let (guest, host) = (guest.0..guest.0 + len as u64, host.as_ptr().addr());
+        regions.push(Region { guest, host });
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! vCPUs on KVM.
 //!
 //! Every node's VM has all vCPUs of the machine, each with a local APIC in the kernel. Those of
-//! the node run guest code; each of the others is a [proxy](proxy).
+//! the node run guest code; each of the others is a proxy, which hands what arrives to the host's
+//! [`InterruptSink`](crate::InterruptSink). The crate's front page says why.
 
 mod access;
 mod cpu;
@@ -12,6 +13,7 @@ mod ioctl;
 mod kick;
 mod machine;
 mod memory;
+mod poison;
 mod proxy;
 mod registers;
 mod state;

@@ -94,9 +94,9 @@ impl Proxy {
             Outcome::Interrupted => Ok(()),
             Outcome::Again => self.woken(),
             Outcome::Access(access) => {
-                let value = self.cpu.written(&access, 0);
+                let [vector, ..] = self.cpu.written(&access, 0).to_le_bytes();
                 match access.written_port() {
-                    Some(VECTOR_PORT) => self.taken.fixed(value as u8),
+                    Some(VECTOR_PORT) => self.taken.fixed(vector),
                     Some(NMI_PORT) => self.taken.nmi(),
                     Some(DRAINED_PORT) => {
                         set_run_state(self.cpu.fd(), KVM_MP_STATE_UNINITIALIZED)?;
@@ -110,6 +110,8 @@ impl Proxy {
                 }
                 Ok(())
             }
+            // Its pages are never poisoned, so it is not in them.
+            Outcome::Unreachable { .. } => Err(self.astray(Failure::Memory { address: u64::MAX })),
             Outcome::Shutdown => Err(self.astray(Failure::UnexpectedExit(KVM_EXIT_SHUTDOWN))),
             Outcome::Failed(failure) => Err(self.astray(failure)),
         }
@@ -172,7 +174,7 @@ impl Proxy {
             .fd()
             .get_sregs()
             .map_err(errno("reading special registers"))?;
-        let vector = (special.cs.base >> 12) as u8;
+        let [vector, ..] = (special.cs.base >> 12).to_le_bytes();
         // Parked first: whoever learns that the vCPU runs may interrupt it at once.
         self.park()?;
         self.forward(Interrupt::Sipi { vector });

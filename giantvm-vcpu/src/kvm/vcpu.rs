@@ -11,7 +11,7 @@ use super::kick::this_thread;
 use super::machine::Machine;
 use super::{ioctl, registers, state};
 use crate::error::VcpuError;
-use crate::exit::Exit;
+use crate::exit::{Exit, Failure};
 use crate::gate::Entry;
 use crate::host::Vcpu;
 use crate::state::{ArchState, StartState};
@@ -47,6 +47,17 @@ impl KvmVcpu {
             cpu,
             machine,
             progress,
+        }
+    }
+
+    /// Reports an access; but one to memory means that KVM could not reach the memory, and must
+    /// not be answered as if a device were there.
+    fn reach(&mut self, access: Access) -> Exit {
+        match access.address() {
+            Some(address) if self.machine.slots.contain(address) => {
+                Exit::Failed(Failure::Memory { address: address.0 })
+            }
+            _ => self.report(access, 0),
         }
     }
 
@@ -91,7 +102,11 @@ impl KvmVcpu {
             match outcome {
                 None => return Ok(Exit::Kicked),
                 Some(Outcome::Interrupted | Outcome::Again) => {}
-                Some(Outcome::Access(access)) => return Ok(self.report(access, 0)),
+                Some(Outcome::Access(access)) => return Ok(self.reach(access)),
+                Some(Outcome::Unreachable { host }) => {
+                    let address = self.machine.slots.guest_address(host).0;
+                    return Ok(Exit::Failed(Failure::Memory { address }));
+                }
                 Some(Outcome::Shutdown) => return Ok(Exit::Shutdown),
                 Some(Outcome::Failed(failure)) => return Ok(Exit::Failed(failure)),
             }

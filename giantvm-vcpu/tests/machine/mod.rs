@@ -1,6 +1,7 @@
 //! A small guest that does what the test tells it to, and the threads that run it.
 #![expect(unsafe_code, reason = "guest memory, and code assembled for the guest")]
 #![allow(dead_code, reason = "each test file uses its part")]
+#![expect(clippy::cast_possible_truncation, reason = "constants that fit")]
 
 use std::arch::global_asm;
 use std::mem;
@@ -207,7 +208,7 @@ impl Ram {
     pub(crate) fn put(&self, address: u64, bytes: &[u8]) {
         // SAFETY: `at` checked the range; guests are not running yet.
         unsafe {
-            ptr::copy_nonoverlapping(bytes.as_ptr(), self.at(address, bytes.len()), bytes.len())
+            ptr::copy_nonoverlapping(bytes.as_ptr(), self.at(address, bytes.len()), bytes.len());
         };
     }
 
