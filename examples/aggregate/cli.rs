@@ -200,7 +200,12 @@ impl Cli {
             vcpu: self.vcpu,
             transport,
         };
-        Ok(Task { spec, plan })
+        let one_host = self.cluster.is_none();
+        Ok(Task {
+            spec,
+            plan,
+            one_host,
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use giantvm_core::wire::Limits;
@@ -13,6 +14,9 @@ use giantvm_transport::{JoinConfig, NodeEntry, Progress, Transport, inproc, join
 use crate::exit::{Exit, Fatal, OrExit};
 use crate::node::{self, Task};
 use crate::report::RunReport;
+
+/// How long the processes of one host may look for one another without a word.
+const QUIET: Duration = Duration::from_millis(900);
 
 /// Joins the other nodes over TCP, with a line about who is missing.
 pub(crate) fn by_tcp(task: &Task, local: NodeId) -> Result<Arc<dyn Transport>, Fatal> {
@@ -26,8 +30,10 @@ pub(crate) fn by_tcp(task: &Task, local: NodeId) -> Result<Arc<dyn Transport>, F
     config.limits = Limits::for_pages(spec.page_size());
     config.deadline = spec.deadline();
     let name = spec.node(local).map_or("?", |node| &node.name).to_owned();
+    // The processes of one host find one another at once; there is nothing to tell for a while.
+    let quiet = if task.one_host { QUIET } else { Duration::ZERO };
     let tell = |progress: &Progress| {
-        if !progress.missing.is_empty() {
+        if progress.waited >= quiet && !progress.missing.is_empty() {
             eprintln!("aggregate[{name}]: {progress}");
         }
     };

@@ -41,6 +41,8 @@ const REPORTER: NodeId = NodeId::ZERO;
 pub(crate) struct Task {
     pub(crate) spec: ClusterSpec,
     pub(crate) plan: Plan,
+    /// Whether all nodes are on this host.
+    pub(crate) one_host: bool,
 }
 
 /// Runs this node until the machine ends. The first node also gives the machine's report.
@@ -74,7 +76,7 @@ struct Node {
 
 impl Node {
     fn start(task: &Task, transport: Arc<dyn Transport>) -> Result<Self, Fatal> {
-        let Task { spec, plan } = task;
+        let Task { spec, plan, .. } = task;
         let local = transport.local();
         let placement = Placement::plan(spec);
         let (sender, notices) = channel();

@@ -1,0 +1,147 @@
+//! The complete machine, end to end: every program verified on every shape of cluster.
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use support::{aggregate, end_within, machine, text};
+
+/// Far more than any run takes, so that a hang ends.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// Runs a machine; its JSON report, checked for what every run must show.
+fn run(arguments: &[&str]) -> Value {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().to_str().unwrap();
+    let arguments = [arguments, &["--json", path]].concat();
+    let child = aggregate(&arguments).spawn().unwrap();
+    let output = end_within(child, LIMIT);
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{arguments:?}: {}",
+        text(&output)
+    );
+    let report: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert_eq!(report["verified"], true, "{report:#}");
+    for program in report["programs"].as_array().unwrap() {
+        assert_eq!(program["verified"], true, "{program:#}");
+    }
+    report
+}
+
+fn assert_whole(report: &Value, nodes: usize, vcpus: u64) {
+    let names: Vec<_> = report["programs"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|p| &p["name"])
+        .collect();
+    assert_eq!(
+        names,
+        ["ticket", "atomic", "sum", "ep", "is", "ipi", "io", "clock"]
+    );
+    let list = report["nodes"].as_array().unwrap();
+    assert_eq!(list.len(), nodes);
+    for node in list {
+        assert!(node["faults_remote"].as_u64().unwrap() > 0, "{node:#}");
+        assert!(node["ipis_sent"].as_u64().unwrap() > 0, "{node:#}");
+    }
+    let sum: u64 = list
+        .iter()
+        .map(|node| node["vcpus"].as_u64().unwrap())
+        .sum();
+    assert_eq!(sum, vcpus);
+    let forwarded: u64 = list
+        .iter()
+        .map(|node| node["io_forwarded"].as_u64().unwrap())
+        .sum();
+    assert!(forwarded > 0, "{report:#}");
+}
+
+#[test]
+fn two_nodes_and_four_vcpus_by_default() {
+    if let Some(_turn) = machine("two_nodes_and_four_vcpus_by_default", true) {
+        assert_whole(&run(&[]), 2, 4);
+    }
+}
+
+#[test]
+fn three_nodes_and_five_vcpus() {
+    if let Some(_turn) = machine("three_nodes_and_five_vcpus", true) {
+        assert_whole(&run(&["--nodes", "3", "--vcpus", "5"]), 3, 5);
+    }
+}
+
+#[test]
+fn four_nodes_and_eight_vcpus() {
+    if let Some(_turn) = machine("four_nodes_and_eight_vcpus", true) {
+        assert_whole(&run(&["--nodes", "4", "--vcpus", "8"]), 4, 8);
+    }
+}
+
+#[test]
+fn all_nodes_in_one_process() {
+    if let Some(_turn) = machine("all_nodes_in_one_process", true) {
+        assert_whole(&run(&["--transport", "inproc"]), 2, 4);
+        let more = ["--transport", "inproc", "--nodes", "3", "--vcpus", "5"];
+        assert_whole(&run(&more), 3, 5);
+    }
+}
+
+#[test]
+fn host_threads_in_place_of_vcpus() {
+    if let Some(_turn) = machine("host_threads_in_place_of_vcpus", false) {
+        assert_whole(
+            &run(&["--vcpu", "thread", "--nodes", "3", "--vcpus", "5"]),
+            3,
+            5,
+        );
+    }
+}
+
+#[test]
+fn a_node_may_give_memory_only() {
+    if let Some(_turn) = machine("a_node_may_give_memory_only", true) {
+        let report = run(&["--nodes", "4", "--vcpus", "2", "--program", "ticket,io,ipi"]);
+        let vcpus: Vec<_> = report["nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|n| &n["vcpus"])
+            .collect();
+        assert_eq!(vcpus, [1, 1, 0, 0]);
+    }
+}
+
+#[test]
+fn one_node_needs_no_other() {
+    if let Some(_turn) = machine("one_node_needs_no_other", true) {
+        let report = run(&["--nodes", "1", "--vcpus", "3", "--program", "ep,is"]);
+        assert_eq!(report["nodes"][0]["faults_remote"], 0);
+    }
+}
+
+#[test]
+fn an_idle_machine_leaves_its_hosts_idle() {
+    if let Some(_turn) = machine("an_idle_machine_leaves_its_hosts_idle", true) {
+        let cpu = |report: &Value| -> f64 {
+            let nodes = report["nodes"].as_array().unwrap();
+            nodes
+                .iter()
+                .map(|node| node["cpu_seconds"].as_f64().unwrap())
+                .sum()
+        };
+        // Five idle seconds more; starting and stopping costs the same in both.
+        let short = cpu(&run(&["--program", "idle"]));
+        let long = cpu(&run(&["--program", "idle,idle,idle,idle,idle,idle"]));
+        let share = (long - short) / 5.0 / 2.0;
+        assert!(
+            share < 0.05,
+            "{share:.3} of a core per node while all vCPUs sleep"
+        );
+        println!("{share:.4} of a core per node while all vCPUs sleep");
+    }
+}
