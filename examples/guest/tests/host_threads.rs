@@ -8,10 +8,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use giantvm_guest::programs::{Context, Failure, Site, run_all};
-use support::Scratch;
 use giantvm_guest::{
     Config, Destination, Fault, Machine, Memory, Program, Run, Vector, abi, verify,
 };
+use support::Scratch;
 
 /// What all threads share.
 struct Host {
@@ -23,6 +23,8 @@ struct Host {
     start: Instant,
     /// A machine whose interrupts all get lost.
     deaf: AtomicBool,
+    /// A machine whose vCPU 0 has a timer that never goes off.
+    late: AtomicBool,
 }
 
 /// A thread that stands for a vCPU.
@@ -52,6 +54,7 @@ impl Host {
             status: OnceLock::new(),
             start: Instant::now(),
             deaf: AtomicBool::new(false),
+            late: AtomicBool::new(false),
         }
     }
 
@@ -173,7 +176,8 @@ impl Machine for Thread<'_> {
     }
 
     fn arm_timer(&self, nanos: u64) {
-        let due = (nanos > 0).then(|| Instant::now() + Duration::from_nanos(nanos));
+        let never = self.vcpu == 0 && self.host.late.load(SeqCst);
+        let due = (nanos > 0 && !never).then(|| Instant::now() + Duration::from_nanos(nanos));
         *self.timer.lock().unwrap() = due;
     }
 
@@ -290,6 +294,26 @@ fn lost_interrupts_end_in_a_failure_that_names_them() {
         matches!(verdicts[1].result, Err(Fault::Guest { failure: found, .. }) if found == failure),
         "{:?}",
         verdicts[1]
+    );
+    assert_eq!(host.status.get(), Some(&abi::status::TIMED_OUT));
+}
+
+#[test]
+fn a_timer_that_never_goes_off_ends_in_a_failure() {
+    let idle = Run {
+        program: Program::Idle,
+        parameters: [10, 0, 0, 0],
+    };
+    let mut config = config(3, vec![idle]);
+    config.deadline = Duration::from_millis(500);
+    let host = Host::new(&config);
+    host.late.store(true, SeqCst);
+    host.run();
+    let failure = Failure::TimedOut(Site::Interrupt);
+    let result = verify(&config, &host.results())[0].result;
+    assert!(
+        matches!(result, Err(Fault::Guest { vcpu: 1 | 2, failure: found }) if found == failure),
+        "{result:?}"
     );
     assert_eq!(host.status.get(), Some(&abi::status::TIMED_OUT));
 }

@@ -10,13 +10,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use giantvm_guest::programs::{Failure, Site};
-use support::Scratch;
 use giantvm_guest::{BootState, Config, Fault, Program, Run, abi, verify};
 use kvm_bindings::{
     KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X2APIC_API, KVM_MAX_CPUID_ENTRIES, KVM_MEM_LOG_DIRTY_PAGES,
     kvm_enable_cap, kvm_regs, kvm_segment, kvm_userspace_memory_region,
 };
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
+use support::Scratch;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 
 /// Longest that a guest may take; its own deadlines are shorter.

@@ -1,4 +1,8 @@
 //! All vCPUs sleep; vCPU 0's timer wakes it, and it wakes the others.
+//!
+//! Every other vCPU has a timer too, which goes off a deadline later: one that nobody woke wakes
+//! vCPU 0 and gives up. A vCPU that is alone and whose timer never goes off sleeps for ever, which
+//! is for the host to end.
 
 use core::sync::atomic::Ordering::SeqCst;
 
@@ -27,7 +31,7 @@ pub(super) fn run<M: Machine>(
         for vcpu in 1..context.vcpus() {
             machine.ipi(Destination::Physical(vcpu), Vector::Wake);
         }
-        let awake = |vcpu: &u32| context.mail(*vcpu, 0).load(SeqCst) == 1;
+        let awake = |vcpu: &u32| context.peek_mail(*vcpu, 0).load() == 1;
         let all = context.vcpus() - 1;
         let awake_count = || (1..context.vcpus()).filter(awake).count() as u64;
         context.wait(Site::Interrupt, || awake_count() == u64::from(all))?;
@@ -42,7 +46,8 @@ pub(super) fn run<M: Machine>(
         }
         return Ok(values(&[slept, awake_count()]));
     }
-    // The timer here is only for the case that no wake-up comes.
+    // The timer here is only for the case that no wake-up comes, perhaps because vCPU 0's never
+    // went off: then its sleep ends by the same vector, and it finds that others have given up.
     machine.arm_timer(
         ms.saturating_add(context.deadline_ms())
             .saturating_mul(NANOS_PER_MS),
@@ -53,6 +58,7 @@ pub(super) fn run<M: Machine>(
     }
     machine.arm_timer(0);
     if !woken() {
+        machine.ipi(Destination::Physical(0), Vector::Timer);
         return Err(Failure::TimedOut(Site::Interrupt));
     }
     context.mail(context.vcpu(), 0).store(1, SeqCst);

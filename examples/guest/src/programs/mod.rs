@@ -192,7 +192,7 @@ fn run_entry<M: Machine>(context: &Context<'_, M>, index: usize) -> Result<bool,
     }
     let micros = context.micros_since(start);
     let name = Program::from_number(number).map_or("unknown", Program::name);
-    let read = |vcpu, place| context.mail_word(vcpu, MAIL_OUTCOME + place).load(SeqCst);
+    let read = |vcpu, place| context.peek_mail_word(vcpu, MAIL_OUTCOME + place).load();
     let failed = (0..context.vcpus()).find(|vcpu| read(*vcpu, 0) != abi::PASSED);
     match (failed, outcome) {
         (None, Ok(values)) => {
@@ -225,10 +225,10 @@ fn run_entry<M: Machine>(context: &Context<'_, M>, index: usize) -> Result<bool,
 
 /// Ends the machine because a wait passed its deadline, here or elsewhere.
 fn give_up<M: Machine>(context: &Context<'_, M>, index: usize, failure: Failure) {
-    if failure == Failure::Stopped {
+    // Whoever gives up first ends the machine; it ends once.
+    if failure == Failure::Stopped || !context.stop_others() {
         return;
     }
-    context.stop_others();
     let words = failure.encode();
     record(
         context,

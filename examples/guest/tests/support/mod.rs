@@ -12,7 +12,7 @@ const ORIGIN: Origin = Origin {
 };
 
 /// The test device, with the factors that the guest expects.
-pub struct Scratch(ScratchDevice);
+pub(crate) struct Scratch(ScratchDevice);
 
 impl Default for Scratch {
     fn default() -> Self {
@@ -24,23 +24,23 @@ impl Default for Scratch {
 }
 
 impl Scratch {
-    pub fn port_read(&mut self, offset: u16) -> u32 {
+    pub(crate) fn port_read(&mut self, offset: u16) -> u32 {
         let at = ScratchDevice::NARROW + u64::from(offset);
         let value = self.0.read(ORIGIN, at, AccessSize::B4).unwrap();
         u32::try_from(value).unwrap()
     }
 
-    pub fn port_write(&mut self, offset: u16, value: u32) {
+    pub(crate) fn port_write(&mut self, offset: u16, value: u32) {
         let at = ScratchDevice::NARROW + u64::from(offset);
         let written = self.0.write(ORIGIN, at, AccessSize::B4, value.into());
         written.unwrap();
     }
 
-    pub fn mmio_read(&mut self, offset: u64) -> u64 {
+    pub(crate) fn mmio_read(&mut self, offset: u64) -> u64 {
         self.0.read(ORIGIN, offset, AccessSize::B8).unwrap()
     }
 
-    pub fn mmio_write(&mut self, offset: u64, value: u64) {
+    pub(crate) fn mmio_write(&mut self, offset: u64, value: u64) {
         self.0.write(ORIGIN, offset, AccessSize::B8, value).unwrap();
     }
 }
