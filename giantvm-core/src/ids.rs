@@ -16,116 +16,81 @@ pub enum IdError {
     Vcpu(u64),
 }
 
-/// A node of the cluster: one process that gives vCPUs, memory or devices to the machine.
-///
-/// Always below [`MAX_NODES`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(u8);
+/// An identifier that is a small number below a limit.
+macro_rules! identifier {
+    (
+        $(#[$doc:meta])* $name:ident, below $limit:ident, error $error:ident,
+        first $first:ident: $first_doc:literal
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(u8);
 
-impl NodeId {
-    /// The first node.
-    pub const ZERO: Self = Self(0);
+        impl $name {
+            #[doc = $first_doc]
+            pub const $first: Self = Self(0);
 
-    /// Names node number `index`.
-    ///
-    /// # Errors
-    /// [`IdError::Node`] if `index` is not below [`MAX_NODES`].
-    pub const fn new(index: u8) -> Result<Self, IdError> {
-        if (index as usize) < MAX_NODES {
-            Ok(Self(index))
-        } else {
-            Err(IdError::Node(index as u64))
+            /// The one with number `index`.
+            ///
+            /// # Errors
+            #[doc = concat!("[`IdError::", stringify!($error), "`] if `index` is not below [`",
+                stringify!($limit), "`].")]
+            pub const fn new(index: u8) -> Result<Self, IdError> {
+                if (index as usize) < $limit {
+                    Ok(Self(index))
+                } else {
+                    Err(IdError::$error(index as u64))
+                }
+            }
+
+            /// Its number.
+            #[must_use]
+            pub const fn get(self) -> u8 {
+                self.0
+            }
+
+            /// Its number as an index into a table.
+            #[must_use]
+            pub const fn index(self) -> usize {
+                self.0 as usize
+            }
+
+            /// The first `count` in order, or all of them if `count` is above the limit.
+            pub fn first(count: usize) -> impl DoubleEndedIterator<Item = Self> + Clone {
+                (0..u8::MAX).take(count.min($limit)).map(Self)
+            }
         }
-    }
 
-    /// The node's number, below [`MAX_NODES`].
-    #[must_use]
-    pub const fn get(self) -> u8 {
-        self.0
-    }
+        impl TryFrom<usize> for $name {
+            type Error = IdError;
 
-    /// The node's number as an index into a table of nodes.
-    #[must_use]
-    pub const fn index(self) -> usize {
-        self.0 as usize
-    }
-
-    /// The first `count` nodes in order; `count` above [`MAX_NODES`] yields all of them.
-    pub fn first(count: usize) -> impl DoubleEndedIterator<Item = Self> + Clone {
-        (0..MAX_NODES as u8).take(count).map(Self)
-    }
-}
-
-impl TryFrom<usize> for NodeId {
-    type Error = IdError;
-
-    fn try_from(index: usize) -> Result<Self, IdError> {
-        u8::try_from(index)
-            .map_err(|_| IdError::Node(index as u64))
-            .and_then(Self::new)
-    }
-}
-
-impl fmt::Display for NodeId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-/// A virtual CPU of the machine, numbered across all nodes. Its (x2)APIC ID is the same number.
-///
-/// Always below [`MAX_VCPUS`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VcpuId(u8);
-
-impl VcpuId {
-    /// The vCPU that boots the machine.
-    pub const BOOT: Self = Self(0);
-
-    /// Names vCPU number `index`.
-    ///
-    /// # Errors
-    /// [`IdError::Vcpu`] if `index` is not below [`MAX_VCPUS`].
-    pub const fn new(index: u8) -> Result<Self, IdError> {
-        if (index as usize) < MAX_VCPUS {
-            Ok(Self(index))
-        } else {
-            Err(IdError::Vcpu(index as u64))
+            fn try_from(index: usize) -> Result<Self, IdError> {
+                u8::try_from(index)
+                    .map_err(|_| IdError::$error(index as u64))
+                    .and_then(Self::new)
+            }
         }
-    }
 
-    /// The vCPU's number, below [`MAX_VCPUS`].
-    #[must_use]
-    pub const fn get(self) -> u8 {
-        self.0
-    }
-
-    /// The vCPU's number as an index into a table of vCPUs.
-    #[must_use]
-    pub const fn index(self) -> usize {
-        self.0 as usize
-    }
-
-    /// The first `count` vCPUs in order; `count` above [`MAX_VCPUS`] yields all of them.
-    pub fn first(count: usize) -> impl DoubleEndedIterator<Item = Self> + Clone {
-        (0..MAX_VCPUS as u8).take(count).map(Self)
-    }
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
 }
 
-impl TryFrom<usize> for VcpuId {
-    type Error = IdError;
-
-    fn try_from(index: usize) -> Result<Self, IdError> {
-        u8::try_from(index)
-            .map_err(|_| IdError::Vcpu(index as u64))
-            .and_then(Self::new)
-    }
+identifier! {
+    /// A node of the cluster: one process that gives vCPUs, memory or devices to the machine.
+    ///
+    /// Always below [`MAX_NODES`].
+    NodeId, below MAX_NODES, error Node, first ZERO: "The first node."
 }
 
-impl fmt::Display for VcpuId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
+identifier! {
+    /// A virtual CPU of the machine, numbered across all nodes. Its (x2)APIC ID is the same number.
+    ///
+    /// Always below [`MAX_VCPUS`].
+    VcpuId, below MAX_VCPUS, error Vcpu, first BOOT: "The vCPU that boots the machine."
 }
 
 /// The membership epoch of the cluster. A frame of another epoch changes nothing.

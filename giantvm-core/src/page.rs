@@ -13,7 +13,7 @@ pub struct PageSizeError(pub u64);
 /// The size of a coherence unit: a power of two from 4 KiB to 2 MiB, chosen once for a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PageSize {
-    shift: u8,
+    shift: u32,
 }
 
 impl PageSize {
@@ -31,7 +31,7 @@ impl PageSize {
     pub const fn new(bytes: u64) -> Result<Self, PageSizeError> {
         if bytes.is_power_of_two() && bytes >= 1 << 12 && bytes <= 1 << 21 {
             Ok(Self {
-                shift: bytes.trailing_zeros() as u8,
+                shift: bytes.trailing_zeros(),
             })
         } else {
             Err(PageSizeError(bytes))

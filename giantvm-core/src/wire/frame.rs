@@ -64,12 +64,14 @@ impl Body {
     #[must_use]
     pub fn of<T: IntoBytes + Immutable>(message: &T) -> Self {
         const { assert!(size_of::<T>() <= MAX_BODY, "a body has at most 48 bytes") };
-        let mut body = Self {
-            len: size_of::<T>() as u8,
-            bytes: [0; MAX_BODY],
-        };
-        body.bytes[..size_of::<T>()].copy_from_slice(message.as_bytes());
-        body
+        let mut bytes = [0; MAX_BODY];
+        bytes[..size_of::<T>()].copy_from_slice(message.as_bytes());
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "at most MAX_BODY, as of the assertion"
+        )]
+        let len = size_of::<T>() as u8;
+        Self { len, bytes }
     }
 
     /// The body's bytes.
@@ -100,11 +102,11 @@ impl Limits {
     /// reports may use.
     #[must_use]
     pub const fn for_pages(size: PageSize) -> Self {
-        let page = size.bytes() as u32;
-        let floor = 64 << 10;
-        Self {
-            max_payload: if page > floor { page } else { floor },
-        }
+        const FLOOR: usize = 64 << 10;
+        let bytes = size.bytes();
+        #[expect(clippy::cast_possible_truncation, reason = "a page is at most 2 MiB")]
+        let max_payload = if bytes > FLOOR { bytes } else { FLOOR } as u32;
+        Self { max_payload }
     }
 }
 
@@ -155,19 +157,19 @@ impl Frame {
 
     /// Appends header and body, all but the payload, to `out`: for vectored sends.
     pub fn encode_head(&self, out: &mut impl BufMut) {
-        let body = self.body.as_slice();
         let header = Header {
             magic: MAGIC.into(),
             version: PROTOCOL_VERSION,
             service: self.service as u8,
             kind: self.kind,
             from: self.from.get(),
-            body_len: U16::new(body.len() as u16),
-            payload_len: U32::new(self.payload.len() as u32),
+            body_len: u16::from(self.body.len).into(),
+            // A transport refuses payloads over its limit, which is far below 4 GiB.
+            payload_len: u32::try_from(self.payload.len()).unwrap_or(u32::MAX).into(),
             epoch: self.epoch.0.into(),
         };
         out.put_slice(header.as_bytes());
-        out.put_slice(body);
+        out.put_slice(self.body.as_slice());
     }
 
     /// Appends the whole frame to `out`.
