@@ -1,0 +1,85 @@
+//! KVM, and how the processor walks guest page tables.
+
+use std::fs;
+
+use giantvm_vcpu::kvm::Support;
+
+use crate::finding::{Finding, Verdict};
+
+const WALKS: &str = "page-table walks by the processor";
+
+pub(crate) fn checks() -> Vec<Finding> {
+    let probed = Support::probe().checks().into_iter().map(|check| {
+        let verdict = match (check.ok, check.needed) {
+            (true, _) => Verdict::Good,
+            (false, true) => Verdict::Bad,
+            (false, false) => Verdict::Poor,
+        };
+        Finding::new(verdict, check.what, check.detail)
+    });
+    probed.chain([page_table_walks(parameter)]).collect()
+}
+
+/// A switch of a kernel module; `None` if it is not loaded or has no such switch.
+fn parameter(path: &str) -> Option<bool> {
+    let text = fs::read_to_string(format!("/sys/module/{path}")).ok()?;
+    Some(matches!(text.trim(), "Y" | "1"))
+}
+
+/// A walk that counts as a write makes every node that uses a page table want it exclusively.
+fn page_table_walks(parameter: impl Fn(&str) -> Option<bool>) -> Finding {
+    let nested = parameter("kvm_amd/parameters/npt");
+    let ept = parameter("kvm_intel/parameters/ept");
+    let accessed_dirty = parameter("kvm_intel/parameters/eptad");
+    match (nested, ept, accessed_dirty) {
+        (Some(true), ..) => Finding::new(
+            Verdict::Poor,
+            WALKS,
+            "AMD nested paging counts each walk as a write to the page table, so pages with page \
+             tables travel between nodes: `modprobe -r kvm_amd && modprobe kvm_amd npt=0`",
+        ),
+        (_, Some(true), Some(true)) => Finding::new(
+            Verdict::Poor,
+            WALKS,
+            "Intel EPT with accessed and dirty flags counts each walk as a write to the page \
+             table, so pages with page tables travel between nodes: \
+             `modprobe -r kvm_intel && modprobe kvm_intel eptad=0`",
+        ),
+        (None, None, None) => Finding::new(
+            Verdict::Good,
+            WALKS,
+            "neither kvm_intel nor kvm_amd is loaded: whatever KVM this is, it does not use the \
+             processor's nested paging",
+        ),
+        _ => Finding::new(Verdict::Good, WALKS, "they do not count as writes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(switches: &[(&str, bool)]) -> Verdict {
+        page_table_walks(|path| {
+            let find = |(name, on): &(&str, bool)| path.ends_with(name).then_some(*on);
+            switches.iter().find_map(find)
+        })
+        .verdict
+    }
+
+    #[test]
+    fn only_walks_that_count_as_writes_are_poor() {
+        assert_eq!(verdict(&[("npt", true)]), Verdict::Poor);
+        assert_eq!(verdict(&[("npt", false)]), Verdict::Good);
+        assert_eq!(verdict(&[("/ept", true), ("eptad", true)]), Verdict::Poor);
+        assert_eq!(verdict(&[("/ept", true), ("eptad", false)]), Verdict::Good);
+        assert_eq!(verdict(&[]), Verdict::Good);
+    }
+
+    #[test]
+    fn the_first_check_says_whether_there_is_a_kvm() {
+        let checks = checks();
+        assert_eq!(checks[0].what, "KVM");
+        assert_eq!(checks.last().map(|last| &*last.what), Some(WALKS));
+    }
+}

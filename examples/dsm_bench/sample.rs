@@ -1,0 +1,85 @@
+//! Times of one thing, and what several rounds make of them.
+
+use std::time::{Duration, Instant};
+
+/// The times of one thing in one round, in nanoseconds.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Times(Vec<u64>);
+
+impl Times {
+    /// Times `work` once.
+    pub(crate) fn time<T>(&mut self, work: impl FnOnce() -> T) -> T {
+        let start = Instant::now();
+        let result = work();
+        self.add(start.elapsed());
+        result
+    }
+
+    fn add(&mut self, time: Duration) {
+        let ns = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.0.push(ns);
+    }
+
+    /// The time in microseconds that `percent` of a hundred samples do not exceed; 0 without
+    /// samples.
+    pub(crate) fn percentile(&self, percent: usize) -> f64 {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        let last = sorted.len().saturating_sub(1);
+        let at = (last * percent.min(100)).div_ceil(100);
+        sorted.get(at).map_or(0.0, |&ns| ns as f64 / 1e3)
+    }
+
+    /// All times together, in seconds.
+    pub(crate) fn total(&self) -> f64 {
+        self.0.iter().map(|&ns| ns as f64 / 1e9).sum()
+    }
+
+    pub(crate) fn median(&self) -> f64 {
+        self.percentile(50)
+    }
+}
+
+/// The smallest, the middle and the largest of some figures.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Spread {
+    pub(crate) low: f64,
+    pub(crate) median: f64,
+    pub(crate) high: f64,
+}
+
+impl FromIterator<f64> for Spread {
+    fn from_iter<I: IntoIterator<Item = f64>>(figures: I) -> Self {
+        let mut figures: Vec<_> = figures.into_iter().collect();
+        figures.sort_by(f64::total_cmp);
+        let at = |index: usize| figures.get(index).copied().unwrap_or(0.0);
+        Self {
+            low: at(0),
+            median: at(figures.len() / 2),
+            high: at(figures.len().saturating_sub(1)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_come_from_the_sorted_samples() {
+        let mut times = Times::default();
+        assert_eq!(times.median(), 0.0);
+        (0..=100)
+            .rev()
+            .for_each(|us| times.add(Duration::from_micros(us)));
+        assert_eq!((times.median(), times.percentile(99)), (50.0, 99.0));
+        times.time(|| ());
+        assert!(times.total() >= 0.00505);
+    }
+
+    #[test]
+    fn a_spread_has_the_ends_and_the_middle() {
+        let spread = Spread::from_iter([3.0, 1.0, 2.0]);
+        assert_eq!((spread.low, spread.median, spread.high), (1.0, 2.0, 3.0));
+    }
+}
