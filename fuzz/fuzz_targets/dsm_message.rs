@@ -1,0 +1,19 @@
+//! A frame from a peer, read as a message of the default coherence protocol.
+#![no_main]
+
+use bytes::BytesMut;
+use giantvm_core::wire::{Frame, Limits};
+use giantvm_dsm::protocol::PageMessage;
+use giantvm_dsm::protocol::directory::Message;
+use libfuzzer_sys::fuzz_target;
+
+const LIMITS: Limits = Limits { max_payload: 4096 };
+
+fuzz_target!(|bytes: &[u8]| {
+    let frame = Frame::decode(&mut BytesMut::from(bytes), LIMITS);
+    if let Ok(Some(frame)) = frame
+        && let Ok(message) = Message::decode(&frame)
+    {
+        assert_eq!(message.encode(), (frame.kind, frame.body));
+    }
+});

@@ -1,0 +1,18 @@
+//! A frame from a peer, read as a message about vCPUs and time.
+#![no_main]
+
+use bytes::BytesMut;
+use giantvm_core::wire::{Frame, Limits};
+use giantvm_vcpu::message::Message;
+use libfuzzer_sys::fuzz_target;
+
+const LIMITS: Limits = Limits { max_payload: 4096 };
+
+fuzz_target!(|bytes: &[u8]| {
+    let frame = Frame::decode(&mut BytesMut::from(bytes), LIMITS);
+    if let Ok(Some(frame)) = frame
+        && let Ok(message) = Message::decode(&frame)
+    {
+        assert_eq!(message.encode(), (frame.kind, frame.body));
+    }
+});
