@@ -85,11 +85,7 @@ impl Machine for Metal {
     fn memory(&self) -> Memory<'_> {
         // SAFETY: the page tables map all memory to itself, writable at CPL3; vCPUs share it
         // through atomics alone. Programs stay off the image, which `Memory` cannot know.
-        let memory =
-            unsafe { Memory::new(core::ptr::with_exposed_provenance_mut(0), self.memory) };
-        let alias = core::ptr::with_exposed_provenance(abi::READING_ALIAS as usize);
-        // SAFETY: the page tables map all memory a second time there, readable at CPL3.
-        unsafe { memory.with_reading_alias(alias) }
+        unsafe { Memory::new(core::ptr::with_exposed_provenance_mut(0), self.memory) }
     }
 
     fn port_out8(&self, port: u16, value: u8) {

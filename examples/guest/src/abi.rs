@@ -27,9 +27,8 @@ pub const TRAMPOLINE: u64 = 0x8000;
 pub const IDT: u64 = 0x9000;
 /// Page tables, written by the host ([`PAGE_TABLES_PAGES`] pages). CR3 of every vCPU.
 pub const PAGE_TABLES: u64 = 0x1_0000;
-/// PML4, PDPT, four page directories, the page table of the first 2 MiB, and three page
-/// directories for [`READING_ALIAS`].
-pub const PAGE_TABLES_PAGES: u64 = 10;
+/// PML4, PDPT, four page directories, and the page table of the first 2 MiB.
+pub const PAGE_TABLES_PAGES: u64 = 7;
 /// The [`Table`].
 pub const TABLE: u64 = 0x2_0000;
 /// The image proper: text and constants.
@@ -68,14 +67,6 @@ pub const DATA: u64 = 0xc0_0000;
 pub const MEMORY_MIN: u64 = DATA + 0x20_0000;
 /// Most memory the guest makes use of: what lies below the device window.
 pub const MEMORY_MAX: u64 = 0xc000_0000;
-
-/// All memory once more, for loads alone: what lies at an address can be read here plus that
-/// address, and not be written.
-///
-/// A KVM without hardware to stand on may take a load from a page that the guest maps writable
-/// for a store. Nodes that only look at a page would then take it from each other; where the guest
-/// maps it read-only, they all keep a copy.
-pub const READING_ALIAS: u64 = 4 << 30;
 
 /// Window of the memory-mapped devices, 2 MiB mapped by the guest's page tables.
 pub const MMIO: u64 = 0xd000_0000;
@@ -199,8 +190,6 @@ const _: () = {
     assert!(size_of::<ResultBlock>() * MAX_RUNS <= PAGE as usize);
     assert!(VCPU_AREAS + VCPU_AREA_SIZE * 256 <= HOT);
     assert!(RESULTS + PAGE <= DATA);
-    assert!(PAGE_TABLES + PAGE_TABLES_PAGES * PAGE <= TABLE);
-    assert!(MEMORY_MAX <= 3 << 30 && MMIO < READING_ALIAS);
     assert!(VCPU_AREA_SIZE.is_power_of_two());
     assert!(MAX_VCPUS as u16 * 4 <= PORT_SCRATCH_LEN);
     assert!((MAX_VCPUS as u64) < SCRATCH_TOTAL);

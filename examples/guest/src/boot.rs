@@ -18,7 +18,6 @@ const LARGE: u64 = 1 << 7;
 const TABLE_ENTRY: u64 = PRESENT | WRITABLE | USER | ACCESSED;
 const LEAF: u64 = TABLE_ENTRY | DIRTY;
 const LARGE_PAGE: u64 = 2 << 20;
-const GIB: u64 = 1 << 30;
 
 const CODE0: u64 = 0x0020_9b00_0000_0000;
 const DATA0: u64 = 0x0000_9300_0000_0000;
@@ -81,8 +80,7 @@ impl BootState {
 }
 
 /// Page tables that map `memory` bytes and the device window to themselves, open to CPL3. The
-/// first page is left out; code and tables, up to the image's data, cannot be written to. A second
-/// mapping of all memory, at [`abi::READING_ALIAS`], can be read only.
+/// first page is left out; code and tables, up to the image's data, cannot be written to.
 pub(crate) fn page_tables(memory: u64) -> Segment {
     let page = |number: u64| abi::PAGE_TABLES + number * abi::PAGE;
     let mut words = Words::new(abi::PAGE_TABLES_PAGES * abi::PAGE);
@@ -92,14 +90,6 @@ pub(crate) fn page_tables(memory: u64) -> Segment {
     }
     for large in 1..memory.div_ceil(LARGE_PAGE) {
         words.set(2 * 512 + large, (large * LARGE_PAGE) | LEAF | LARGE);
-    }
-    for directory in 0..3 {
-        let entry = page(7 + directory) | TABLE_ENTRY;
-        words.set(512 + abi::READING_ALIAS / GIB + directory, entry);
-    }
-    for large in 0..memory.div_ceil(LARGE_PAGE) {
-        let entry = (large * LARGE_PAGE) | (LEAF & !WRITABLE) | LARGE;
-        words.set(7 * 512 + large, entry);
     }
     words.set(
         2 * 512 + abi::MMIO / LARGE_PAGE,
@@ -199,22 +189,6 @@ mod tests {
             0,
             "the first page must not be mapped"
         );
-    }
-
-    #[test]
-    fn the_alias_maps_all_memory_and_none_of_it_writable() {
-        let tables = page_tables(abi::MEMORY_MAX);
-        for address in (0..abi::MEMORY_MAX).step_by(LARGE_PAGE as usize) {
-            let linear = abi::READING_ALIAS + address;
-            let directory = word(&tables, 512 + linear / GIB) & !0xfff;
-            let at = (directory - abi::PAGE_TABLES) / 8 + linear % GIB / LARGE_PAGE;
-            let entry = word(&tables, at);
-            assert_eq!(entry & !0xfff, address, "{linear:#x}");
-            assert_eq!(entry & (PRESENT | USER), PRESENT | USER, "{linear:#x}");
-            assert_eq!(entry & WRITABLE, 0, "{linear:#x}");
-        }
-        let least = page_tables(abi::MEMORY_MIN);
-        assert_eq!(word(&least, 7 * 512 + abi::MEMORY_MIN / LARGE_PAGE), 0);
     }
 
     #[test]

@@ -30,7 +30,7 @@ pub use boot::BootState;
 pub use config::{BootImage, Config, ConfigError, Run};
 pub use elf::{ElfError, Loaded, Segment, load};
 pub use machine::{Destination, Machine, Vector};
-pub use memory::{Memory, Peek};
+pub use memory::Memory;
 pub use programs::Program;
 pub use verify::{Fault, Report, Verdict, verify};
 

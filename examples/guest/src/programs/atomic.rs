@@ -25,7 +25,7 @@ pub(super) fn run<M: Machine>(
         least = seen + 1;
     }
     context.barrier()?;
-    let found = context.peek_hot(0).load();
+    let found = counter.load(SeqCst);
     disorder?;
     Failure::check(
         Check::Counter,

@@ -25,7 +25,7 @@ pub(super) fn run<M: Machine>(
     let (own, all) = (u64::from(context.vcpu()), u64::from(context.vcpus()));
     for round in 0..rounds {
         let mine = round * all + own;
-        context.wait(Site::Turn, || context.peek_hot(0).load() == mine)?;
+        context.wait(Site::Turn, || turn.load(SeqCst) == mine)?;
         let machine = context.machine();
         let now = [machine.cycles(), machine.mmio_read(abi::MMIO_CLOCK)];
         for clock in 0..2 {
@@ -39,8 +39,7 @@ pub(super) fn run<M: Machine>(
         turn.store(mine + 1, SeqCst);
     }
     context.barrier()?;
-    let [cycles, clock] =
-        [3, 4].map(|word| context.memory().peek(abi::HOT + HANDED + 8 * word).load());
+    let [cycles, clock] = backwards.map(|word| word.load(SeqCst));
     Failure::check(Check::Cycles, 0, cycles)?;
     Failure::check(Check::Clock, 0, clock)?;
     Ok(values(&[rounds * all * 2, cycles, clock]))

@@ -57,14 +57,12 @@ pub fn print<M: Machine>(context: &Context<'_, M>, text: fmt::Arguments<'_>) {
         context.node()
     );
     let next = context.hot_page(HOT_CONSOLE_NEXT);
-    let serving = context.peek_hot_page(HOT_CONSOLE_SERVING);
+    let serving = context.hot_page(HOT_CONSOLE_SERVING);
     let mine = next.fetch_add(1, SeqCst);
     // Whoever waits in vain prints all the same: a mixed line is better than none.
-    let _ = context.wait(Site::Lock, || serving.load() >= mine);
+    let _ = context.wait(Site::Lock, || serving.load(SeqCst) >= mine);
     line.send(context.machine());
-    context
-        .hot_page(HOT_CONSOLE_SERVING)
-        .fetch_max(mine + 1, SeqCst);
+    serving.fetch_max(mine + 1, SeqCst);
 }
 
 /// Prints a line without a lock, for a guest that is about to end.

@@ -8,7 +8,7 @@ use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use super::outcome::{Failure, Site};
 use crate::abi::{self, RunEntry, Table};
 use crate::machine::Machine;
-use crate::memory::{Memory, Peek};
+use crate::memory::Memory;
 
 /// Shared words in use outside of programs; programs have those from [`HOT_PROGRAM`].
 const HOT_ARRIVALS: u64 = 0;
@@ -128,32 +128,13 @@ impl<'m, M: Machine> Context<'m, M> {
         self.mail_word(vcpu, MAIL_PROGRAM + word)
     }
 
-    /// [`Context::hot`], to look at without taking the page from others.
-    #[must_use]
-    pub fn peek_hot(&self, word: u64) -> &'m Peek<AtomicU64> {
-        self.peek_hot_page(HOT_PROGRAM + word)
-    }
-
-    /// [`Context::mail`], to look at without taking the page from others.
-    #[must_use]
-    pub fn peek_mail(&self, vcpu: u32, word: u64) -> &'m Peek<AtomicU64> {
-        self.peek_mail_word(vcpu, MAIL_PROGRAM + word)
-    }
-
     pub(super) fn hot_page(&self, word: u64) -> &'m AtomicU64 {
-        self.memory.word(hot_address(word))
-    }
-
-    pub(super) fn peek_hot_page(&self, word: u64) -> &'m Peek<AtomicU64> {
-        self.memory.peek(hot_address(word))
+        self.memory.word(abi::HOT + word * abi::PAGE)
     }
 
     pub(super) fn mail_word(&self, vcpu: u32, word: u64) -> &'m AtomicU64 {
-        self.memory.word(mail_address(vcpu, word))
-    }
-
-    pub(super) fn peek_mail_word(&self, vcpu: u32, word: u64) -> &'m Peek<AtomicU64> {
-        self.memory.peek(mail_address(vcpu, word))
+        self.memory
+            .word(abi::vcpu_area(vcpu) + abi::AREA_MAILBOX + 8 * word)
     }
 
     /// This vCPU's part of `items` numbered things, in whole multiples of `grain`.
@@ -204,7 +185,7 @@ impl<'m, M: Machine> Context<'m, M> {
                 }
                 core::hint::spin_loop();
             }
-            if self.peek_hot_page(HOT_STOP).load() != 0 {
+            if self.hot_page(HOT_STOP).load(SeqCst) != 0 {
                 return Err(Failure::Stopped);
             }
             if self.micros_since(start) > self.deadline_ms * 1000 {
@@ -221,13 +202,13 @@ impl<'m, M: Machine> Context<'m, M> {
     pub fn barrier(&self) -> Result<(), Failure> {
         let turn = self.barriers.get() + 1;
         self.barriers.set(turn);
+        let generation = self.hot_page(HOT_GENERATION);
         let arrived = self.hot_page(HOT_ARRIVALS).fetch_add(1, SeqCst) + 1;
         if arrived == turn * u64::from(self.vcpus) {
-            self.hot_page(HOT_GENERATION).store(turn, SeqCst);
+            generation.store(turn, SeqCst);
             return Ok(());
         }
-        let generation = self.peek_hot_page(HOT_GENERATION);
-        self.wait(Site::Barrier, || generation.load() >= turn)
+        self.wait(Site::Barrier, || generation.load(SeqCst) >= turn)
     }
 
     /// Makes every other vCPU's wait end; tells whether none had done so before.
@@ -250,7 +231,7 @@ impl<'m, M: Machine> Context<'m, M> {
     /// Whether a vCPU has reached the programs.
     #[must_use]
     pub fn is_up(&self, vcpu: u32) -> bool {
-        self.peek_mail_word(vcpu, MAIL_UP).load() == 1
+        self.mail_word(vcpu, MAIL_UP).load(SeqCst) == 1
     }
 
     /// Waits until all vCPUs but this one are up, `ms` milliseconds at most; tells whether.
@@ -273,14 +254,6 @@ pub fn share_of(items: u64, grain: u64, part: u32, parts: u32) -> Range<u64> {
     let grains = items.div_ceil(grain);
     let bound = |part: u32| (grains * u64::from(part) / u64::from(parts) * grain).min(items);
     bound(part)..bound(part + 1)
-}
-
-const fn hot_address(word: u64) -> u64 {
-    abi::HOT + word * abi::PAGE
-}
-
-const fn mail_address(vcpu: u32, word: u64) -> u64 {
-    abi::vcpu_area(vcpu) + abi::AREA_MAILBOX + 8 * word
 }
 
 fn table_u64(memory: Memory<'_>, offset: usize) -> u64 {

@@ -90,7 +90,7 @@ pub(super) fn run<M: Machine>(
     }
     let mut all = Tally::default();
     for vcpu in 0..context.vcpus() {
-        let word = |word| context.peek_mail(vcpu, word).load();
+        let word = |word| context.mail(vcpu, word).load(SeqCst);
         all.x += f64::from_bits(word(0));
         all.y += f64::from_bits(word(1));
         for (count, at) in all.counts.iter_mut().zip(2..) {

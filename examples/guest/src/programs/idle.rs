@@ -31,7 +31,7 @@ pub(super) fn run<M: Machine>(
         for vcpu in 1..context.vcpus() {
             machine.ipi(Destination::Physical(vcpu), Vector::Wake);
         }
-        let awake = |vcpu: &u32| context.peek_mail(*vcpu, 0).load() == 1;
+        let awake = |vcpu: &u32| context.mail(*vcpu, 0).load(SeqCst) == 1;
         let all = context.vcpus() - 1;
         let awake_count = || (1..context.vcpus()).filter(awake).count() as u64;
         context.wait(Site::Interrupt, || awake_count() == u64::from(all))?;

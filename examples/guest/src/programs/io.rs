@@ -97,8 +97,8 @@ pub(super) fn run<M: Machine>(
             written(other, rounds)
         };
         let reads = context
-            .peek_mail(other, bank as u64)
-            .load()
+            .mail(other, bank as u64)
+            .load(SeqCst)
             .wrapping_add(rounds + 1);
         let (expected, found) = (bank.expected(last, reads), bank.read(machine, other));
         result = result.and_then(|()| Failure::check(Check::OtherRegister, expected, found));

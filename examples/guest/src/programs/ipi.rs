@@ -38,7 +38,7 @@ struct Counts<'c, 'm, M> {
     base: [u64; VECTORS.len()],
     /// Interrupts of each vector that have to have arrived here by now.
     due: [u64; VECTORS.len()],
-    /// Counts as they stand in this vCPU's mailbox, which others read all the time.
+    /// Counts as they stand in this vCPU's mailbox, whose page others read all the time.
     published: [Cell<u64>; VECTORS.len()],
 }
 
@@ -76,7 +76,7 @@ impl<M: Machine> Counts<'_, '_, M> {
         }
         self.context.wait(Site::Interrupt, || {
             let own = self.publish(place) >= self.due[place];
-            let mail = |vcpu| self.context.peek_mail(vcpu, place as u64).load();
+            let mail = |vcpu| self.context.mail(vcpu, place as u64).load(SeqCst);
             own && (0..self.context.vcpus()).all(|vcpu| due(vcpu).is_none_or(|n| mail(vcpu) >= n))
         })?;
         self.context.barrier()
@@ -158,7 +158,7 @@ pub(super) fn run<M: Machine>(
     verified.and_then(|()| counts.verify(rounds))?;
     let total = |place| {
         (0..context.vcpus())
-            .map(|v| context.peek_mail(v, place).load())
+            .map(|v| context.mail(v, place).load(SeqCst))
             .sum()
     };
     Ok(values(&[0, 1, 2, 3, 4, 5].map(total)))

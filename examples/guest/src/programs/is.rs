@@ -13,7 +13,6 @@ use super::outcome::{Check, Failure, Values, values};
 use super::{Context, share_of};
 use crate::abi;
 use crate::machine::Machine;
-use crate::memory::Peek;
 
 pub use super::is_class::class;
 
@@ -35,17 +34,6 @@ struct Arrays<'m> {
     ranks: &'m [AtomicU32],
     /// For each vCPU, how many of its keys are in each bucket.
     counts: &'m [AtomicU32],
-    /// The same arrays, to look at what others wrote.
-    seen: Seen<'m>,
-}
-
-/// Arrays as [`Arrays`] has them, for words that others write.
-struct Seen<'m> {
-    keys: &'m [Peek<AtomicU32>],
-    bucketed: &'m [Peek<AtomicU32>],
-    sorted: &'m [Peek<AtomicU32>],
-    ranks: &'m [Peek<AtomicU32>],
-    counts: &'m [Peek<AtomicU32>],
 }
 
 /// What a vCPU ranks: its buckets, and how many keys lie below them.
@@ -78,15 +66,11 @@ impl<'m> Arrays<'m> {
         let end = abi::DATA + lengths.iter().sum::<u64>() * 4;
         context.need_memory(end)?;
         let mut next = abi::DATA;
-        let places = lengths.map(|length| {
-            let start = next;
+        let [keys, bucketed, sorted, ranks, counts] = lengths.map(|length| {
+            let array = context.memory().halves(next, length);
             next += length * 4;
-            (start, length)
+            array
         });
-        let memory = context.memory();
-        let [keys, bucketed, sorted, ranks, counts] =
-            places.map(|(start, length)| memory.halves(start, length));
-        let seen = places.map(|(start, length)| memory.peek_halves(start, length));
         Ok(Self {
             class,
             vcpus,
@@ -95,13 +79,6 @@ impl<'m> Arrays<'m> {
             sorted,
             ranks,
             counts,
-            seen: Seen {
-                keys: seen[0],
-                bucketed: seen[1],
-                sorted: seen[2],
-                ranks: seen[3],
-                counts: seen[4],
-            },
         })
     }
 
@@ -114,8 +91,8 @@ impl<'m> Arrays<'m> {
         (u64::from(key) * BUCKETS as u64 / self.class.max_key) as usize
     }
 
-    fn counts_of(&self, vcpu: u32) -> &'m [Peek<AtomicU32>] {
-        &self.seen.counts[vcpu as usize * BUCKETS..][..BUCKETS]
+    fn counts_of(&self, vcpu: u32) -> &'m [AtomicU32] {
+        &self.counts[vcpu as usize * BUCKETS..][..BUCKETS]
     }
 
     /// Orders a vCPU's keys by bucket and publishes its counts.
@@ -125,9 +102,8 @@ impl<'m> Arrays<'m> {
         for key in &self.keys[share.clone()] {
             next[self.bucket(key.load(Relaxed))] += 1;
         }
-        let own_counts = &self.counts[vcpu as usize * BUCKETS..][..BUCKETS];
         let mut start = 0;
-        for (slot, published) in next.iter_mut().zip(own_counts) {
+        for (slot, published) in next.iter_mut().zip(self.counts_of(vcpu)) {
             published.store(*slot, Relaxed);
             start += core::mem::replace(slot, start);
         }
@@ -145,7 +121,7 @@ impl<'m> Arrays<'m> {
         let mut totals = [0u32; BUCKETS];
         for source in 0..self.vcpus {
             for (total, count) in totals.iter_mut().zip(self.counts_of(source)) {
-                *total += count.load();
+                *total += count.load(Relaxed);
             }
         }
         let share = share_of(self.class.keys, 1, vcpu, self.vcpus);
@@ -170,13 +146,11 @@ impl<'m> Arrays<'m> {
     fn each(&self, owned: &Owned, mut visit: impl FnMut(u32)) {
         for source in 0..self.vcpus {
             let counts = self.counts_of(source);
-            let sum = |counts: &[Peek<AtomicU32>]| {
-                counts.iter().map(Peek::<AtomicU32>::load).sum::<u32>()
-            };
+            let sum = |counts: &[AtomicU32]| counts.iter().map(|c| c.load(Relaxed)).sum::<u32>();
             let start = sum(&counts[..owned.buckets.start]) as usize;
             let length = sum(&counts[owned.buckets.clone()]) as usize;
-            for key in &self.seen.bucketed[self.share(source)][start..start + length] {
-                visit(key.load());
+            for key in &self.bucketed[self.share(source)][start..start + length] {
+                visit(key.load(Relaxed));
             }
         }
     }
@@ -209,10 +183,10 @@ impl<'m> Arrays<'m> {
     /// How many of the published ranks this iteration got right.
     fn right_ranks(&self, iteration: u64) -> u64 {
         let right = |probe: &usize| {
-            let key = self.seen.keys[self.class.probes[*probe] as usize].load() as usize;
+            let key = self.keys[self.class.probes[*probe] as usize].load(Relaxed) as usize;
             let below = key
                 .checked_sub(1)
-                .map_or(0, |below| self.seen.ranks[below].load());
+                .map_or(0, |below| self.ranks[below].load(Relaxed));
             u64::from(below) == self.class.rank(*probe, iteration)
         };
         (0..PROBES).filter(right).count() as u64
@@ -272,16 +246,12 @@ pub(super) fn run<M: Machine>(
     arrays.place(&owned);
     context.barrier()?;
 
-    let sorted = &arrays.seen.sorted[share.start.saturating_sub(1)..share.end];
+    let sorted = &arrays.sorted[share.start.saturating_sub(1)..share.end];
     let unsorted = sorted
         .windows(2)
-        .filter(|two| two[0].load() > two[1].load());
+        .filter(|two| two[0].load(Relaxed) > two[1].load(Relaxed));
     let unsorted = unsorted.count() as u64;
-    let own = checksum(
-        arrays.seen.sorted[share]
-            .iter()
-            .map(Peek::<AtomicU32>::load),
-    );
+    let own = checksum(arrays.sorted[share].iter().map(|key| key.load(Relaxed)));
     context.mail(context.vcpu(), 0).store(own, SeqCst);
     context.barrier()?;
     Failure::check(Check::IsUnsorted, 0, unsorted)?;
@@ -289,7 +259,7 @@ pub(super) fn run<M: Machine>(
         return Ok(values(&[]));
     }
     Failure::check(Check::IsPartial, iterations * PROBES as u64, right)?;
-    let sums = (0..context.vcpus()).map(|vcpu| context.peek_mail(vcpu, 0).load());
+    let sums = (0..context.vcpus()).map(|vcpu| context.mail(vcpu, 0).load(SeqCst));
     let sum = sums.fold(0, u64::wrapping_add);
     Failure::check(Check::IsKeys, class.checksum(iterations), sum)?;
     Ok(values(&[right, class.keys, sum]))

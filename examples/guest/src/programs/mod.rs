@@ -192,7 +192,7 @@ fn run_entry<M: Machine>(context: &Context<'_, M>, index: usize) -> Result<bool,
     }
     let micros = context.micros_since(start);
     let name = Program::from_number(number).map_or("unknown", Program::name);
-    let read = |vcpu, place| context.peek_mail_word(vcpu, MAIL_OUTCOME + place).load();
+    let read = |vcpu, place| context.mail_word(vcpu, MAIL_OUTCOME + place).load(SeqCst);
     let failed = (0..context.vcpus()).find(|vcpu| read(*vcpu, 0) != abi::PASSED);
     match (failed, outcome) {
         (None, Ok(values)) => {

@@ -31,23 +31,21 @@ pub(super) fn run<M: Machine>(
         });
     }
     context.need_memory(abi::DATA.saturating_add(bytes))?;
+    let words = context.memory().words(abi::DATA, bytes / 8);
     if context.vcpu() == 0 {
-        let words = context.memory().words(abi::DATA, bytes / 8);
         for (index, place) in (0..).zip(words) {
             place.store(word(seed, index), Relaxed);
         }
     }
     context.barrier()?;
     let share = context.share(bytes / 8, abi::PAGE / 8);
-    let mine = context
-        .memory()
-        .peek_words(abi::DATA + share.start * 8, share.end - share.start);
+    let mine = &words[share.start as usize..share.end as usize];
     let partial = mine
         .iter()
-        .fold(0u64, |sum, word| sum.wrapping_add(word.load()));
+        .fold(0u64, |sum, word| sum.wrapping_add(word.load(Relaxed)));
     context.mail(context.vcpu(), 0).store(partial, SeqCst);
     context.barrier()?;
     Failure::check(Check::Sum, expected(seed, share), partial)?;
-    let partials = (0..context.vcpus()).map(|vcpu| context.peek_mail(vcpu, 0).load());
+    let partials = (0..context.vcpus()).map(|vcpu| context.mail(vcpu, 0).load(SeqCst));
     Ok(values(&[partials.fold(0, u64::wrapping_add), bytes]))
 }

@@ -11,7 +11,6 @@ pub(super) fn run<M: Machine>(
     &[acquisitions, increments, ..]: &[u64; 4],
 ) -> Result<Values, Failure> {
     let [next, serving, counter] = [0, 1, 2].map(|word| context.hot(word));
-    let served = context.peek_hot(1);
     if context.vcpu() == 0 {
         for word in [next, serving, counter] {
             word.store(0, SeqCst);
@@ -20,7 +19,7 @@ pub(super) fn run<M: Machine>(
     context.barrier()?;
     for _ in 0..acquisitions {
         let mine = next.fetch_add(1, SeqCst);
-        context.wait(Site::Lock, || served.load() == mine)?;
+        context.wait(Site::Lock, || serving.load(SeqCst) == mine)?;
         for _ in 0..increments {
             // Not one atomic addition: only the lock keeps increments from being lost.
             counter.store(counter.load(Relaxed) + 1, Relaxed);
@@ -28,7 +27,7 @@ pub(super) fn run<M: Machine>(
         serving.store(mine + 1, SeqCst);
     }
     context.barrier()?;
-    let found = [2, 0, 1].map(|word| context.peek_hot(word).load());
+    let found = [counter, next, serving].map(|word| word.load(SeqCst));
     let tickets = acquisitions * u64::from(context.vcpus());
     Failure::check(Check::Counter, tickets * increments, found[0])?;
     Failure::check(Check::Tickets, tickets, found[1])?;
