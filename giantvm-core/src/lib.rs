@@ -1,8 +1,9 @@
 //! The vocabulary that every GiantVM crate speaks.
 //!
 //! Identifiers ([`NodeId`], [`VcpuId`], [`Epoch`], [`Version`]), sets of nodes ([`NodeSet`]),
-//! pages ([`PageSize`], [`PageIndex`]), the wire frame and its total, bounded codec ([`wire`]),
-//! and latency statistics ([`stats`]).
+//! pages ([`PageSize`], [`PageIndex`]), widths of device accesses ([`AccessSize`]), interrupt
+//! messages ([`Msi`]), the wire frame and its total, bounded codec ([`wire`]), and latency
+//! statistics ([`stats`]).
 //!
 //! This crate does no I/O, reads no clock and starts no thread.
 //!
@@ -15,7 +16,9 @@
 //! # Ok::<(), giantvm_core::IdError>(())
 //! ```
 
+mod access_size;
 mod ids;
+mod msi;
 mod node_set;
 mod page;
 pub mod stats;
@@ -23,7 +26,9 @@ pub mod stats;
 pub mod testing;
 pub mod wire;
 
+pub use access_size::AccessSize;
 pub use ids::{Epoch, IdError, NodeId, VcpuId, Version};
+pub use msi::{DeliveryMode, LOWEST_VECTOR, Msi, MsiError, MsiTarget};
 pub use node_set::NodeSet;
 pub use page::{PageIndex, PageRange, PageSize, PageSizeError};
 pub use vm_memory::GuestAddress;
