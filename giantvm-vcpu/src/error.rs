@@ -3,10 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use giantvm_core::VcpuId;
+use giantvm_core::{Msi, VcpuId};
 
 use crate::exit::Failure;
-use crate::interrupt::Msi;
 
 /// A host or a vCPU could not do what it was told.
 #[derive(Debug, thiserror::Error)]

@@ -1,58 +1,6 @@
 //! Why a vCPU stopped running.
 
-use std::fmt;
-
-use giantvm_core::GuestAddress;
-
-/// The width of one access to a port or to device memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AccessSize {
-    /// 8 bits.
-    Byte,
-    /// 16 bits.
-    Word,
-    /// 32 bits.
-    Dword,
-    /// 64 bits; never of a port.
-    Qword,
-}
-
-impl AccessSize {
-    /// The size of `bytes` bytes; `None` unless that is 1, 2, 4 or 8.
-    #[must_use]
-    pub const fn from_bytes(bytes: usize) -> Option<Self> {
-        match bytes {
-            1 => Some(Self::Byte),
-            2 => Some(Self::Word),
-            4 => Some(Self::Dword),
-            8 => Some(Self::Qword),
-            _ => None,
-        }
-    }
-
-    /// The size in bytes.
-    #[must_use]
-    pub const fn bytes(self) -> usize {
-        match self {
-            Self::Byte => 1,
-            Self::Word => 2,
-            Self::Dword => 4,
-            Self::Qword => 8,
-        }
-    }
-
-    /// `value` with all bits outside this size cleared.
-    #[must_use]
-    pub const fn truncate(self, value: u64) -> u64 {
-        value & (u64::MAX >> (64 - 8 * self.bytes()))
-    }
-}
-
-impl fmt::Display for AccessSize {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes", self.bytes())
-    }
-}
+use giantvm_core::{AccessSize, GuestAddress};
 
 /// Why [`Vcpu::run`](crate::Vcpu::run) returned.
 ///
@@ -134,20 +82,4 @@ pub enum Failure {
     /// A thread vCPU's program panicked.
     #[error("the vCPU's program panicked: {0}")]
     Panicked(String),
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sizes_truncate_to_their_bits() {
-        let truncated = [1, 2, 4, 8].map(|bytes| {
-            let size = AccessSize::from_bytes(bytes).unwrap();
-            assert_eq!(size.bytes(), bytes);
-            size.truncate(u64::MAX)
-        });
-        assert_eq!(truncated, [0xff, 0xffff, 0xffff_ffff, u64::MAX]);
-        assert_eq!(AccessSize::from_bytes(3), None);
-    }
 }

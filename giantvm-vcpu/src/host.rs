@@ -3,11 +3,11 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
-use giantvm_core::VcpuId;
+use giantvm_core::{Msi, VcpuId};
 
 use crate::error::VcpuError;
 use crate::exit::Exit;
-use crate::interrupt::{Interrupt, Msi};
+use crate::interrupt::Interrupt;
 use crate::layout::Layout;
 use crate::state::{ArchState, StartState};
 

@@ -30,6 +30,14 @@
 //! APIC ids and need no agreement between nodes. A guest that goes back to xAPIC mode on one node
 //! is not supported. There is no I/O APIC: device interrupts are messages ([`Msi`]).
 //!
+//! # Loads that count as stores
+//! With in-kernel APICs KVM fetches a page that a vCPU waits for by a kernel thread, and that thread
+//! asks for the right to write even if the guest only reads. Over memory that is shared page by page
+//! this would make every reader an owner. [`kvm::KvmHost`] therefore keeps HLT in the guest
+//! (`KVM_CAP_X86_DISABLE_EXITS`), in which case KVM fetches pages on the vCPU's own thread and for
+//! what it wants. The price, on processors with virtualization: the thread of a halted vCPU counts
+//! as running, so give each vCPU a core of its own.
+//!
 //! # Limits
 //! * vCPUs are packages of their own to the guest; CPUID withholds all paravirtual features by
 //!   which a host kernel writes guest pages (asynchronous page faults, steal time, kvmclock, ...).
@@ -91,8 +99,9 @@ pub mod message;
 pub mod thread;
 
 pub use error::VcpuError;
-pub use exit::{AccessSize, Exit, Failure};
+pub use exit::{Exit, Failure};
+pub use giantvm_core::{AccessSize, LOWEST_VECTOR, Msi};
 pub use host::{InterruptSink, Vcpu, VcpuHost};
-pub use interrupt::{Interrupt, LOWEST_VECTOR, Msi};
+pub use interrupt::Interrupt;
 pub use layout::Layout;
 pub use state::{ArchState, Registers, Section, StartState};

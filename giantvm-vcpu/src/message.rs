@@ -2,13 +2,13 @@
 //!
 //! Pure: values to frame bodies and back. All integers are little-endian.
 
-use giantvm_core::VcpuId;
 use giantvm_core::wire::{Body, DecodeError, Frame, Service, read_body};
+use giantvm_core::{LOWEST_VECTOR, VcpuId};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::clock::{Nanos, Probe, Reply};
-use crate::interrupt::{Interrupt, LOWEST_VECTOR};
+use crate::interrupt::Interrupt;
 
 /// A message to a node about the vCPUs it runs.
 ///

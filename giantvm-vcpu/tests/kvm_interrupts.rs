@@ -8,7 +8,7 @@ mod machine;
 
 use std::time::Instant;
 
-use giantvm_vcpu::{Interrupt, Msi, VcpuHost};
+use giantvm_vcpu::{Interrupt, VcpuHost};
 use machine::{Machine, TRAMPOLINE, Told, id};
 
 const FIXED: u32 = 0;
@@ -151,15 +151,11 @@ fn a_thousand_interrupts_there_and_back_are_all_taken() {
         let vector = 0x20 + round % 0xd0;
         a.icr(FIXED | vector, 1);
         assert_eq!(b.next(), Told::Taken(vector as u8));
+        let fixed = Interrupt::Fixed {
+            vector: vector as u8,
+        };
         let start = Instant::now();
-        machine.hosts[1]
-            .signal_msi(Msi::to(
-                id(0),
-                Interrupt::Fixed {
-                    vector: vector as u8,
-                },
-            ))
-            .unwrap();
+        machine.hosts[1].signal_msi(fixed.to_msi(id(0))).unwrap();
         let (taken, told) = a.events.recv_timeout(machine::LONG).unwrap();
         assert_eq!(told, Told::Taken(vector as u8));
         times.push(taken.duration_since(start));
@@ -177,7 +173,7 @@ fn a_message_that_reaches_no_vcpu_is_refused() {
     let Some(machine) = Machine::new("a_message_that_reaches", &[0, 1]) else {
         return;
     };
-    let nowhere = Msi::to(id(9), Interrupt::Fixed { vector: 0x40 });
+    let nowhere = Interrupt::Fixed { vector: 0x40 }.to_msi(id(9));
     assert!(machine.hosts[0].signal_msi(nowhere).is_err());
     assert!(machine.hosts[0].inject(id(9), Interrupt::Nmi).is_err());
 }

@@ -10,7 +10,7 @@ mod sync {
 )]
 mod cell;
 mod exit {
-    pub(crate) use giantvm_vcpu::{AccessSize, Exit, Failure};
+    pub(crate) use giantvm_vcpu::{Exit, Failure};
 }
 mod interrupt {
     pub(crate) use giantvm_vcpu::Interrupt;
@@ -19,7 +19,8 @@ mod interrupt {
 mod pending;
 
 use cell::{Abandoned, Cell, Life, Next};
-use exit::{AccessSize, Exit};
+use exit::Exit;
+use giantvm_core::AccessSize;
 use interrupt::Interrupt;
 use loom::sync::Arc;
 use loom::thread;

@@ -185,7 +185,7 @@ fn a_message_reaches_a_remote_vcpu() {
     let mut vcpu = take(&hosts, 3);
     vcpu.set_start(&ENTRY).unwrap();
     hosts[0]
-        .signal_msi(Msi::to(id(3), Interrupt::Fixed { vector: 0x77 }))
+        .signal_msi(Interrupt::Fixed { vector: 0x77 }.to_msi(id(3)))
         .unwrap();
     assert_eq!(vcpu.run().unwrap(), write(1, 0x77));
     assert!(
@@ -196,7 +196,7 @@ fn a_message_reaches_a_remote_vcpu() {
             })
             .is_err()
     );
-    assert!(hosts[0].signal_msi(Msi::to(id(4), Interrupt::Nmi)).is_err());
+    assert!(hosts[0].signal_msi(Interrupt::Nmi.to_msi(id(4))).is_err());
 }
 
 #[test]

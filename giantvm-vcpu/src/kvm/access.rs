@@ -2,10 +2,10 @@
 
 use std::mem::offset_of;
 
-use giantvm_core::GuestAddress;
+use giantvm_core::{AccessSize, GuestAddress};
 use kvm_bindings::kvm_run;
 
-use crate::exit::{AccessSize, Exit};
+use crate::exit::Exit;
 
 /// What an access does to what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use giantvm_core::VcpuId;
+use giantvm_core::{Msi, VcpuId};
 use kvm_bindings::{
-    KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X2APIC_API, KVM_MAX_CPUID_ENTRIES,
-    KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, KVM_X2APIC_API_USE_32BIT_IDS, kvm_enable_cap, kvm_msi,
+    KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X2APIC_API, KVM_CAP_X86_DISABLE_EXITS, KVM_MAX_CPUID_ENTRIES,
+    KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, KVM_X2APIC_API_USE_32BIT_IDS,
+    KVM_X86_DISABLE_EXITS_HLT, kvm_enable_cap, kvm_msi,
 };
 use kvm_ioctls::{Cap, Kvm, VmFd};
 
@@ -22,7 +23,7 @@ use super::{cpuid, errno, kick, poison, registers};
 use crate::error::VcpuError;
 use crate::gate::Gate;
 use crate::host::{InterruptSink, LONGEST_PAUSE, Vcpu, VcpuHost};
-use crate::interrupt::{Interrupt, Msi};
+use crate::interrupt::Interrupt;
 use crate::layout::Layout;
 
 /// Three pages below 4 GiB that KVM needs on some Intel processors to run real-mode code; guest
@@ -170,7 +171,17 @@ fn prepare(vm: &VmFd) -> Result<(), VcpuError> {
     enable(KVM_CAP_SPLIT_IRQCHIP, 0, "enabling in-kernel local APICs")?;
     // 32-bit ids, and 255 as an ordinary id instead of a broadcast.
     let x2apic = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
-    enable(KVM_CAP_X2APIC_API, x2apic, "enabling 32-bit APIC ids")
+    enable(KVM_CAP_X2APIC_API, x2apic, "enabling 32-bit APIC ids")?;
+    // Where guest memory is served in user space, KVM lets a vCPU that waits for a page halt, and
+    // has a kernel thread fetch the page meanwhile: always for writing, whatever the vCPU wanted.
+    // A page that many nodes read would so be taken exclusively by each. KVM does not do this for a
+    // guest whose HLT does not exit and that has no paravirtual page faults (CPUID offers none).
+    let exits = vm.check_extension_raw(KVM_CAP_X86_DISABLE_EXITS.into());
+    if exits & KVM_X86_DISABLE_EXITS_HLT.cast_signed() != 0 {
+        let halt = KVM_X86_DISABLE_EXITS_HLT;
+        enable(KVM_CAP_X86_DISABLE_EXITS, halt, "keeping HLT in the guest")?;
+    }
+    Ok(())
 }
 
 fn spawn(id: VcpuId, proxy: Proxy) -> Result<JoinHandle<()>, VcpuError> {
@@ -201,7 +212,7 @@ impl VcpuHost for KvmHost {
             None => Err(VcpuError::NoSuchVcpu(target)),
             // A vCPU whose APIC is off takes no interrupt: that is no error of the sender.
             Some(_) if self.machine.layout.is_local(target) => {
-                self.send(Msi::to(target, interrupt)).map(|_| ())
+                self.send(interrupt.to_msi(target)).map(|_| ())
             }
             Some(_) => {
                 self.machine.sink.forward(target, interrupt);

@@ -3,12 +3,12 @@
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use giantvm_core::{GuestAddress, VcpuId};
+use giantvm_core::{AccessSize, GuestAddress, VcpuId};
 
 use super::cell::{Abandoned, Life};
 use super::host::Shared;
 use crate::clock::Nanos;
-use crate::exit::{AccessSize, Exit};
+use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 
 /// How a program was started.

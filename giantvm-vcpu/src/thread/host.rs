@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use giantvm_core::VcpuId;
+use giantvm_core::{Msi, VcpuId};
 
 use super::cell::Cell;
 use super::cpu::{Start, ThreadCpu};
@@ -12,7 +12,7 @@ use super::vcpu::ThreadVcpu;
 use crate::clock::GuestClock;
 use crate::error::VcpuError;
 use crate::host::{InterruptSink, LONGEST_PAUSE, Vcpu, VcpuHost};
-use crate::interrupt::{Interrupt, Msi};
+use crate::interrupt::Interrupt;
 use crate::layout::Layout;
 
 /// What every vCPU of a [`ThreadHost`] runs from its start on, like the one memory image of a
@@ -146,7 +146,7 @@ impl VcpuHost for ThreadHost {
 
     fn signal_msi(&self, msi: Msi) -> Result<(), VcpuError> {
         // Physical destinations only: programs have no logical ids.
-        let (target, interrupt) = msi.decode().ok_or(VcpuError::BadMsi { msi })?;
+        let (target, interrupt) = Interrupt::from_msi(msi).ok_or(VcpuError::BadMsi { msi })?;
         self.inject(target, interrupt)
             .map_err(|_| VcpuError::BadMsi { msi })
     }
