@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use giantvm_core::AccessSize;
 use giantvm_guest::abi;
 use giantvm_io::machine::{Cause, Stop};
 use giantvm_io::{Access, AccessError, Bus, Origin, Outcome, Space};
-use giantvm_vcpu::{AccessSize, Exit, Vcpu, VcpuError, VcpuHost};
+use giantvm_vcpu::{Exit, Vcpu, VcpuError, VcpuHost};
 
 use crate::lifecycle::LifecycleDriver;
 use crate::timekeeper::Timekeeper;
@@ -144,7 +145,6 @@ fn access(
     size: AccessSize,
     write: Option<u64>,
 ) -> u64 {
-    let size = giantvm_io::AccessSize::new(size.bytes()).expect("TEMP");
     let access = match write {
         Some(value) => Access::write(space, address, size, value),
         None => Access::read(space, address, size),

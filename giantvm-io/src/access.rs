@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use giantvm_core::{NodeId, VcpuId};
+use giantvm_core::{AccessSize, NodeId, VcpuId};
 
 use crate::DeviceError;
 
@@ -22,50 +22,6 @@ pub enum Space {
     Port,
     /// Guest physical memory without RAM behind it.
     Memory,
-}
-
-/// How wide an access is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum AccessSize {
-    /// One byte.
-    B1,
-    /// Two bytes.
-    B2,
-    /// Four bytes.
-    B4,
-    /// Eight bytes; memory only.
-    B8,
-}
-
-impl AccessSize {
-    /// The size of so many bytes; `None` unless 1, 2, 4 or 8.
-    #[must_use]
-    pub const fn new(bytes: usize) -> Option<Self> {
-        match bytes {
-            1 => Some(Self::B1),
-            2 => Some(Self::B2),
-            4 => Some(Self::B4),
-            8 => Some(Self::B8),
-            _ => None,
-        }
-    }
-
-    /// The size in bytes.
-    #[must_use]
-    pub const fn bytes(self) -> u8 {
-        match self {
-            Self::B1 => 1,
-            Self::B2 => 2,
-            Self::B4 => 4,
-            Self::B8 => 8,
-        }
-    }
-
-    /// All ones in this size: what x86 reads where no device answers.
-    #[must_use]
-    pub const fn ones(self) -> u64 {
-        u64::MAX >> (64 - 8 * self.bytes() as u32)
-    }
 }
 
 /// What an access does.
@@ -106,7 +62,7 @@ impl Access {
     /// A write of `value`, cut to the size.
     #[must_use]
     pub const fn write(space: Space, address: u64, size: AccessSize, value: u64) -> Self {
-        let op = Op::Write(value & size.ones());
+        let op = Op::Write(size.truncate(value));
         Self {
             space,
             address,

@@ -2,7 +2,9 @@
 
 use std::fmt::Debug;
 
-use crate::{AccessSize, Origin};
+use giantvm_core::AccessSize;
+
+use crate::Origin;
 
 /// Why a device did not do what it was asked to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use giantvm_core::{MAX_VCPUS, NodeId, VcpuId};
+use giantvm_core::{AccessSize, MAX_VCPUS, NodeId, VcpuId};
 
 use crate::{Access, AccessError, IoReply, IoRequest, Token};
 
@@ -30,12 +30,12 @@ pub enum Violation {
         asked: NodeId,
     },
     /// The value does not fit the access.
-    #[error("node {from} answered a {bytes}-byte access with {value:#x}")]
+    #[error("node {from} answered an access of {size} with {value:#x}")]
     BadValue {
         /// The sender.
         from: NodeId,
-        /// Bytes of the access.
-        bytes: u8,
+        /// The access's.
+        size: AccessSize,
         /// The value.
         value: u64,
     },
@@ -92,7 +92,7 @@ struct Pending {
 /// use giantvm_io::{Access, AccessSize, Forwarder, IoReply, Space};
 ///
 /// let (mut forwarder, far) = (Forwarder::new(), NodeId::new(1)?);
-/// let access = Access::read(Space::Port, 0x3f8, AccessSize::B1);
+/// let access = Access::read(Space::Port, 0x3f8, AccessSize::Byte);
 /// let request = forwarder.request(VcpuId::BOOT, far, access)?;
 /// let reply = IoReply { token: request.token, result: Ok(0x41) };
 /// let completed = forwarder.reply(far, reply)?.expect("a vCPU waits for it");
@@ -181,11 +181,11 @@ impl Forwarder {
             let asked = pending.node;
             return Err(Violation::Foreign { from, asked });
         }
+        let Access { size, .. } = pending.access;
         if let Ok(value) = reply.result
-            && (value > pending.access.size.ones() || pending.access.is_write() && value != 0)
+            && (value > size.ones() || pending.access.is_write() && value != 0)
         {
-            let bytes = pending.access.size.bytes();
-            return Err(Violation::BadValue { from, bytes, value });
+            return Err(Violation::BadValue { from, size, value });
         }
         *slot = None;
         let result = reply

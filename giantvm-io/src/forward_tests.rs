@@ -3,9 +3,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{AccessSize, DeviceError, Space};
+use crate::{DeviceError, Space};
 
-const READ: Access = Access::read(Space::Port, 0x60, AccessSize::B1);
+const READ: Access = Access::read(Space::Port, 0x60, AccessSize::Byte);
 
 fn node(number: u8) -> NodeId {
     NodeId::new(number).unwrap()

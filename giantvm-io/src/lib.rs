@@ -18,9 +18,9 @@
 //! let bus = bus.build(|_to, _request| Ok(()));
 //!
 //! let origin = Origin { node: here, vcpu: VcpuId::BOOT };
-//! let write = Access::write(Space::Memory, 0xd000_0008, AccessSize::B8, 7);
+//! let write = Access::write(Space::Memory, 0xd000_0008, AccessSize::Qword, 7);
 //! assert_eq!(bus.access(origin, write), Outcome::Done(0));
-//! let read = Access::read(Space::Memory, 0xd000_0008, AccessSize::B8);
+//! let read = Access::read(Space::Memory, 0xd000_0008, AccessSize::Qword);
 //! assert_eq!(bus.access(origin, read), Outcome::Done(7 + 1), "the value, and the first reading");
 //! # Ok::<(), giantvm_io::MapError>(())
 //! ```
@@ -40,12 +40,13 @@ mod server;
 mod sync;
 mod wait;
 
-pub use access::{Access, AccessError, AccessSize, Op, Origin, Outcome, Space, Token};
+pub use access::{Access, AccessError, Op, Origin, Outcome, Space, Token};
 pub use bus::{Bus, BusBuilder, Unsent};
 pub use counters::IoCounts;
 pub use device::{Device, DeviceError, DeviceId};
 pub use forward::{Completed, Forwarder, MAX_ABANDONED, Violation};
-pub use interrupt::{DeliveryMode, DeviceInterrupt, InterruptSink, Msi, MsiError, MsiTarget};
+pub use giantvm_core::{AccessSize, Msi};
+pub use interrupt::{DeviceInterrupt, InterruptSink};
 pub use message::{IoMessage, IoReply, IoRequest};
 pub use ranges::{MapError, Window};
 pub use server::{DeviceServer, MAX_QUEUED};

@@ -1,11 +1,11 @@
 //! The messages of `Service::Io` and their total codec.
 
 use giantvm_core::wire::{Body, DecodeError, Frame, Service, read_body};
-use giantvm_core::{Epoch, NodeId, VcpuId};
+use giantvm_core::{AccessSize, Epoch, LOWEST_VECTOR, Msi, NodeId, VcpuId};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::{Access, AccessSize, DeviceError, DeviceInterrupt, Msi, Op, Space, Token};
+use crate::{Access, DeviceError, DeviceInterrupt, Op, Space, Token};
 
 const REQUEST: u8 = 1;
 const REPLY: u8 = 2;
@@ -125,6 +125,7 @@ impl IoRequest {
             Op::Read => (0, 0),
             Op::Write(value) => (1, value),
         };
+        let [bytes, ..] = size.bytes().to_le_bytes();
         Body::of(&RequestBody {
             token: self.token.0.into(),
             address: address.into(),
@@ -133,7 +134,7 @@ impl IoRequest {
                 Space::Port => 0,
                 Space::Memory => 1,
             },
-            size: size.bytes(),
+            size: bytes,
             write,
             vcpu: self.vcpu.get(),
         })
@@ -192,14 +193,14 @@ pub(crate) fn read_vcpu(number: u8) -> Result<VcpuId, DecodeError> {
 
 fn decode_request(body: &RequestBody) -> Result<IoRequest, DecodeError> {
     let (address, value) = (body.address.get(), body.value.get());
-    let size = AccessSize::new(body.size.into()).ok_or(bad("size", body.size.into()))?;
+    let size = AccessSize::from_bytes(body.size.into()).ok_or(bad("size", body.size.into()))?;
     let (space, last) = match body.space {
         0 => (Space::Port, u64::from(u16::MAX)),
         1 => (Space::Memory, u64::MAX),
         other => return Err(bad("space", other.into())),
     };
     let room = last.checked_sub(address);
-    if room.is_none_or(|room| room < u64::from(size.bytes()) - 1) {
+    if room.is_none_or(|room| room < size.bytes() as u64 - 1) {
         return Err(bad("address", address));
     }
     let op = match (body.write, value) {
@@ -247,7 +248,7 @@ fn decode_interrupt(body: &InterruptBody) -> Result<DeviceInterrupt, DecodeError
         0 => Ok(DeviceInterrupt::Msi(msi)),
         1 if msi.address != 0 => Err(bad("address", msi.address)),
         1 if msi.data != 0 => Err(bad("data", msi.data.into())),
-        1 if body.vector < 16 => Err(bad("vector", body.vector.into())),
+        1 if body.vector < LOWEST_VECTOR => Err(bad("vector", body.vector.into())),
         1 => Ok(DeviceInterrupt::Vector {
             vcpu: read_vcpu(body.vcpu)?,
             vector: body.vector,

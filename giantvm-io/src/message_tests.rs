@@ -9,10 +9,10 @@ fn frame(message: IoMessage) -> Frame {
 
 fn messages() -> impl Strategy<Value = IoMessage> {
     let sizes = prop::sample::select(vec![
-        AccessSize::B1,
-        AccessSize::B2,
-        AccessSize::B4,
-        AccessSize::B8,
+        AccessSize::Byte,
+        AccessSize::Word,
+        AccessSize::Dword,
+        AccessSize::Qword,
     ]);
     let access = (
         any::<bool>(),
@@ -53,7 +53,7 @@ fn messages() -> impl Strategy<Value = IoMessage> {
         (any::<u64>(), any::<u32>()).prop_map(|(address, data)| {
             IoMessage::Interrupt(DeviceInterrupt::Msi(Msi { address, data }))
         }),
-        (vcpu, 16..=255_u8).prop_map(|(vcpu, vector)| IoMessage::Interrupt(
+        (vcpu, LOWEST_VECTOR..=u8::MAX).prop_map(|(vcpu, vector)| IoMessage::Interrupt(
             DeviceInterrupt::Vector { vcpu, vector }
         )),
     ]
@@ -86,7 +86,7 @@ fn each_bad_field_has_its_error() {
     let request = IoRequest {
         token: Token(1),
         vcpu: VcpuId::BOOT,
-        access: Access::write(Space::Port, 0x3f8, AccessSize::B1, 0x41),
+        access: Access::write(Space::Port, 0x3f8, AccessSize::Byte, 0x41),
     };
     let with = |at: usize, value: u8| {
         let mut frame = frame(IoMessage::Request(request));

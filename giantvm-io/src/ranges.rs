@@ -122,9 +122,7 @@ impl Ranges {
             Space::Memory => &self.memory,
         };
         let (&start, claim) = claims.range(..=access.address).next_back()?;
-        let last = access
-            .address
-            .checked_add(u64::from(access.size.bytes()) - 1)?;
+        let last = access.address.checked_add(access.size.bytes() as u64 - 1)?;
         (last <= claim.last).then(|| (claim.device, claim.offset + (access.address - start)))
     }
 }
@@ -161,8 +159,8 @@ mod tests {
         ranges
             .insert(Window::memory(u64::MAX, 1), DeviceId(2))
             .unwrap();
-        assert_eq!(find(&ranges, u64::MAX, AccessSize::B1), Some((2, 0)));
-        assert_eq!(find(&ranges, u64::MAX, AccessSize::B2), None);
+        assert_eq!(find(&ranges, u64::MAX, AccessSize::Byte), Some((2, 0)));
+        assert_eq!(find(&ranges, u64::MAX, AccessSize::Word), None);
     }
 
     #[test]
@@ -171,9 +169,9 @@ mod tests {
         ranges
             .insert(Window::memory(0x100, 8).showing(0x40), DeviceId(7))
             .unwrap();
-        assert_eq!(find(&ranges, 0x104, AccessSize::B4), Some((7, 0x44)));
-        assert_eq!(find(&ranges, 0x105, AccessSize::B4), None);
-        assert_eq!(find(&ranges, 0xff, AccessSize::B1), None);
+        assert_eq!(find(&ranges, 0x104, AccessSize::Dword), Some((7, 0x44)));
+        assert_eq!(find(&ranges, 0x105, AccessSize::Dword), None);
+        assert_eq!(find(&ranges, 0xff, AccessSize::Byte), None);
     }
 
     proptest! {
@@ -190,7 +188,7 @@ mod tests {
                 }
             }
             for (address, owner) in owners.iter().enumerate() {
-                let found = find(&ranges, address as u64, AccessSize::B1);
+                let found = find(&ranges, address as u64, AccessSize::Byte);
                 prop_assert_eq!(found.map(|(device, _)| device), *owner);
             }
         }

@@ -32,11 +32,11 @@ fn origin(node_number: u8, vcpu_number: u8) -> Origin {
 }
 
 fn read(address: u64) -> Access {
-    Access::read(Space::Memory, address, AccessSize::B8)
+    Access::read(Space::Memory, address, AccessSize::Qword)
 }
 
 fn write(address: u64, value: u64) -> Access {
-    Access::write(Space::Memory, address, AccessSize::B8, value)
+    Access::write(Space::Memory, address, AccessSize::Qword, value)
 }
 
 /// A device whose reads say that they have begun and then wait to be let go.
@@ -157,9 +157,9 @@ fn finish(bus: &Bus, outcome: Outcome) -> Result<u64, AccessError> {
 fn accesses_to_no_device_end_as_on_x86_and_are_counted() {
     let bus = host(gate().0);
     for (size, ones) in [
-        (AccessSize::B1, 0xff),
-        (AccessSize::B2, 0xffff),
-        (AccessSize::B4, 0xffff_ffff),
+        (AccessSize::Byte, 0xff),
+        (AccessSize::Word, 0xffff),
+        (AccessSize::Dword, 0xffff_ffff),
     ] {
         let access = Access::read(Space::Port, 0x3f8, size);
         assert_eq!(bus.access(origin(0, 0), access), Outcome::Done(ones));
@@ -178,7 +178,7 @@ fn accesses_to_no_device_end_as_on_x86_and_are_counted() {
 #[test]
 fn what_a_device_refuses_fails_with_its_name() {
     let bus = host(gate().0);
-    let narrow = Access::read(Space::Memory, SCRATCH, AccessSize::B1);
+    let narrow = Access::read(Space::Memory, SCRATCH, AccessSize::Byte);
     let error = AccessError::Device {
         device: "scratch".into(),
         error: DeviceError::Unsupported,

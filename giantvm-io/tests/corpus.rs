@@ -53,7 +53,7 @@ fn the_layouts_are_these() {
     let body = |frame: Frame| frame.body.as_slice().to_vec();
     let (from, epoch) = (NodeId::ZERO, Epoch::FIRST);
     let vcpu = VcpuId::new(2).unwrap();
-    let access = Access::write(Space::Port, 0x3f8, AccessSize::B1, 0x41);
+    let access = Access::write(Space::Port, 0x3f8, AccessSize::Byte, 0x41);
     let mut forwarder = giantvm_io::Forwarder::new();
     let request = forwarder.request(vcpu, NodeId::ZERO, access).unwrap();
     assert_eq!(

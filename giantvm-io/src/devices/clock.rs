@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use giantvm_core::VcpuId;
+use giantvm_core::{AccessSize, VcpuId};
 
-use crate::{AccessSize, Device, DeviceError, Origin};
+use crate::{Device, DeviceError, Origin};
 
 /// A clock in nanoseconds: 8 bytes at offset 0, or the low half at 0 and the high half at 4.
 ///
@@ -19,9 +19,9 @@ use crate::{AccessSize, Device, DeviceError, Origin};
 ///
 /// let mut clock = ClockDevice::new(|| 5 << 32 | 7);
 /// let origin = Origin { node: NodeId::ZERO, vcpu: VcpuId::BOOT };
-/// assert_eq!(clock.read(origin, 0, AccessSize::B8), Ok(5 << 32 | 7));
-/// assert_eq!(clock.read(origin, 0, AccessSize::B4), Ok(7));
-/// assert_eq!(clock.read(origin, 4, AccessSize::B4), Ok(5));
+/// assert_eq!(clock.read(origin, 0, AccessSize::Qword), Ok(5 << 32 | 7));
+/// assert_eq!(clock.read(origin, 0, AccessSize::Dword), Ok(7));
+/// assert_eq!(clock.read(origin, 4, AccessSize::Dword), Ok(5));
 /// ```
 pub struct ClockDevice {
     now: Box<dyn FnMut() -> u64 + Send>,
@@ -55,13 +55,13 @@ impl Device for ClockDevice {
 
     fn read(&mut self, origin: Origin, offset: u64, size: AccessSize) -> Result<u64, DeviceError> {
         match (offset, size) {
-            (0, AccessSize::B8) => Ok((self.now)()),
-            (0, AccessSize::B4) => {
+            (0, AccessSize::Qword) => Ok((self.now)()),
+            (0, AccessSize::Dword) => {
                 let now = (self.now)();
                 self.kept.insert(origin.vcpu, now >> 32);
-                Ok(now & size.ones())
+                Ok(size.truncate(now))
             }
-            (4, AccessSize::B4) => match self.kept.remove(&origin.vcpu) {
+            (4, AccessSize::Dword) => match self.kept.remove(&origin.vcpu) {
                 Some(high) => Ok(high),
                 None => Ok((self.now)() >> 32),
             },
@@ -95,17 +95,17 @@ mod tests {
             node: NodeId::ZERO,
             vcpu: VcpuId::new(number).unwrap(),
         };
-        assert_eq!(clock.read(vcpu(0), 0, AccessSize::B4), Ok(0x7fff_ffff));
-        assert_eq!(clock.read(vcpu(1), 0, AccessSize::B4), Ok(0xffff_ffff));
-        assert_eq!(clock.read(vcpu(2), 0, AccessSize::B4), Ok(0x7fff_ffff));
-        let highs = [0, 1, 2].map(|number| clock.read(vcpu(number), 4, AccessSize::B4));
+        assert_eq!(clock.read(vcpu(0), 0, AccessSize::Dword), Ok(0x7fff_ffff));
+        assert_eq!(clock.read(vcpu(1), 0, AccessSize::Dword), Ok(0xffff_ffff));
+        assert_eq!(clock.read(vcpu(2), 0, AccessSize::Dword), Ok(0x7fff_ffff));
+        let highs = [0, 1, 2].map(|number| clock.read(vcpu(number), 4, AccessSize::Dword));
         assert_eq!(highs, [Ok(1), Ok(1), Ok(2)]);
         assert_eq!(
-            clock.read(vcpu(0), 4, AccessSize::B4),
+            clock.read(vcpu(0), 4, AccessSize::Dword),
             Ok(2),
             "nothing is kept: now"
         );
-        assert!(clock.read(vcpu(0), 4, AccessSize::B8).is_err());
-        assert!(clock.write(vcpu(0), 0, AccessSize::B8, 0).is_err());
+        assert!(clock.read(vcpu(0), 4, AccessSize::Qword).is_err());
+        assert!(clock.write(vcpu(0), 0, AccessSize::Qword, 0).is_err());
     }
 }

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::{AccessSize, Device, DeviceError, Origin};
+use giantvm_core::AccessSize;
+
+use crate::{Device, DeviceError, Origin};
 
 /// What the guest asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -33,7 +35,7 @@ pub enum PowerEvent {
 /// let (events, seen) = std::sync::mpsc::channel();
 /// let mut power = PowerDevice::new(move |origin, event| events.send((origin, event)).unwrap());
 /// let origin = Origin { node: NodeId::ZERO, vcpu: VcpuId::BOOT };
-/// power.write(origin, 0, AccessSize::B4, 3)?;
+/// power.write(origin, 0, AccessSize::Dword, 3)?;
 /// assert_eq!(seen.recv(), Ok((origin, PowerEvent::Exit(3))));
 /// # Ok::<(), giantvm_io::DeviceError>(())
 /// ```
@@ -77,7 +79,7 @@ impl Device for PowerDevice {
 
     fn read(&mut self, _: Origin, offset: u64, size: AccessSize) -> Result<u64, DeviceError> {
         match (offset, size) {
-            (0, AccessSize::B2) | (Self::RESET, AccessSize::B1) => Ok(0),
+            (0, AccessSize::Word) | (Self::RESET, AccessSize::Byte) => Ok(0),
             _ => Err(DeviceError::Unsupported),
         }
     }
@@ -90,15 +92,17 @@ impl Device for PowerDevice {
         value: u64,
     ) -> Result<(), DeviceError> {
         let event = match (offset, size) {
-            (0, AccessSize::B4) => {
+            (0, AccessSize::Dword) => {
                 let status = u32::try_from(value).map_err(|_| DeviceError::Unsupported)?;
                 Some(PowerEvent::Exit(status))
             }
-            (0, AccessSize::B2) => {
+            (0, AccessSize::Word) => {
                 let off = value & SLEEP_ENABLE != 0 && value & SLEEP_TYPE == 0;
                 off.then_some(PowerEvent::Shutdown)
             }
-            (Self::RESET, AccessSize::B1) => (value & RESET_CPU != 0).then_some(PowerEvent::Reset),
+            (Self::RESET, AccessSize::Byte) => {
+                (value & RESET_CPU != 0).then_some(PowerEvent::Reset)
+            }
             _ => return Err(DeviceError::Unsupported),
         };
         if let Some(event) = event {
@@ -129,26 +133,26 @@ mod tests {
             (taken.is_ok(), seen.try_recv().ok())
         };
         let exit = Some(PowerEvent::Exit(0xdead_beef));
-        assert_eq!(write(0, AccessSize::B4, 0xdead_beef), (true, exit));
+        assert_eq!(write(0, AccessSize::Dword, 0xdead_beef), (true, exit));
         assert_eq!(
-            write(0, AccessSize::B2, 0x2000),
+            write(0, AccessSize::Word, 0x2000),
             (true, Some(PowerEvent::Shutdown))
         );
         assert_eq!(
-            write(0, AccessSize::B2, 0x2400),
+            write(0, AccessSize::Word, 0x2400),
             (true, None),
             "another sleep state"
         );
         assert_eq!(
-            write(4, AccessSize::B1, 0x06),
+            write(4, AccessSize::Byte, 0x06),
             (true, Some(PowerEvent::Reset))
         );
         assert_eq!(
-            write(4, AccessSize::B1, 0x02),
+            write(4, AccessSize::Byte, 0x02),
             (true, None),
             "only the kind of reset to come"
         );
-        assert_eq!(write(0, AccessSize::B1, 0), (false, None));
-        assert_eq!(write(2, AccessSize::B2, 0x2000), (false, None));
+        assert_eq!(write(0, AccessSize::Byte, 0), (false, None));
+        assert_eq!(write(2, AccessSize::Word, 0x2000), (false, None));
     }
 }

@@ -1,6 +1,8 @@
 //! Registers that prove that every access came, and came once.
 
-use crate::{AccessSize, Device, DeviceError, Origin};
+use giantvm_core::AccessSize;
+
+use crate::{Device, DeviceError, Origin};
 
 /// Registers of the bank of 64-bit registers, without the count.
 const WIDE: usize = 511;
@@ -42,9 +44,9 @@ impl ScratchFactors {
 ///
 /// let mut scratch = ScratchDevice::new(ScratchFactors { wide: 3, narrow: 5 });
 /// let origin = Origin { node: NodeId::ZERO, vcpu: VcpuId::BOOT };
-/// scratch.write(origin, 8, AccessSize::B8, 7)?;
-/// assert_eq!(scratch.read(origin, 8, AccessSize::B8)?, 7 * 3 + 1);
-/// assert_eq!(scratch.read(origin, ScratchDevice::COUNT, AccessSize::B8)?, 2);
+/// scratch.write(origin, 8, AccessSize::Qword, 7)?;
+/// assert_eq!(scratch.read(origin, 8, AccessSize::Qword)?, 7 * 3 + 1);
+/// assert_eq!(scratch.read(origin, ScratchDevice::COUNT, AccessSize::Qword)?, 2);
 /// # Ok::<(), giantvm_io::DeviceError>(())
 /// ```
 #[derive(Debug)]
@@ -90,14 +92,15 @@ impl ScratchDevice {
     }
 
     fn register(&mut self, offset: u64, size: AccessSize) -> Result<Found<'_>, DeviceError> {
-        let aligned = offset.is_multiple_of(size.bytes().into());
-        let index = |from: u64| usize::try_from((offset - from) / u64::from(size.bytes())).ok();
+        let bytes = size.bytes() as u64;
+        let aligned = offset.is_multiple_of(bytes);
+        let index = |from: u64| usize::try_from((offset - from) / bytes).ok();
         let register = match (size, offset < Self::NARROW) {
             _ if !aligned => None,
-            (AccessSize::B8, true) => index(0)
+            (AccessSize::Qword, true) => index(0)
                 .and_then(|index| self.wide.get_mut(index))
                 .map(Found::Wide),
-            (AccessSize::B4, false) => index(Self::NARROW)
+            (AccessSize::Dword, false) => index(Self::NARROW)
                 .and_then(|index| self.narrow.get_mut(index))
                 .map(Found::Narrow),
             _ => None,
@@ -113,7 +116,7 @@ impl Device for ScratchDevice {
     }
 
     fn read(&mut self, _: Origin, offset: u64, size: AccessSize) -> Result<u64, DeviceError> {
-        if (offset, size) == (Self::COUNT, AccessSize::B8) {
+        if (offset, size) == (Self::COUNT, AccessSize::Qword) {
             return Ok(self.count);
         }
         let factors = self.factors;
@@ -175,30 +178,30 @@ mod tests {
             (ScratchDevice::NARROW..ScratchDevice::NARROW + ScratchDevice::NARROW_BYTES).step_by(4);
         for offset in wide.clone() {
             scratch
-                .write(ORIGIN, offset, AccessSize::B8, offset << 40 | 1)
+                .write(ORIGIN, offset, AccessSize::Qword, offset << 40 | 1)
                 .unwrap();
         }
         for offset in narrow.clone() {
             scratch
-                .write(ORIGIN, offset, AccessSize::B4, offset << 16 | 1)
+                .write(ORIGIN, offset, AccessSize::Dword, offset << 16 | 1)
                 .unwrap();
         }
         for offset in wide {
             let value = (offset << 40 | 1).wrapping_mul(FACTORS.wide);
-            let read = scratch.read(ORIGIN, offset, AccessSize::B8);
+            let read = scratch.read(ORIGIN, offset, AccessSize::Qword);
             assert_eq!(read, Ok(value.wrapping_add(1)));
-            let again = scratch.read(ORIGIN, offset, AccessSize::B8);
+            let again = scratch.read(ORIGIN, offset, AccessSize::Qword);
             assert_eq!(again, Ok(value.wrapping_add(2)));
         }
         for offset in narrow {
             let value = ((offset << 16 | 1) * u64::from(FACTORS.narrow) + 1) & 0xffff_ffff;
-            assert_eq!(scratch.read(ORIGIN, offset, AccessSize::B4), Ok(value));
+            assert_eq!(scratch.read(ORIGIN, offset, AccessSize::Dword), Ok(value));
         }
-        let count = scratch.read(ORIGIN, ScratchDevice::COUNT, AccessSize::B8);
+        let count = scratch.read(ORIGIN, ScratchDevice::COUNT, AccessSize::Qword);
         assert_eq!(count, Ok(3 * 511 + 2 * 256));
         scratch.reset();
         assert_eq!(
-            scratch.read(ORIGIN, ScratchDevice::COUNT, AccessSize::B8),
+            scratch.read(ORIGIN, ScratchDevice::COUNT, AccessSize::Qword),
             Ok(0)
         );
     }
@@ -207,25 +210,25 @@ mod tests {
     fn what_is_refused_is_not_counted() {
         let mut scratch = ScratchDevice::new(FACTORS);
         for (offset, size) in [
-            (4, AccessSize::B8),
-            (0, AccessSize::B4),
-            (ScratchDevice::NARROW, AccessSize::B8),
-            (ScratchDevice::NARROW + 2, AccessSize::B4),
+            (4, AccessSize::Qword),
+            (0, AccessSize::Dword),
+            (ScratchDevice::NARROW, AccessSize::Qword),
+            (ScratchDevice::NARROW + 2, AccessSize::Dword),
             (
                 ScratchDevice::NARROW + ScratchDevice::NARROW_BYTES,
-                AccessSize::B4,
+                AccessSize::Dword,
             ),
-            (u64::MAX - 3, AccessSize::B4),
+            (u64::MAX - 3, AccessSize::Dword),
         ] {
             assert_eq!(
                 scratch.read(ORIGIN, offset, size),
                 Err(DeviceError::Unsupported)
             );
         }
-        let count = scratch.write(ORIGIN, ScratchDevice::COUNT, AccessSize::B8, 1);
+        let count = scratch.write(ORIGIN, ScratchDevice::COUNT, AccessSize::Qword, 1);
         assert_eq!(count, Err(DeviceError::Unsupported));
         assert_eq!(
-            scratch.read(ORIGIN, ScratchDevice::COUNT, AccessSize::B8),
+            scratch.read(ORIGIN, ScratchDevice::COUNT, AccessSize::Qword),
             Ok(0)
         );
     }

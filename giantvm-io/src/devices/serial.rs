@@ -5,10 +5,11 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use giantvm_core::AccessSize;
 use vm_superio::Trigger;
 use vm_superio::serial::{NoEvents, Serial};
 
-use crate::{AccessSize, Device, DeviceError, DeviceInterrupt, InterruptSink, Origin};
+use crate::{Device, DeviceError, DeviceInterrupt, InterruptSink, Origin};
 
 /// Most bytes of a line; a longer one is shown in pieces.
 pub const MAX_LINE: usize = 256;
@@ -61,7 +62,7 @@ type Show = dyn FnMut(Origin, &[u8]) + Send;
 /// let mut serial = SerialDevice::new(move |origin, line| lines.send((origin, line.to_vec())).unwrap());
 /// let origin = Origin { node: NodeId::ZERO, vcpu: VcpuId::BOOT };
 /// for byte in *b"hi\r\n" {
-///     serial.write(origin, 0, AccessSize::B1, byte.into())?;
+///     serial.write(origin, 0, AccessSize::Byte, byte.into())?;
 /// }
 /// assert_eq!(shown.recv(), Ok((origin, b"hi".to_vec())));
 /// # Ok::<(), giantvm_io::DeviceError>(())
@@ -120,7 +121,7 @@ impl fmt::Debug for SerialDevice {
 /// The register of an access: each is one byte.
 fn register(offset: u64, size: AccessSize) -> Result<u8, DeviceError> {
     match (u8::try_from(offset), size) {
-        (Ok(register @ 0..8), AccessSize::B1) => Ok(register),
+        (Ok(register @ 0..8), AccessSize::Byte) => Ok(register),
         _ => Err(DeviceError::Unsupported),
     }
 }
@@ -187,8 +188,12 @@ mod tests {
     fn lines_of_several_vcpus_do_not_mix() {
         let (mut serial, shown) = serial();
         for (a, b) in "first\n".bytes().zip("second".bytes()) {
-            serial.write(vcpu(1), 0, AccessSize::B1, a.into()).unwrap();
-            serial.write(vcpu(2), 0, AccessSize::B1, b.into()).unwrap();
+            serial
+                .write(vcpu(1), 0, AccessSize::Byte, a.into())
+                .unwrap();
+            serial
+                .write(vcpu(2), 0, AccessSize::Byte, b.into())
+                .unwrap();
         }
         assert_eq!(shown.try_iter().collect::<Vec<_>>(), [(1, "first".into())]);
         serial.reset();
@@ -200,7 +205,7 @@ mod tests {
         let (mut serial, shown) = serial();
         for _ in 0..2 * MAX_LINE + 1 {
             serial
-                .write(vcpu(0), 0, AccessSize::B1, b'x'.into())
+                .write(vcpu(0), 0, AccessSize::Byte, b'x'.into())
                 .unwrap();
         }
         let pieces: Vec<_> = shown.try_iter().map(|(_, line)| line.len()).collect();
@@ -212,22 +217,22 @@ mod tests {
         let (mut serial, shown) = serial();
         let (scratch, line_status) = (7, 5);
         serial
-            .write(vcpu(0), scratch, AccessSize::B1, 0x5a)
+            .write(vcpu(0), scratch, AccessSize::Byte, 0x5a)
             .unwrap();
-        assert_eq!(serial.read(vcpu(0), scratch, AccessSize::B1), Ok(0x5a));
+        assert_eq!(serial.read(vcpu(0), scratch, AccessSize::Byte), Ok(0x5a));
         assert_eq!(
-            serial.read(vcpu(0), line_status, AccessSize::B1),
+            serial.read(vcpu(0), line_status, AccessSize::Byte),
             Ok(0x60),
             "ready to send"
         );
         // With the divisor latch open, offset 0 is no data.
-        serial.write(vcpu(0), 3, AccessSize::B1, 0x80).unwrap();
+        serial.write(vcpu(0), 3, AccessSize::Byte, 0x80).unwrap();
         serial
-            .write(vcpu(0), 0, AccessSize::B1, b'\n'.into())
+            .write(vcpu(0), 0, AccessSize::Byte, b'\n'.into())
             .unwrap();
         assert!(shown.try_recv().is_err());
-        assert!(serial.read(vcpu(0), 8, AccessSize::B1).is_err());
-        assert!(serial.read(vcpu(0), 0, AccessSize::B4).is_err());
+        assert!(serial.read(vcpu(0), 8, AccessSize::Byte).is_err());
+        assert!(serial.read(vcpu(0), 0, AccessSize::Dword).is_err());
     }
 
     #[test]
@@ -240,10 +245,10 @@ mod tests {
         let sink = Arc::new(move |interrupt| raised.send(interrupt).unwrap());
         let mut serial = SerialDevice::new(|_, _| ()).with_interrupt(sink, interrupt);
         serial
-            .write(vcpu(3), 0, AccessSize::B1, b'x'.into())
+            .write(vcpu(3), 0, AccessSize::Byte, b'x'.into())
             .unwrap();
         assert!(seen.try_recv().is_err());
-        serial.write(vcpu(3), 1, AccessSize::B1, 0b10).unwrap();
+        serial.write(vcpu(3), 1, AccessSize::Byte, 0b10).unwrap();
         assert_eq!(seen.try_recv(), Ok(interrupt));
     }
 }

@@ -26,21 +26,21 @@ impl Default for Scratch {
 impl Scratch {
     pub(crate) fn port_read(&mut self, offset: u16) -> u32 {
         let at = ScratchDevice::NARROW + u64::from(offset);
-        let value = self.0.read(ORIGIN, at, AccessSize::B4).unwrap();
+        let value = self.0.read(ORIGIN, at, AccessSize::Dword).unwrap();
         u32::try_from(value).unwrap()
     }
 
     pub(crate) fn port_write(&mut self, offset: u16, value: u32) {
         let at = ScratchDevice::NARROW + u64::from(offset);
-        let written = self.0.write(ORIGIN, at, AccessSize::B4, value.into());
+        let written = self.0.write(ORIGIN, at, AccessSize::Dword, value.into());
         written.unwrap();
     }
 
     pub(crate) fn mmio_read(&mut self, offset: u64) -> u64 {
-        self.0.read(ORIGIN, offset, AccessSize::B8).unwrap()
+        self.0.read(ORIGIN, offset, AccessSize::Qword).unwrap()
     }
 
     pub(crate) fn mmio_write(&mut self, offset: u64, value: u64) {
-        self.0.write(ORIGIN, offset, AccessSize::B8, value).unwrap();
+        self.0.write(ORIGIN, offset, AccessSize::Qword, value).unwrap();
     }
 }
