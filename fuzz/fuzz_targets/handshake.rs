@@ -10,6 +10,9 @@ use giantvm_transport::handshake::{HANDSHAKE_LIMITS, Handshake, Hello, LocalNode
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
+    if let Ok(settings) = Settings::decode(bytes) {
+        assert_eq!(settings.encode(), bytes);
+    }
     let settings = Settings::from_iter([("memory", "512M"), ("vcpus", "4")]);
     let local = LocalNode {
         cluster: "lab".into(),
