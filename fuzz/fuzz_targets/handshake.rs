@@ -32,7 +32,10 @@ fuzz_target!(|bytes: &[u8]| {
         if let Ok(settings) = Settings::decode(&frame.payload) {
             assert_eq!(settings.encode(), frame.payload);
         }
-        if handshake.on_frame(&frame, &mut |_| false, &mut out).is_err() {
+        if handshake
+            .on_frame(&frame, &mut |_| false, &mut out)
+            .is_err()
+        {
             break;
         }
     }
