@@ -1,7 +1,7 @@
 //! The rules that every frame meets when it enters or leaves a link.
 
-use giantvm_core::NodeId;
 use giantvm_core::wire::{DecodeError, Frame, Limits, Service};
+use giantvm_core::{NodeId, NodeSet};
 
 use crate::link::{self, Kind};
 use crate::{Loss, SendError};
@@ -42,11 +42,23 @@ pub(crate) fn admit(frame: &Frame, peer: NodeId) -> Result<Admission, Loss> {
     }
 }
 
-/// Checks the size of a frame before it is sent.
-pub(crate) fn fits(frame: &Frame, limits: Limits) -> Result<(), SendError> {
+/// Checks a frame before it is sent to `to`, by a node with these `peers`.
+pub(crate) fn may_send(
+    frame: &Frame,
+    to: NodeId,
+    peers: NodeSet,
+    limits: Limits,
+    is_linked: impl FnOnce(NodeId) -> bool,
+) -> Result<(), SendError> {
+    if !peers.contains(to) {
+        return Err(SendError::NoPeer(to));
+    }
     let (got, limit) = (frame.payload.len(), limits.max_payload as usize);
     if got > limit {
         return Err(SendError::TooLong { got, limit });
+    }
+    if !is_linked(to) {
+        return Err(SendError::Lost(to));
     }
     Ok(())
 }

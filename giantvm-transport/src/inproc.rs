@@ -95,13 +95,8 @@ impl Transport for InprocTransport {
     }
 
     fn send(&self, to: NodeId, class: Class, frame: Frame) -> Result<(), SendError> {
-        if !self.peers.contains(to) {
-            return Err(SendError::NoPeer(to));
-        }
-        admission::fits(&frame, self.limits)?;
-        if !self.mine().is_linked(to) {
-            return Err(SendError::Lost(to));
-        }
+        let is_linked = |to| self.mine().is_linked(to);
+        admission::may_send(&frame, to, self.peers, self.limits, is_linked)?;
         let theirs = &self.mailboxes[to.index()];
         match admission::admit(&frame, self.local) {
             Ok(admission::Admission::Deliver) => theirs.post(self.local, to, class, &frame)?,

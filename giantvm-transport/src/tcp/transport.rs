@@ -204,13 +204,8 @@ impl Transport for TcpTransport {
     }
 
     fn send(&self, to: NodeId, class: Class, frame: Frame) -> Result<(), SendError> {
-        if !self.peers.contains(to) {
-            return Err(SendError::NoPeer(to));
-        }
-        admission::fits(&frame, self.limits)?;
-        if !self.open().contains(to) {
-            return Err(SendError::Lost(to));
-        }
+        let is_linked = |to| self.open().contains(to);
+        admission::may_send(&frame, to, self.peers, self.limits, is_linked)?;
         self.dispatch(to, class, &frame)
     }
 
