@@ -103,6 +103,21 @@ fn host_threads_in_place_of_vcpus() {
 }
 
 #[test]
+fn loads_of_a_vcpu_are_read_faults() {
+    if let Some(_turn) = machine("loads_of_a_vcpu_are_read_faults", true) {
+        // Node 1 reads half of the 16384 pages that node 0 wrote.
+        let report = run(&["--program", "sum"]);
+        let reader = &report["nodes"][1];
+        let (read, write) = (
+            reader["faults_read"].as_u64(),
+            reader["faults_write"].as_u64(),
+        );
+        assert!(read.unwrap() > 8000, "{reader:#}");
+        assert!(write.unwrap() < 2000, "{reader:#}");
+    }
+}
+
+#[test]
 fn a_node_may_give_memory_only() {
     if let Some(_turn) = machine("a_node_may_give_memory_only", true) {
         let report = run(&["--nodes", "4", "--vcpus", "2", "--program", "ticket,io,ipi"]);
