@@ -63,13 +63,13 @@ impl Parts {
             DeviceKind::Serial => {
                 let console = self.console.clone();
                 Box::new(SerialDevice::new(move |origin, line| {
-                    console.line(origin, line)
+                    console.line(origin, line);
                 }))
             }
             DeviceKind::Power => {
                 let lifecycle = self.lifecycle.clone();
                 Box::new(PowerDevice::new(move |origin, event| {
-                    lifecycle.power(origin, event)
+                    lifecycle.power(origin, event);
                 }))
             }
             DeviceKind::Scratch => Box::new(ScratchDevice::new(ScratchFactors {

@@ -11,6 +11,10 @@ use giantvm_vcpu::thread::{Start, ThreadCpu, ThreadHost};
 use giantvm_vcpu::{AccessSize, Interrupt, InterruptSink, Layout, VcpuHost};
 
 /// Where application processors start, as in the guest on KVM. Threads only need to be started.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the trampoline is below 1 MiB"
+)]
 const SIPI_VECTOR: u8 = (abi::TRAMPOLINE / abi::PAGE) as u8;
 /// "Cycles" of a thread vCPU in a millisecond: its counter is guest time in nanoseconds.
 pub(crate) const CYCLES_PER_MS: u64 = 1_000_000;

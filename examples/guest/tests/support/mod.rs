@@ -41,6 +41,8 @@ impl Scratch {
     }
 
     pub(crate) fn mmio_write(&mut self, offset: u64, value: u64) {
-        self.0.write(ORIGIN, offset, AccessSize::Qword, value).unwrap();
+        self.0
+            .write(ORIGIN, offset, AccessSize::Qword, value)
+            .unwrap();
     }
 }

@@ -1,12 +1,10 @@
 //! The complete machine, end to end: every program verified on every shape of cluster.
 
-mod support;
-
 use std::time::Duration;
 
 use serde_json::Value;
 
-use support::{aggregate, end_within, machine, text};
+use crate::machine::{aggregate, end_within, text, turn};
 
 /// Far more than any run takes, so that a hang ends.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -63,28 +61,28 @@ fn assert_whole(report: &Value, nodes: usize, vcpus: u64) {
 
 #[test]
 fn two_nodes_and_four_vcpus_by_default() {
-    if let Some(_turn) = machine("two_nodes_and_four_vcpus_by_default", true) {
+    if let Some(_turn) = turn("two_nodes_and_four_vcpus_by_default", true) {
         assert_whole(&run(&[]), 2, 4);
     }
 }
 
 #[test]
 fn three_nodes_and_five_vcpus() {
-    if let Some(_turn) = machine("three_nodes_and_five_vcpus", true) {
+    if let Some(_turn) = turn("three_nodes_and_five_vcpus", true) {
         assert_whole(&run(&["--nodes", "3", "--vcpus", "5"]), 3, 5);
     }
 }
 
 #[test]
 fn four_nodes_and_eight_vcpus() {
-    if let Some(_turn) = machine("four_nodes_and_eight_vcpus", true) {
+    if let Some(_turn) = turn("four_nodes_and_eight_vcpus", true) {
         assert_whole(&run(&["--nodes", "4", "--vcpus", "8"]), 4, 8);
     }
 }
 
 #[test]
 fn all_nodes_in_one_process() {
-    if let Some(_turn) = machine("all_nodes_in_one_process", true) {
+    if let Some(_turn) = turn("all_nodes_in_one_process", true) {
         assert_whole(&run(&["--transport", "inproc"]), 2, 4);
         let more = ["--transport", "inproc", "--nodes", "3", "--vcpus", "5"];
         assert_whole(&run(&more), 3, 5);
@@ -93,7 +91,7 @@ fn all_nodes_in_one_process() {
 
 #[test]
 fn host_threads_in_place_of_vcpus() {
-    if let Some(_turn) = machine("host_threads_in_place_of_vcpus", false) {
+    if let Some(_turn) = turn("host_threads_in_place_of_vcpus", false) {
         assert_whole(
             &run(&["--vcpu", "thread", "--nodes", "3", "--vcpus", "5"]),
             3,
@@ -104,7 +102,7 @@ fn host_threads_in_place_of_vcpus() {
 
 #[test]
 fn loads_of_a_vcpu_are_read_faults() {
-    if let Some(_turn) = machine("loads_of_a_vcpu_are_read_faults", true) {
+    if let Some(_turn) = turn("loads_of_a_vcpu_are_read_faults", true) {
         // Node 1 reads half of the 16384 pages that node 0 wrote.
         let report = run(&["--program", "sum"]);
         let reader = &report["nodes"][1];
@@ -119,7 +117,7 @@ fn loads_of_a_vcpu_are_read_faults() {
 
 #[test]
 fn a_node_may_give_memory_only() {
-    if let Some(_turn) = machine("a_node_may_give_memory_only", true) {
+    if let Some(_turn) = turn("a_node_may_give_memory_only", true) {
         let report = run(&["--nodes", "4", "--vcpus", "2", "--program", "ticket,io,ipi"]);
         let vcpus: Vec<_> = report["nodes"]
             .as_array()
@@ -133,7 +131,7 @@ fn a_node_may_give_memory_only() {
 
 #[test]
 fn one_node_needs_no_other() {
-    if let Some(_turn) = machine("one_node_needs_no_other", true) {
+    if let Some(_turn) = turn("one_node_needs_no_other", true) {
         let report = run(&["--nodes", "1", "--vcpus", "3", "--program", "ep,is"]);
         assert_eq!(report["nodes"][0]["faults_remote"], 0);
     }
@@ -141,7 +139,7 @@ fn one_node_needs_no_other() {
 
 #[test]
 fn an_idle_machine_leaves_its_hosts_idle() {
-    if let Some(_turn) = machine("an_idle_machine_leaves_its_hosts_idle", true) {
+    if let Some(_turn) = turn("an_idle_machine_leaves_its_hosts_idle", true) {
         let cpu = |report: &Value| -> f64 {
             let nodes = report["nodes"].as_array().unwrap();
             nodes

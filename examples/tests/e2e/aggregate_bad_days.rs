@@ -1,7 +1,5 @@
 //! What goes wrong: nodes that die, people who interrupt, files that differ, ports that are taken.
 
-mod support;
-
 use std::io::Write;
 use std::net::TcpListener;
 use std::process::{Child, Output};
@@ -9,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
-use support::{aggregate, end_within, machine, text};
+use crate::machine::{aggregate, end_within, text, turn};
 
 /// How long the survivors may take.
 const TWO_SECONDS: Duration = Duration::from_secs(2);
@@ -89,7 +87,7 @@ fn hit_a_node(victim: usize, signal: Signal) -> Output {
 
 #[test]
 fn killing_any_node_stops_all_others_within_two_seconds() {
-    let Some(_turn) = machine("killing_any_node_stops_all_others", true) else {
+    let Some(_turn) = turn("killing_any_node_stops_all_others", true) else {
         return;
     };
     for victim in 0..3 {
@@ -103,7 +101,7 @@ fn killing_any_node_stops_all_others_within_two_seconds() {
 
 #[test]
 fn a_node_that_falls_silent_counts_as_lost() {
-    let Some(_turn) = machine("a_node_that_falls_silent_counts_as_lost", true) else {
+    let Some(_turn) = turn("a_node_that_falls_silent_counts_as_lost", true) else {
         return;
     };
     let output = hit_a_node(1, Signal::STOP);
@@ -114,7 +112,7 @@ fn a_node_that_falls_silent_counts_as_lost() {
 
 #[test]
 fn an_interrupt_ends_all_processes() {
-    let Some(_turn) = machine("an_interrupt_ends_all_processes", true) else {
+    let Some(_turn) = turn("an_interrupt_ends_all_processes", true) else {
         return;
     };
     let mut parent = aggregate(&["--program", LONG]).spawn().unwrap();
@@ -129,7 +127,7 @@ fn an_interrupt_ends_all_processes() {
 
 #[test]
 fn no_node_outlives_the_process_that_started_it() {
-    let Some(_turn) = machine("no_node_outlives_its_parent", true) else {
+    let Some(_turn) = turn("no_node_outlives_its_parent", true) else {
         return;
     };
     let mut parent = aggregate(&["--program", LONG]).spawn().unwrap();
@@ -182,7 +180,7 @@ fn node(file: &tempfile::NamedTempFile, name: &str) -> Child {
 
 #[test]
 fn a_cluster_of_unequal_nodes_joins_in_any_order() {
-    let Some(_turn) = machine("a_cluster_of_unequal_nodes_joins_in_any_order", true) else {
+    let Some(_turn) = turn("a_cluster_of_unequal_nodes_joins_in_any_order", true) else {
         return;
     };
     let file = cluster("128M", &free_ports());
@@ -205,7 +203,7 @@ fn a_cluster_of_unequal_nodes_joins_in_any_order() {
 
 #[test]
 fn nodes_with_different_files_refuse_each_other_and_name_the_key() {
-    let Some(_turn) = machine("nodes_with_different_files_refuse_each_other", true) else {
+    let Some(_turn) = turn("nodes_with_different_files_refuse_each_other", true) else {
         return;
     };
     let ports = free_ports();
@@ -224,7 +222,7 @@ fn nodes_with_different_files_refuse_each_other_and_name_the_key() {
 
 #[test]
 fn a_taken_port_is_named_with_a_mend() {
-    let Some(_turn) = machine("a_taken_port_is_named_with_a_mend", true) else {
+    let Some(_turn) = turn("a_taken_port_is_named_with_a_mend", true) else {
         return;
     };
     let ports = free_ports();
@@ -240,7 +238,7 @@ fn a_taken_port_is_named_with_a_mend() {
 
 #[test]
 fn mistakes_of_the_command_line_end_with_status_two_and_one_clear_line() {
-    let Some(_turn) = machine("mistakes_of_the_command_line", true) else {
+    let Some(_turn) = turn("mistakes_of_the_command_line", true) else {
         return;
     };
     let bad = tempfile::NamedTempFile::new().unwrap();

@@ -1,6 +1,5 @@
-//! What the end-to-end tests share: the programs under test, and one run at a time.
+//! Runs `aggregate`, one machine at a time.
 
-use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,11 +7,13 @@ use std::time::{Duration, Instant};
 use giantvm_core::testing::skip;
 use giantvm_dsm::uffd::Support;
 
+use crate::built;
+
 /// Machines of several processes get in one another's way on a small host.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// The right to run a machine; `None`, with a word why, if this host cannot.
-pub fn machine(test: &str, kvm: bool) -> Option<MutexGuard<'static, ()>> {
+pub(crate) fn turn(test: &str, kvm: bool) -> Option<MutexGuard<'static, ()>> {
     if !Support::probe().missing() {
         skip(test, "userfaultfd is not usable");
         return None;
@@ -28,22 +29,11 @@ pub fn machine(test: &str, kvm: bool) -> Option<MutexGuard<'static, ()>> {
     Some(ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// The example program `name`, which is built beside the tests.
-pub fn example(name: &str) -> Command {
-    let test = std::env::current_exe().unwrap();
-    let profile = test.parent().and_then(std::path::Path::parent).unwrap();
-    let path: PathBuf = profile.join("examples").join(name);
-    assert!(path.exists(), "{} is not built", path.display());
-    let mut command = Command::new(path);
-    command.stdin(Stdio::null());
-    command
-}
-
 /// `aggregate` with these arguments, its output kept.
-#[expect(dead_code, reason = "not every test binary uses every helper")]
-pub fn aggregate(arguments: &[&str]) -> Command {
-    let mut command = example("aggregate");
+pub(crate) fn aggregate(arguments: &[&str]) -> Command {
+    let mut command = Command::new(built::path("aggregate"));
     command
+        .stdin(Stdio::null())
         .args(arguments)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -51,7 +41,7 @@ pub fn aggregate(arguments: &[&str]) -> Command {
 }
 
 /// Waits for a child, which must end within `limit`.
-pub fn end_within(mut child: Child, limit: Duration) -> Output {
+pub(crate) fn end_within(mut child: Child, limit: Duration) -> Output {
     let deadline = Instant::now() + limit;
     while child.try_wait().unwrap().is_none() {
         if Instant::now() > deadline {
@@ -65,7 +55,7 @@ pub fn end_within(mut child: Child, limit: Duration) -> Output {
 }
 
 /// Everything a program printed.
-pub fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     let stdout = String::from_utf8_lossy(&output.stdout);
     let stderr = String::from_utf8_lossy(&output.stderr);
     format!(

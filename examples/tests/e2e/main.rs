@@ -1,10 +1,13 @@
-//! The smaller examples, run as a user runs them, and the tests of their parts, which Cargo does
+//! The examples, run as a user runs them, and the tests of their parts, which Cargo does
 //! not run where they are.
 
+mod aggregate_bad_days;
+mod aggregate_runs;
 mod built;
 mod doctor;
 mod dsm_bench;
 mod embed_dsm;
+mod machine;
 
 #[path = "../../doctor/finding.rs"]
 mod finding;
