@@ -9,10 +9,12 @@ use giantvm_core::{Epoch, NodeSet, PageSize};
 use giantvm_transport::{SendError, Transport};
 
 use super::driver::Driver;
-use super::finish::{self, Farewells};
+use super::farewells::Farewells;
+use super::finish;
 use super::hooks::Handlers;
-use super::pump::{Pump, StopSwitch};
+use super::pump::Pump;
 use super::stats::DsmStats;
+use super::stop::StopSwitch;
 use crate::backing::{self, Choice, Mapping, OpenError};
 use crate::protocol::{CoherenceProtocol, HomeMap, Setup};
 

@@ -16,11 +16,14 @@
 //! ```
 
 mod driver;
+mod farewells;
 mod finish;
 mod handle;
 mod hooks;
+mod primitives;
 mod pump;
 mod stats;
+mod stop;
 
 pub use driver::{Driver, Refused};
 pub use handle::{Dsm, FinishError, StartError};

@@ -2,46 +2,21 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use giantvm_core::NodeSet;
 use giantvm_core::wire::{Frame, Service};
 use giantvm_transport::{Event, Loss};
+use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::event::{EventfdFlags, Timespec, eventfd};
 
 use super::driver::{Driver, Refused};
-use super::finish::{self, Farewells};
+use super::farewells::Farewells;
+use super::finish;
 use super::hooks::Handlers;
+use super::stop::StopSwitch;
 use crate::backing::{BackingError, Fault};
 use crate::protocol::CoherenceProtocol;
-
-/// How a handle tells its pump to stop.
-#[derive(Debug)]
-pub(super) struct StopSwitch {
-    stop: AtomicBool,
-    bell: OwnedFd,
-}
-
-impl StopSwitch {
-    pub(super) fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            stop: AtomicBool::new(false),
-            bell: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
-        })
-    }
-
-    pub(super) fn set(&self) {
-        self.stop.store(true, Ordering::Release);
-        // The counter cannot be full: it is written once.
-        rustix::io::write(&self.bell, &1_u64.to_ne_bytes()).ok();
-    }
-
-    fn is_set(&self) -> bool {
-        self.stop.load(Ordering::Acquire)
-    }
-}
 
 /// The pump's state; [`run`](Self::run) is its thread.
 #[derive(Debug)]
@@ -69,7 +44,7 @@ impl<P: CoherenceProtocol> Pump<P> {
             |fd: BorrowedFd<'_>| epoll::add(&epoll, fd, EventData::new_u64(0), EventFlags::IN);
         watch(driver.backing().ready())?;
         watch(driver.transport().ready())?;
-        watch(stop.bell.as_fd())?;
+        watch(stop.bell().as_fd())?;
         Ok(Self {
             driver,
             handlers,
@@ -154,7 +129,7 @@ impl<P: CoherenceProtocol> Pump<P> {
     fn dispatch(&mut self, frame: &Frame) -> Result<Result<(), Refused>, BackingError> {
         match frame.service {
             Service::Dsm if frame.kind == finish::KIND => {
-                Ok(self.farewells.received(frame).map_err(Refused::from))
+                Ok(finish::received(&self.farewells, frame).map_err(Refused::from))
             }
             Service::Dsm => self.driver.frame(frame),
             service => Ok(match self.handlers.handler(service) {
