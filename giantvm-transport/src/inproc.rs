@@ -21,7 +21,7 @@
 mod mailbox;
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use giantvm_core::wire::{Class, Frame, Limits};
@@ -126,7 +126,7 @@ impl Transport for InprocTransport {
     }
 
     fn ready(&self) -> BorrowedFd<'_> {
-        self.mine().ready()
+        self.mine().bell().as_fd()
     }
 
     fn traffic(&self) -> Traffic {
@@ -151,5 +151,28 @@ impl Transport for InprocTransport {
 impl Drop for InprocTransport {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use giantvm_core::PageSize;
+    use giantvm_core::wire::Service;
+
+    use super::*;
+
+    #[test]
+    fn what_a_severed_peer_sent_before_it_closed_is_not_delivered() {
+        let limits = Limits::for_pages(PageSize::K4);
+        let nodes = cluster(2, Epoch::FIRST, limits).unwrap();
+        let bad = Frame::control(Service::Dsm, 1, nodes[0].local(), Epoch::FIRST, &[]).unwrap();
+        nodes[0]
+            .send(nodes[1].local(), Class::Control, bad)
+            .unwrap();
+        nodes[0].close();
+        nodes[1].sever(nodes[0].local(), Loss::Refused(String::new()));
+        let mut events = Vec::new();
+        nodes[1].poll(&mut |event| events.push(event));
+        assert!(matches!(events[..], [Event::Lost { .. }]), "{events:?}");
     }
 }

@@ -44,11 +44,13 @@
 
 mod admission;
 mod api;
+mod bell;
 mod connect;
 pub mod handshake;
 pub mod inproc;
 mod join;
 mod link;
+mod sync;
 pub mod tcp;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::BorrowedFd;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::PoisonError;
 
 use giantvm_core::wire::{Class, Frame};
 use giantvm_core::{MAX_NODES, NodeId, NodeSet};
 
 use crate::admission::{QUEUE_LIMIT, charge};
+use crate::sync::{Bell, Mutex, MutexGuard};
 use crate::wake::Wake;
 use crate::{Event, Loss, SendError};
 
@@ -109,11 +109,11 @@ impl Mailbox {
     /// Ends the link to `peer` and forgets what it sent.
     pub(super) fn sever(&self, peer: NodeId, loss: Loss) {
         let mut state = self.lock();
+        for queue in &mut state.frames {
+            queue.retain(|frame| frame.from != peer);
+        }
+        state.charged[peer.index()] = Default::default();
         if state.linked.contains(peer) {
-            for queue in &mut state.frames {
-                queue.retain(|frame| frame.from != peer);
-            }
-            state.charged[peer.index()] = Default::default();
             state.linked = state.linked.without(peer);
             state.losses.push_back((peer, loss));
             self.wake.set();
@@ -139,7 +139,8 @@ impl Mailbox {
         event
     }
 
-    pub(super) fn ready(&self) -> BorrowedFd<'_> {
-        self.wake.fd()
+    /// Rings while something waits.
+    pub(super) fn bell(&self) -> &Bell {
+        self.wake.bell()
     }
 }

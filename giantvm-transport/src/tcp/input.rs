@@ -1,6 +1,5 @@
 //! The receiving side: one round of reading, judging and delivering.
 
-use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -117,7 +116,7 @@ impl<'a> Round<'a> {
     }
 
     pub(super) fn run(mut self) -> usize {
-        if self.transport.is_closed() {
+        if self.transport.open.is_closed() {
             return 0;
         }
         for link in self.input.peers.iter_mut().flat_map(|peer| &mut peer.links) {
@@ -151,7 +150,7 @@ impl<'a> Round<'a> {
         }
         let mut links = self.input.peers.iter().flat_map(|peer| &peer.links);
         if links.any(|link| link.backlog) {
-            self.transport.poller.raise();
+            self.transport.poller.alarm.raise();
         }
         self.delivered
     }
@@ -164,21 +163,15 @@ impl<'a> Round<'a> {
     fn flush(&self, node: NodeId, class: Class) {
         if let Some(seat) = self.transport.seat(node) {
             let connection = &seat.connections[class.index()];
-            let socket = connection.socket.as_fd();
-            let mut output = connection.output();
-            if output.flush(socket) {
-                self.transport
-                    .poller
-                    .watch_write(socket, node, class, false);
+            if let Err(error) = connection.flush(&self.transport.poller) {
+                self.transport.send_failed(node, error);
             }
         }
     }
 
     fn end_severed(&mut self) {
-        if self.transport.poller.is_raised() {
-            for (node, loss) in self.transport.poller.take_severed() {
-                self.lose(self.input.places[node.index()], loss);
-            }
+        for (node, loss) in self.transport.poller.alarm.take() {
+            self.lose(self.input.places[node.index()], loss);
         }
     }
 
@@ -198,7 +191,7 @@ impl<'a> Round<'a> {
         let (mut count, mut reads) = (0, 0);
         loop {
             let peer = &mut self.input.peers[place];
-            if matches!(peer.state, State::Lost) || self.transport.is_closed() {
+            if matches!(peer.state, State::Lost) || self.transport.open.is_closed() {
                 return count;
             }
             let link = &mut peer.links[class.index()];
@@ -265,7 +258,7 @@ impl<'a> Round<'a> {
         let peer = &mut self.input.peers[place];
         let link = &mut peer.links[class.index()];
         (link.ended, link.readable) = (true, false);
-        self.transport.shut(peer.node);
+        self.transport.open.shut(peer.node);
         if let Some(seat) = self.transport.seat(peer.node) {
             let socket = seat.connections[class.index()].socket.as_fd();
             self.transport.poller.forget(socket);
@@ -287,16 +280,14 @@ impl<'a> Round<'a> {
         peer.state = State::Lost;
         peer.links = Default::default();
         let node = peer.node;
-        self.transport.shut(node);
+        self.transport.open.shut(node);
         for connection in self
             .transport
             .seat(node)
             .iter()
             .flat_map(|seat| &seat.connections)
         {
-            self.transport.poller.forget(connection.socket.as_fd());
-            connection.output().abandon();
-            connection.socket.shutdown(Shutdown::Both).ok();
+            connection.cut(&self.transport.poller);
         }
         self.deliver(Event::Lost { node, loss });
     }
@@ -310,7 +301,7 @@ impl<'a> Round<'a> {
                 self.input.keepalive.heard(peer.node, now);
             }
         }
-        let up = self.transport.open();
+        let up = self.transport.open.peers();
         let last_sent = |node| self.transport.last_sent(node);
         let found = self.input.keepalive.tick(now, up, last_sent);
         for node in found.silent {

@@ -29,10 +29,16 @@
 //! assert!(joined);
 //! ```
 
+mod alarm;
+mod connection;
 mod connector;
 mod input;
 mod keepalive;
+mod open;
+mod outlet;
 mod output;
+#[cfg(test)]
+mod output_tests;
 mod poller;
 mod rendezvous;
 mod transport;

@@ -2,17 +2,24 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::os::fd::BorrowedFd;
 
 use bytes::Bytes;
 use giantvm_core::wire::{Frame, HEADER, MAX_BODY};
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 
 use crate::admission::{QUEUE_LIMIT, charge};
 
 /// Frames that one system call sends when the queue is flushed.
 const GATHER: usize = 16;
+
+/// Where the bytes of a connection go.
+pub(super) trait Line {
+    /// Sends what fits without waiting; 0 if nothing does.
+    fn transmit(&self, slices: &[IoSlice<'_>]) -> Result<usize, Errno>;
+
+    /// Asks to be told, or not to be told any more, when there is room.
+    fn watch(&self, on: bool);
+}
 
 /// A frame on its way out, perhaps sent in part.
 #[derive(Debug)]
@@ -76,14 +83,14 @@ pub(super) enum Sent {
     /// [`QUEUE_LIMIT`] is reached; the frame was not taken.
     Full,
     /// The connection does not work any more; the frame was not taken.
-    Failed,
+    Failed(Errno),
 }
 
 impl Output {
-    /// Sends `frame`, or queues what `socket` does not take.
-    pub(super) fn send(&mut self, socket: BorrowedFd<'_>, frame: &Frame) -> Sent {
-        if self.failed.is_some() {
-            return Sent::Failed;
+    /// Sends `frame`, or queues what `line` does not take.
+    pub(super) fn send(&mut self, line: &impl Line, frame: &Frame) -> Sent {
+        if let Some(error) = self.failed {
+            return Sent::Failed(error);
         }
         let mut outgoing = Outgoing::new(frame);
         let first = self.queue.is_empty();
@@ -91,11 +98,11 @@ impl Output {
             return Sent::Full;
         }
         if first {
-            match transmit(socket, &outgoing.slices()) {
+            match line.transmit(&outgoing.slices()) {
                 Ok(count) => outgoing.sent = count,
                 Err(error) => {
                     self.failed = Some(error);
-                    return Sent::Failed;
+                    return Sent::Failed(error);
                 }
             }
             if outgoing.left() == 0 {
@@ -107,8 +114,11 @@ impl Output {
         Sent::Queued { first }
     }
 
-    /// Sends from the queue what `socket` takes; `true` once nothing waits any more.
-    pub(super) fn flush(&mut self, socket: BorrowedFd<'_>) -> bool {
+    /// Sends from the queue what `line` takes; `true` once nothing waits any more.
+    ///
+    /// # Errors
+    /// The error that ended sending.
+    pub(super) fn flush(&mut self, line: &impl Line) -> Result<bool, Errno> {
         while self.failed.is_none() && !self.queue.is_empty() {
             let slices: Vec<_> = self
                 .queue
@@ -116,18 +126,13 @@ impl Output {
                 .take(GATHER)
                 .flat_map(Outgoing::slices)
                 .collect();
-            match transmit(socket, &slices) {
-                Ok(0) => return false,
+            match line.transmit(&slices) {
+                Ok(0) => return Ok(false),
                 Ok(count) => self.advance(count),
                 Err(error) => self.failed = Some(error),
             }
         }
-        true
-    }
-
-    /// The error that ended sending, if one did.
-    pub(super) fn failed(&self) -> Option<Errno> {
-        self.failed
+        self.failed.map_or(Ok(true), Err)
     }
 
     /// Forgets what waits, for good.
@@ -148,84 +153,5 @@ impl Output {
             self.charged -= front.charge;
             self.queue.pop_front();
         }
-    }
-}
-
-/// Sends what fits without waiting; 0 if nothing does.
-fn transmit(socket: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> Result<usize, Errno> {
-    let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    loop {
-        match sendmsg(socket, slices, &mut SendAncillaryBuffer::default(), flags) {
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN | Errno::NOBUFS) => return Ok(0),
-            sent => return sent,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Read;
-    use std::os::fd::AsFd;
-    use std::os::unix::net::UnixStream;
-
-    use bytes::BytesMut;
-    use giantvm_core::wire::{Limits, Service};
-    use giantvm_core::{Epoch, NodeId};
-
-    use super::*;
-
-    fn page(kind: u8) -> Frame {
-        let mut frame =
-            Frame::control(Service::Dsm, kind, NodeId::ZERO, Epoch::FIRST, &[1, 2]).unwrap();
-        frame.payload = vec![kind; 60_000].into();
-        frame
-    }
-
-    #[test]
-    fn what_the_socket_does_not_take_is_queued_and_arrives_whole_and_in_order() {
-        let (here, mut there) = UnixStream::pair().unwrap();
-        let mut output = Output::default();
-        let outcomes: Vec<_> = (0..40)
-            .map(|kind| output.send(here.as_fd(), &page(kind)))
-            .collect();
-        assert_eq!(outcomes[0], Sent::Now);
-        let first = Sent::Queued { first: true };
-        assert_eq!(outcomes.iter().filter(|sent| **sent == first).count(), 1);
-
-        let (mut stream, mut kinds) = (BytesMut::new(), Vec::new());
-        let mut chunk = vec![0; 10_001];
-        while kinds.len() < 40 {
-            let count = there.read(&mut chunk).unwrap();
-            stream.extend_from_slice(&chunk[..count]);
-            output.flush(here.as_fd());
-            let limits = Limits {
-                max_payload: 60_000,
-            };
-            while let Some(frame) = Frame::decode(&mut stream, limits).unwrap() {
-                kinds.push(frame.kind);
-            }
-        }
-        assert_eq!(kinds, (0..40).collect::<Vec<u8>>());
-        assert!(output.queue.is_empty() && output.charged == 0);
-    }
-
-    #[test]
-    fn the_queue_ends_at_its_limit() {
-        let (here, _there) = UnixStream::pair().unwrap();
-        let mut output = Output::default();
-        let full = (0..2000).position(|_| output.send(here.as_fd(), &page(0)) == Sent::Full);
-        assert!(full.is_some());
-        assert!(output.charged <= QUEUE_LIMIT);
-    }
-
-    #[test]
-    fn nothing_is_sent_after_an_error() {
-        let (here, there) = UnixStream::pair().unwrap();
-        drop(there);
-        let mut output = Output::default();
-        assert_eq!(output.send(here.as_fd(), &page(0)), Sent::Failed);
-        assert_eq!(output.failed(), Some(Errno::PIPE));
-        assert_eq!(output.send(here.as_fd(), &page(0)), Sent::Failed);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use giantvm_core::wire::Class;
@@ -13,8 +12,7 @@ use rustix::time::{
     timerfd_settime,
 };
 
-use crate::Loss;
-use crate::wake::Wake;
+use super::alarm::Alarm;
 
 const CLASSES: usize = Class::ALL.len();
 /// Most links of a node, and so the tokens below this are links.
@@ -42,9 +40,7 @@ pub(super) enum Signal {
 pub(super) struct Poller {
     epoll: OwnedFd,
     timer: OwnedFd,
-    wake: Wake,
-    /// Links to end for a reason that did not come from the socket. At most one a peer.
-    severed: Mutex<Vec<(NodeId, Loss)>>,
+    pub(super) alarm: Alarm,
 }
 
 impl Poller {
@@ -58,14 +54,18 @@ impl Poller {
             it_value: interval,
         };
         timerfd_settime(&timer, TimerfdTimerFlags::empty(), &every)?;
-        let wake = Wake::new()?;
+        let alarm = Alarm::new()?;
         epoll::add(&epoll, &timer, EventData::new_u64(TIMER), EventFlags::IN)?;
-        epoll::add(&epoll, wake.fd(), EventData::new_u64(ALARM), EventFlags::IN)?;
+        epoll::add(
+            &epoll,
+            alarm.bell(),
+            EventData::new_u64(ALARM),
+            EventFlags::IN,
+        )?;
         Ok(Self {
             epoll,
             timer,
-            wake,
-            severed: Mutex::default(),
+            alarm,
         })
     }
 
@@ -100,34 +100,7 @@ impl Poller {
     /// Makes the descriptor silent for good.
     pub(super) fn stop(&self) {
         self.forget(self.timer.as_fd());
-        self.forget(self.wake.fd());
-    }
-
-    /// Makes the descriptor readable until the next [`take_severed`](Self::take_severed).
-    pub(super) fn raise(&self) {
-        let _held = self.severed.lock().unwrap_or_else(PoisonError::into_inner);
-        self.wake.set();
-    }
-
-    /// Has the next poll end the link to `node`.
-    pub(super) fn sever(&self, node: NodeId, loss: Loss) {
-        let mut severed = self.severed.lock().unwrap_or_else(PoisonError::into_inner);
-        if severed.iter().all(|(other, _)| *other != node) {
-            severed.push((node, loss));
-        }
-        self.wake.set();
-    }
-
-    /// Links to end now; lowers the flag.
-    pub(super) fn take_severed(&self) -> Vec<(NodeId, Loss)> {
-        let mut severed = self.severed.lock().unwrap_or_else(PoisonError::into_inner);
-        self.wake.clear();
-        std::mem::take(&mut severed)
-    }
-
-    /// Whether something asked for [`take_severed`](Self::take_severed).
-    pub(super) fn is_raised(&self) -> bool {
-        self.wake.is_set()
+        self.forget(self.alarm.bell().as_fd());
     }
 
     /// What is ready, without waiting.

@@ -1,11 +1,10 @@
 //! The data phase: sockets without threads.
 
 use std::io;
-use std::net::Shutdown;
 use std::net::TcpStream;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -13,9 +12,11 @@ use giantvm_core::wire::{Class, Frame, Limits};
 use giantvm_core::{Epoch, MAX_NODES, NodeId, NodeSet};
 use rustix::io::Errno;
 
+use super::connection::{Connection, unseen_by_reader};
 use super::input::{Input, Round};
 use super::keepalive::TICK;
-use super::output::{Output, Sent};
+use super::open::OpenLinks;
+use super::output::Sent;
 use super::poller::Poller;
 use crate::traffic::Counters;
 use crate::{Event, Loss, QUEUE_LIMIT, SendError, Traffic, Transport, admission};
@@ -37,13 +38,11 @@ pub struct TcpTransport {
     pub(super) limits: Limits,
     peers: NodeSet,
     seats: Vec<Option<Seat>>,
-    /// Bits of the peers to which frames can be sent.
-    open: AtomicU64,
+    pub(super) open: OpenLinks,
     pub(super) poller: Poller,
     input: Mutex<Input>,
     pub(super) counters: Counters,
     started: Instant,
-    closed: AtomicBool,
 }
 
 /// The sending side of one peer.
@@ -52,18 +51,6 @@ pub(super) struct Seat {
     pub(super) connections: [Connection; Class::ALL.len()],
     /// When a control frame was last sent, in microseconds since the start.
     last_sent: AtomicU64,
-}
-
-#[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) socket: TcpStream,
-    output: Mutex<Output>,
-}
-
-impl Connection {
-    pub(super) fn output(&self) -> MutexGuard<'_, Output> {
-        self.output.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl TcpTransport {
@@ -80,16 +67,12 @@ impl TcpTransport {
         for (node, connections) in joined {
             let mut leftover = Vec::new();
             let connections = connections.map(|(socket, buffer)| {
+                let class = Class::ALL[leftover.len()];
                 leftover.push(buffer);
-                Connection {
-                    socket,
-                    output: Mutex::default(),
-                }
+                Connection::new(node, class, socket)
             });
-            for (class, connection) in Class::ALL.into_iter().zip(&connections) {
-                connection.socket.set_nonblocking(true)?;
-                connection.socket.set_nodelay(true)?;
-                poller.watch(connection.socket.as_fd(), node, class)?;
+            for connection in &connections {
+                connection.start(&poller)?;
             }
             peers = peers.with(node);
             buffers.push((node, leftover));
@@ -99,19 +82,18 @@ impl TcpTransport {
             });
         }
         // What arrived with the last message of the join waits in the buffers already.
-        poller.raise();
+        poller.alarm.raise();
         Ok(Self {
             local,
             epoch,
             limits,
             peers,
             seats,
-            open: AtomicU64::new(peers.bits()),
+            open: OpenLinks::new(local, peers),
             poller,
             input: Mutex::new(Input::new(buffers)),
             counters: Counters::default(),
             started: Instant::now(),
-            closed: AtomicBool::new(false),
         })
     }
 
@@ -129,18 +111,11 @@ impl TcpTransport {
         self.seats[node.index()].as_ref()
     }
 
-    pub(super) fn open(&self) -> NodeSet {
-        NodeSet::from_bits(self.open.load(Ordering::Acquire))
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
-
-    /// Takes no more frames for `node`.
-    pub(super) fn shut(&self, node: NodeId) {
-        let others = NodeSet::from_bits(u64::MAX).without(node);
-        self.open.fetch_and(others.bits(), Ordering::AcqRel);
+    /// Ends the link to `node` after `error`, unless reading will find why.
+    pub(super) fn send_failed(&self, node: NodeId, error: Errno) {
+        if let Some(loss) = unseen_by_reader(error) {
+            self.poller.alarm.sever(node, loss);
+        }
     }
 
     pub(super) fn last_sent(&self, node: NodeId) -> Duration {
@@ -157,40 +132,25 @@ impl TcpTransport {
     ) -> Result<(), SendError> {
         let seat = self.seat(to).ok_or(SendError::NoPeer(to))?;
         let connection = &seat.connections[class.index()];
-        let socket = connection.socket.as_fd();
-        let mut output = connection.output();
-        match output.send(socket, frame) {
-            Sent::Now | Sent::Queued { first: false } => {}
-            Sent::Queued { first: true } => self.poller.watch_write(socket, to, class, true),
+        match connection.send(&self.poller, frame) {
+            Sent::Now | Sent::Queued { .. } => {}
             Sent::Full => {
                 return Err(SendError::Full {
                     node: to,
                     limit: QUEUE_LIMIT,
                 });
             }
-            Sent::Failed => {
-                // A reset is found by the reading side, after what the peer sent before it.
-                if let Some(loss) = output.failed().and_then(unseen_by_reader) {
-                    self.poller.sever(to, loss);
-                }
+            Sent::Failed(error) => {
+                self.send_failed(to, error);
                 return Err(SendError::Lost(to));
             }
         }
-        drop(output);
         self.counters.sent(frame);
         if class == Class::Control {
             let micros = u64::try_from(self.now().as_micros()).unwrap_or(u64::MAX);
             seat.last_sent.store(micros, Ordering::Relaxed);
         }
         Ok(())
-    }
-}
-
-/// The loss that a failed send stands for, unless reading the socket will tell.
-fn unseen_by_reader(error: Errno) -> Option<Loss> {
-    match error {
-        Errno::PIPE | Errno::CONNRESET => None,
-        other => Some(Loss::Io(io::Error::from(other).to_string())),
     }
 }
 
@@ -204,7 +164,7 @@ impl Transport for TcpTransport {
     }
 
     fn send(&self, to: NodeId, class: Class, frame: Frame) -> Result<(), SendError> {
-        let is_linked = |to| self.open().contains(to);
+        let is_linked = |to| self.open.peers().contains(to);
         admission::may_send(&frame, to, self.peers, self.limits, is_linked)?;
         self.dispatch(to, class, &frame)
     }
@@ -228,17 +188,16 @@ impl Transport for TcpTransport {
     }
 
     fn sever(&self, node: NodeId, loss: Loss) {
-        if self.peers.contains(node) && !self.is_closed() {
-            self.shut(node);
-            self.poller.sever(node, loss);
+        if self.peers.contains(node) && !self.open.is_closed() {
+            self.open.shut(node);
+            self.poller.alarm.sever(node, loss);
         }
     }
 
     fn close(&self) {
-        if self.closed.swap(true, Ordering::AcqRel) {
+        if !self.open.close() {
             return;
         }
-        self.open.store(0, Ordering::Release);
         self.poller.stop();
         for connection in self
             .seats
@@ -246,12 +205,7 @@ impl Transport for TcpTransport {
             .flatten()
             .flat_map(|seat| &seat.connections)
         {
-            let mut output = connection.output();
-            output.flush(connection.socket.as_fd());
-            output.abandon();
-            self.poller.forget(connection.socket.as_fd());
-            // Fails if the peer is gone, which is what closing is for.
-            connection.socket.shutdown(Shutdown::Write).ok();
+            connection.close(&self.poller);
         }
     }
 }
