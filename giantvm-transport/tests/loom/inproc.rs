@@ -9,7 +9,7 @@ use loom::sync::Arc;
 use loom::thread::{self, JoinHandle};
 
 use self::mailbox::Mailbox;
-use crate::{Event, Loss, SendError, frame, model, node};
+use crate::{Event, Loss, SendError, frame, node};
 
 /// The mailbox of node 0, which is linked to nodes 1 and 2.
 fn mailbox() -> Arc<Mailbox> {
@@ -47,7 +47,7 @@ fn is_lost(event: &Event) -> bool {
 
 #[test]
 fn a_pump_about_to_wait_is_woken_for_every_frame() {
-    model(|| {
+    loom::model(|| {
         let mailbox = mailbox();
         let one = spawn(&mailbox, |mailbox| post(mailbox, 1, 7));
         let two = spawn(&mailbox, |mailbox| post(mailbox, 2, 7));
@@ -61,7 +61,10 @@ fn a_pump_about_to_wait_is_woken_for_every_frame() {
 
 #[test]
 fn a_loss_comes_once_and_no_frame_after_it() {
-    model(|| {
+    // At most three switches away from a thread that could go on: unbounded, this takes minutes.
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(3);
+    model.check(|| {
         let mailbox = mailbox();
         let sender = spawn(&mailbox, |mailbox| {
             let sent = [7, 8].map(|kind| post(mailbox, 1, kind).is_ok());
@@ -84,7 +87,7 @@ fn a_loss_comes_once_and_no_frame_after_it() {
 
 #[test]
 fn nothing_is_left_of_what_is_sent_while_the_receiver_closes() {
-    model(|| {
+    loom::model(|| {
         let mailbox = mailbox();
         let sender = spawn(&mailbox, |mailbox| post(mailbox, 1, 7));
         let loser = spawn(&mailbox, |mailbox| mailbox.lose(node(2), Loss::Closed));

@@ -58,14 +58,6 @@ mod tcp;
 use giantvm_core::wire::{Frame, Service};
 use giantvm_core::{Epoch, NodeId};
 
-/// All interleavings with at most three switches away from a thread that could go on: unbounded,
-/// some of these take minutes, and a lost wake-up takes one switch.
-fn model(body: impl Fn() + Send + Sync + 'static) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(3);
-    builder.check(body);
-}
-
 fn node(number: u8) -> NodeId {
     NodeId::new(number).unwrap()
 }

@@ -6,7 +6,7 @@ use loom::thread;
 
 use super::alarm::Alarm;
 use super::open::OpenLinks;
-use crate::{Loss, model, node};
+use crate::{Loss, node};
 
 fn refused() -> Loss {
     Loss::Refused(String::new())
@@ -14,7 +14,7 @@ fn refused() -> Loss {
 
 #[test]
 fn a_poll_about_to_wait_is_woken_for_every_severed_link() {
-    model(|| {
+    loom::model(|| {
         let alarm = Arc::new(Alarm::new().unwrap());
         let severers = [1, 2].map(|number| {
             let alarm = Arc::clone(&alarm);
@@ -36,7 +36,7 @@ fn a_poll_about_to_wait_is_woken_for_every_severed_link() {
 
 #[test]
 fn a_raised_alarm_wakes_a_poll_that_takes_at_the_same_time() {
-    model(|| {
+    loom::model(|| {
         let alarm = Arc::new(Alarm::new().unwrap());
         let severer = {
             let alarm = Arc::clone(&alarm);
@@ -53,8 +53,30 @@ fn a_raised_alarm_wakes_a_poll_that_takes_at_the_same_time() {
 }
 
 #[test]
+fn flag_and_bell_agree_after_a_raise_during_a_take() {
+    loom::model(|| {
+        let alarm = Arc::new(Alarm::new().unwrap());
+        alarm.raise();
+        let raiser = {
+            let alarm = Arc::clone(&alarm);
+            thread::spawn(move || alarm.raise())
+        };
+        alarm.take();
+        raiser.join().unwrap();
+        // Flag and bell agree: the one that is set falls silent, the other one still rings.
+        if alarm.bell().rings() {
+            alarm.take();
+            assert!(!alarm.bell().rings());
+        } else {
+            alarm.raise();
+            assert!(alarm.bell().rings());
+        }
+    });
+}
+
+#[test]
 fn one_of_two_closers_closes_and_nothing_opens_a_link_again() {
-    model(|| {
+    loom::model(|| {
         let peers = NodeSet::first(3).without(node(0));
         let open = Arc::new(OpenLinks::new(node(0), peers));
         let closer = {

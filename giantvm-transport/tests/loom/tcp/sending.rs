@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::outlet::Outlet;
 use super::output::{Line, Sent};
-use crate::{frame, model};
+use crate::frame;
 
 /// A socket with room for one frame, and the poller that watches it.
 #[derive(Debug)]
@@ -47,6 +47,11 @@ impl Wire {
         state.room = HEADER;
     }
 
+    /// The peer reads, and nobody waits for it.
+    fn make_room(&self) {
+        self.state.lock().unwrap().room = HEADER;
+    }
+
     fn frames(&self) -> usize {
         self.state.lock().unwrap().taken / HEADER
     }
@@ -74,7 +79,7 @@ impl Line for Wire {
 
 #[test]
 fn what_is_queued_while_the_queue_drains_goes_out_too() {
-    model(|| {
+    loom::model(|| {
         let shared = Arc::new((Outlet::default(), Wire::new()));
         let sender = {
             let shared = Arc::clone(&shared);
@@ -102,8 +107,28 @@ fn what_is_queued_while_the_queue_drains_goes_out_too() {
 }
 
 #[test]
+fn a_queue_is_watched_exactly_while_something_waits_in_it() {
+    loom::model(|| {
+        let shared = Arc::new((Outlet::default(), Wire::new()));
+        let (outlet, wire) = &*shared;
+        assert_eq!(outlet.send(wire, &frame(1, 0)), Sent::Now);
+        let sender = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (outlet, wire) = &*shared;
+                outlet.send(wire, &frame(1, 1))
+            })
+        };
+        wire.make_room();
+        outlet.flush(wire).unwrap();
+        sender.join().unwrap();
+        assert_eq!(wire.is_watched(), wire.frames() == 1);
+    });
+}
+
+#[test]
 fn a_frame_sent_during_a_close_goes_out_before_the_end_or_is_refused() {
-    model(|| {
+    loom::model(|| {
         let shared = Arc::new((Outlet::default(), Wire::new()));
         let sender = {
             let shared = Arc::clone(&shared);
@@ -128,7 +153,7 @@ fn a_frame_sent_during_a_close_goes_out_before_the_end_or_is_refused() {
 
 #[test]
 fn a_flush_during_a_loss_leaves_nothing_to_be_flushed() {
-    model(|| {
+    loom::model(|| {
         let shared = Arc::new((Outlet::default(), Wire::new()));
         let (outlet, wire) = &*shared;
         assert_eq!(outlet.send(wire, &frame(1, 0)), Sent::Now);
