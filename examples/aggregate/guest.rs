@@ -10,7 +10,8 @@ use giantvm_core::{GuestAddress, PageRange, VcpuId};
 use giantvm_dsm::backing::Mapping;
 use giantvm_dsm::engine::Dsm;
 use giantvm_dsm::view::DsmMemory;
-use giantvm_guest::{Config, Memory, Verdict, abi};
+use giantvm_guest::programs::Values;
+use giantvm_guest::{Config, Memory, Program, Verdict, abi};
 use giantvm_vcpu::clock::GuestClock;
 use giantvm_vcpu::kvm::KvmHost;
 use giantvm_vcpu::{InterruptSink, Layout, StartState, Vcpu, VcpuHost};
@@ -120,8 +121,34 @@ fn describe(verdict: &Verdict) -> ProgramReport {
         name: verdict.run.program.name().to_owned(),
         verified: verdict.result.is_ok(),
         detail: match &verdict.result {
-            Ok(report) => format!("in {:.1} ms", report.micros as f64 / 1e3),
+            Ok(report) => format!(
+                "{:>8.1} ms  {}",
+                report.micros as f64 / 1e3,
+                checked(verdict.run.program, &report.values)
+            ),
             Err(fault) => fault.to_string(),
         },
+    }
+}
+
+/// What was right, with the figures that show it.
+fn checked(program: Program, values: &Values) -> String {
+    let [first, second, ..] = *values;
+    match program {
+        Program::Ticket => format!("{first} increments under a ticket lock of {second} tickets"),
+        Program::Atomic => format!("{first} atomic increments"),
+        Program::Sum => format!("sum {first:#x} of {} MiB that one vCPU wrote", second >> 20),
+        Program::Ep => {
+            let (x, y) = (f64::from_bits(first), f64::from_bits(second));
+            format!("sums {x:.9e} and {y:.9e}, as NPB publishes them")
+        }
+        Program::Is => format!("{second} keys in order, {first} ranks as expected"),
+        Program::Ipi => format!(
+            "{} interrupts received, none lost or doubled",
+            values.iter().sum::<u64>()
+        ),
+        Program::Io => format!("{first} accesses, each seen once by the one device"),
+        Program::Clock => format!("{first} readings passed on, none ran backwards"),
+        Program::Idle => format!("slept {} ms, then {second} vCPUs woke", first / 1000),
     }
 }

@@ -71,6 +71,8 @@ struct Node {
     guest: Guest,
     context: vcpus::Context,
     threads: Vec<JoinHandle<()>>,
+    /// Other nodes' reports, on the node that gathers them.
+    reports: Vec<(NodeId, NodeReport)>,
     started: Instant,
 }
 
@@ -144,6 +146,7 @@ impl Node {
                 memory: spec.memory(),
             },
             threads: Vec::new(),
+            reports: Vec::new(),
             started: Instant::now(),
         })
     }
@@ -231,7 +234,9 @@ impl Node {
                     eprintln!("aggregate: the shared memory of this node failed: {error}");
                     deadline = Some(Instant::now() + LOSS_PATIENCE);
                 }
-                Ok(Notice::Ready(_) | Notice::Report(..)) => {}
+                // A peer may know before this node that the machine has stopped everywhere.
+                Ok(Notice::Report(node, report)) => self.reports.push((node, *report)),
+                Ok(Notice::Ready(_)) => {}
                 Err(RecvTimeoutError::Timeout) => self.context.lifecycle.deadline(),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Stop::by_node(self.local, Cause::Failed(0));
@@ -269,9 +274,11 @@ impl Node {
         Ok(report)
     }
 
-    fn gather(&self, own: NodeReport) -> Result<Vec<NodeReport>, Fatal> {
-        let mut reports = vec![(self.local, own)];
-        let mut missing = self.transport.peers();
+    fn gather(&mut self, own: NodeReport) -> Result<Vec<NodeReport>, Fatal> {
+        let mut reports = std::mem::take(&mut self.reports);
+        let early = reports.iter().map(|(node, _)| *node).collect();
+        let mut missing = self.transport.peers().minus(early);
+        reports.push((self.local, own));
         while !missing.is_empty() {
             match self.notices.recv_timeout(PART_PATIENCE) {
                 Ok(Notice::Report(node, report)) => {

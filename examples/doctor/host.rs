@@ -5,7 +5,7 @@ use std::fs;
 use crate::finding::{Finding, Verdict};
 
 /// The oldest kernel on which all of it works; the features are probed one by one besides.
-const OLDEST: (u32, u32) = (5, 19);
+const OLDEST: (u32, u32) = (5, 7);
 const HUGE_PAGES: &str = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
 
 pub(crate) fn kernel() -> Finding {
@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn releases_of_all_kinds_are_read() {
         assert_eq!(version("6.1.0-13-amd64"), (6, 1));
-        assert_eq!(version("5.19-rc3"), (5, 19));
+        assert_eq!(version("5.7-rc3"), (5, 7));
         assert_eq!(version("6.18"), (6, 18));
         assert_eq!(version("who knows"), (0, 0));
     }
