@@ -86,34 +86,13 @@ impl MinorBacking {
         page: PageIndex,
         write: impl FnOnce(*mut u8, usize),
     ) -> Result<usize, BackingError> {
-        let index = self.states.index(operation, page)?;
-        match self.states.shown(index) {
-            Shown::Not => {}
-            Shown::As(_) => return Err(misuse(operation, page, "the page is mapped")),
-            Shown::Poisoned => return Err(misuse(operation, page, "the page is lost")),
-        }
+        let index = self.states.unmapped(operation, page)?;
         write(
             self.alias.at(self.offset(index)).as_ptr(),
             self.page_size().bytes(),
         );
         self.states.set_used(index);
         Ok(index)
-    }
-
-    fn change_rights(
-        &mut self,
-        operation: &'static str,
-        page: PageIndex,
-        rights: Rights,
-    ) -> Result<(), BackingError> {
-        let index = self.states.index(operation, page)?;
-        if !matches!(self.states.shown(index), Shown::As(_)) {
-            return Err(misuse(operation, page, "the page is not mapped"));
-        }
-        let changed = self.server.set_rights(index, rights);
-        changed.map_err(os(operation, page))?;
-        self.states.show(index, Shown::As(rights));
-        Ok(())
     }
 
     /// Gives an untouched page a frame of zeroes, one byte a host page.
@@ -178,11 +157,13 @@ impl Backing for MinorBacking {
     }
 
     fn protect(&mut self, page: PageIndex) -> Result<(), BackingError> {
-        self.change_rights("protect", page, Rights::Read)
+        self.server
+            .change_rights(&mut self.states, "protect", page, Rights::Read)
     }
 
     fn unprotect(&mut self, page: PageIndex) -> Result<(), BackingError> {
-        self.change_rights("unprotect", page, Rights::Write)
+        self.server
+            .change_rights(&mut self.states, "unprotect", page, Rights::Write)
     }
 
     fn unmap(&mut self, page: PageIndex, _: FrameFate) -> Result<(), BackingError> {

@@ -66,32 +66,6 @@ impl MissingBacking {
         unsafe { slice::from_raw_parts(page.as_ptr(), size) }
     }
 
-    fn change_rights(
-        &mut self,
-        operation: &'static str,
-        page: PageIndex,
-        rights: Rights,
-    ) -> Result<(), BackingError> {
-        let index = self.states.index(operation, page)?;
-        if !matches!(self.states.shown(index), Shown::As(_)) {
-            return Err(misuse(operation, page, "the page is not mapped"));
-        }
-        let changed = self.server.set_rights(index, rights);
-        changed.map_err(os(operation, page))?;
-        self.states.show(index, Shown::As(rights));
-        Ok(())
-    }
-
-    /// Checks that the page is neither mapped nor lost.
-    fn unmapped(&self, operation: &'static str, page: PageIndex) -> Result<usize, BackingError> {
-        let index = self.states.index(operation, page)?;
-        match self.states.shown(index) {
-            Shown::Not => Ok(index),
-            Shown::As(_) => Err(misuse(operation, page, "the page is mapped")),
-            Shown::Poisoned => Err(misuse(operation, page, "the page is lost")),
-        }
-    }
-
     /// Maps an unmapped page with the bytes that wait for it, or else with zeroes.
     fn install(
         &mut self,
@@ -128,7 +102,7 @@ impl Backing for MissingBacking {
         if data.len() != self.page_size().bytes() {
             return Err(misuse("store", page, "the data is not one page long"));
         }
-        let index = self.unmapped("store", page)?;
+        let index = self.states.unmapped("store", page)?;
         if !self.side.store(index, data) {
             return Err(misuse("store", page, "too many pages wait to be mapped"));
         }
@@ -140,9 +114,11 @@ impl Backing for MissingBacking {
         let index = self.states.index("map", page)?;
         if matches!(self.states.shown(index), Shown::As(_)) {
             // It is there, with its bytes. Copying would put zeroes where it was not.
-            return self.change_rights("map", page, rights);
+            return self
+                .server
+                .change_rights(&mut self.states, "map", page, rights);
         }
-        let index = self.unmapped("map", page)?;
+        let index = self.states.unmapped("map", page)?;
         if self.states.used(index) && self.side.get(index).is_none() {
             return Err(misuse("map", page, "the page's bytes were dropped"));
         }
@@ -150,17 +126,19 @@ impl Backing for MissingBacking {
     }
 
     fn map_zero(&mut self, page: PageIndex, rights: Rights) -> Result<(), BackingError> {
-        let index = self.unmapped("map_zero", page)?;
+        let index = self.states.unmapped("map_zero", page)?;
         self.side.forget(index);
         self.install("map_zero", page, index, rights)
     }
 
     fn protect(&mut self, page: PageIndex) -> Result<(), BackingError> {
-        self.change_rights("protect", page, Rights::Read)
+        self.server
+            .change_rights(&mut self.states, "protect", page, Rights::Read)
     }
 
     fn unprotect(&mut self, page: PageIndex) -> Result<(), BackingError> {
-        self.change_rights("unprotect", page, Rights::Write)
+        self.server
+            .change_rights(&mut self.states, "unprotect", page, Rights::Write)
     }
 
     fn unmap(&mut self, page: PageIndex, frame: FrameFate) -> Result<(), BackingError> {

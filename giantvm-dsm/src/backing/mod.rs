@@ -16,3 +16,4 @@ pub use mapping::{ClaimError, Mapping};
 pub use minor::MinorBacking;
 pub use missing::MissingBacking;
 pub use probe::{Choice, OpenError, open};
+pub use state::BYTES_PER_PAGE;

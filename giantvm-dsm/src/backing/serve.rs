@@ -8,6 +8,7 @@ use std::thread;
 use giantvm_core::PageIndex;
 use rustix::io::Errno;
 
+use super::state::{Shown, States};
 use super::{BackingError, Fault, Mapping};
 use crate::protocol::{Access, Rights};
 use crate::uffd::{Event, EventBuf, FaultKind, Features, Outcome, Protect, Range, Wake};
@@ -74,6 +75,21 @@ impl Server {
                 Outcome::Gone => return Err(Errno::SRCH.into()),
             }
         }
+        Ok(())
+    }
+
+    /// Changes what a mapped page may be used for.
+    pub(super) fn change_rights(
+        &self,
+        states: &mut States,
+        operation: &'static str,
+        page: PageIndex,
+        rights: Rights,
+    ) -> Result<(), BackingError> {
+        let index = states.mapped(operation, page)?;
+        let changed = self.set_rights(index, rights);
+        changed.map_err(os(operation, page))?;
+        states.show(index, Shown::As(rights));
         Ok(())
     }
 

@@ -16,6 +16,9 @@ pub(super) enum Shown {
     Poisoned,
 }
 
+/// Bytes that a backing keeps for every page.
+pub const BYTES_PER_PAGE: usize = size_of::<u8>();
+
 const SHOWN: u8 = 0b011;
 const USED: u8 = 0b100;
 
@@ -44,6 +47,33 @@ impl States {
             .ok()
             .filter(|&index| index < self.0.len())
             .ok_or_else(|| misuse(operation, page, "there is no such page"))
+    }
+
+    /// The index of a page that is neither mapped nor lost.
+    pub(super) fn unmapped(
+        &self,
+        operation: &'static str,
+        page: PageIndex,
+    ) -> Result<usize, BackingError> {
+        let index = self.index(operation, page)?;
+        match self.shown(index) {
+            Shown::Not => Ok(index),
+            Shown::As(_) => Err(misuse(operation, page, "the page is mapped")),
+            Shown::Poisoned => Err(misuse(operation, page, "the page is lost")),
+        }
+    }
+
+    /// The index of a page that is mapped.
+    pub(super) fn mapped(
+        &self,
+        operation: &'static str,
+        page: PageIndex,
+    ) -> Result<usize, BackingError> {
+        let index = self.index(operation, page)?;
+        match self.shown(index) {
+            Shown::As(_) => Ok(index),
+            Shown::Not | Shown::Poisoned => Err(misuse(operation, page, "the page is not mapped")),
+        }
     }
 
     pub(super) fn shown(&self, index: usize) -> Shown {

@@ -44,18 +44,20 @@ pub enum FinishError {
 /// Dropping the handle stops the pump; accesses to pages that are not here then wait for ever.
 /// Stop all threads that use the memory first, or leave with [`finish`](Self::finish).
 ///
-/// ```no_run
+/// ```
+/// use giantvm_core::wire::Limits;
 /// use giantvm_core::{Epoch, NodeId, PageSize};
 /// use giantvm_dsm::engine::{Dsm, Handlers};
 /// use giantvm_dsm::protocol::{Directory, HomeMap};
-/// # fn transport() -> std::sync::Arc<dyn giantvm_transport::Transport> { unimplemented!() }
+/// use giantvm_transport::inproc;
 ///
-/// let transport = transport();
-/// let homes = HomeMap::even(1024, NodeId::first(2));
-/// let dsm = Dsm::start::<Directory>(
-///     transport, Epoch::FIRST, PageSize::K4, homes, Handlers::default())?;
-/// println!("{} bytes are shared", dsm.mapping().len());
-/// # Ok::<(), giantvm_dsm::engine::StartError>(())
+/// # if !giantvm_dsm::uffd::Support::probe().missing() { return Ok(()) }
+/// let size = PageSize::K4;
+/// let alone = inproc::cluster(1, Epoch::FIRST, Limits::for_pages(size))?.remove(0);
+/// let homes = HomeMap::even(1024, NodeId::first(1));
+/// let dsm = Dsm::start::<Directory>(alone, Epoch::FIRST, size, homes, Handlers::default())?;
+/// assert_eq!(dsm.mapping().len(), 4 << 20);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
 pub struct Dsm {

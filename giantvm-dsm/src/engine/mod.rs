@@ -29,3 +29,10 @@ pub use driver::{Driver, Refused};
 pub use handle::{Dsm, FinishError, StartError};
 pub use hooks::{FrameHandler, Handlers, Refusal, Watcher};
 pub use stats::{DsmStats, FaultKind};
+
+/// Bytes of metadata that a page costs a node at most, with the default protocol: its word, its
+/// directory entry on its home, and the backing's byte.
+pub const BYTES_PER_PAGE: usize =
+    crate::protocol::directory::BYTES_PER_PAGE + crate::backing::BYTES_PER_PAGE;
+
+const _: () = assert!(BYTES_PER_PAGE <= 24);

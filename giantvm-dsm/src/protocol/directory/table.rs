@@ -1,4 +1,4 @@
-//! What a node keeps for every page: one word, and for the pages it is home to a 16-byte entry.
+//! What a node keeps for every page: one word, and for the pages it is home to a 15-byte entry.
 //!
 //! Both tables start as zeroes, which means "never touched", so the operating system commits their
 //! memory only where pages are in use.
@@ -11,10 +11,9 @@ use crate::protocol::{HomeMap, Rights};
 /// Bytes of metadata that a page costs a node at most: its word, and its entry on its home.
 pub const BYTES_PER_PAGE: usize = size_of::<PackedCopy>() + size_of::<PackedEntry>();
 
-const _: () = assert!(BYTES_PER_PAGE <= 24);
-
 type PackedCopy = u64;
-type PackedEntry = [u64; 2];
+/// Eight bytes of sharers, seven of everything else: with the backing's byte a page costs 24.
+type PackedEntry = [u8; 15];
 
 /// This node's copy of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,14 +136,24 @@ impl Entry {
         };
         let low = u64::from(self.transaction.0);
         let high = state << 32 | u64::from(owner.get()) << 40 | u64::from(self.busy) << 48;
-        [self.sharing.holders().bits(), low | high]
+        let mut packed = [0; 15];
+        let (sharers, rest) = packed.split_at_mut(8);
+        sharers.copy_from_slice(&self.sharing.holders().bits().to_le_bytes());
+        rest.copy_from_slice(&(low | high).to_le_bytes()[..7]);
+        packed
     }
 
     #[expect(
         clippy::cast_possible_truncation,
         reason = "the fields are 32 and 8 bits"
     )]
-    fn unpack([sharers, word]: PackedEntry) -> Self {
+    fn unpack(packed: PackedEntry) -> Self {
+        let number = |bytes: &[u8]| {
+            let mut padded = [0; 8];
+            padded[..bytes.len()].copy_from_slice(bytes);
+            u64::from_le_bytes(padded)
+        };
+        let (sharers, word) = (number(&packed[..8]), number(&packed[8..]));
         let owner = NodeId::new((word >> 40) as u8).unwrap_or(NodeId::ZERO);
         let sharing = match word >> 32 & 0xff {
             1 => Sharing::Shared {
@@ -183,7 +192,7 @@ impl Entries {
         }
         Self {
             runs,
-            entries: vec![[0; 2]; count],
+            entries: vec![[0; 15]; count],
         }
     }
 
@@ -251,9 +260,9 @@ mod tests {
 
     #[test]
     fn zeroed_memory_means_never_touched() {
-        assert_eq!(Entry::unpack([0; 2]), Entry::default());
+        assert_eq!(Entry::unpack([0; 15]), Entry::default());
         assert_eq!(Copied::unpack(0).rights, None);
-        assert_eq!(BYTES_PER_PAGE, 24);
+        assert_eq!(BYTES_PER_PAGE, 23);
     }
 
     #[test]
