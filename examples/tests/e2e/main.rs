@@ -8,6 +8,7 @@ mod doctor;
 mod dsm_bench;
 mod embed_dsm;
 mod machine;
+mod rust_vmm;
 
 #[path = "../../doctor/finding.rs"]
 mod finding;
