@@ -1,6 +1,8 @@
 //! How the nodes of the machine find one another.
 
 use std::collections::BTreeMap;
+use std::net::TcpListener;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -37,7 +39,18 @@ pub(crate) fn by_tcp(task: &Task, local: NodeId) -> Result<Arc<dyn Transport>, F
             eprintln!("aggregate[{name}]: {progress}");
         }
     };
-    join_blocking(&TcpConnector::new(config), &tell).or_exit(Exit::Lost)
+    let connector = if task.one_host {
+        TcpConnector::with_listener(config, inherited_listener().or_exit(Exit::Host)?)
+    } else {
+        TcpConnector::new(config)
+    };
+    join_blocking(&connector, &tell).or_exit(Exit::Lost)
+}
+
+/// The socket that the parent process gave this node as its standard input.
+fn inherited_listener() -> std::io::Result<TcpListener> {
+    let socket = std::io::stdin().as_fd().try_clone_to_owned()?;
+    Ok(TcpListener::from(socket))
 }
 
 /// Everything on which all nodes have to agree: the cluster file, and what is to be run.

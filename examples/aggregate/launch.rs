@@ -1,6 +1,7 @@
 //! Starts the nodes of one host as processes, watches them, and leaves none behind.
 
 use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -23,19 +24,23 @@ pub(crate) fn processes(cli: &Cli) -> Result<u8, Fatal> {
     for signal in [SIGINT, SIGTERM] {
         signal_hook::flag::register(signal, interrupted.clone()).or_exit(Exit::Host)?;
     }
-    let ports = free_ports(usize::from(cli.nodes)).or_exit(Exit::Host)?;
+    let listeners = listeners(usize::from(cli.nodes)).or_exit(Exit::Host)?;
+    let ports = ports(&listeners).or_exit(Exit::Host)?;
     let mut family = Family::default();
-    for member in 0..cli.nodes {
-        family.spawn(member, &ports).or_exit(Exit::Host)?;
+    for (member, listener) in (0..cli.nodes).zip(listeners) {
+        family.spawn(member, listener, &ports).or_exit(Exit::Host)?;
     }
     Ok(family.wait(&interrupted))
 }
 
-/// Ports that are free now. A node that finds its port taken in the meantime says so.
-fn free_ports(count: usize) -> std::io::Result<Vec<u16>> {
-    let listeners: Vec<_> = (0..count)
+/// A listening socket for each node, on a port that the system chose.
+fn listeners(count: usize) -> std::io::Result<Vec<TcpListener>> {
+    (0..count)
         .map(|_| TcpListener::bind(("127.0.0.1", 0)))
-        .collect::<Result<_, _>>()?;
+        .collect()
+}
+
+fn ports(listeners: &[TcpListener]) -> std::io::Result<Vec<u16>> {
     listeners
         .iter()
         .map(|listener| Ok(listener.local_addr()?.port()))
@@ -49,11 +54,14 @@ struct Family {
 }
 
 impl Family {
-    fn spawn(&mut self, member: u8, ports: &[u16]) -> anyhow::Result<()> {
+    /// Starts a node, whose standard input is the socket it listens on: a port that was only
+    /// looked up could be taken by someone else before the node binds it.
+    fn spawn(&mut self, member: u8, listener: TcpListener, ports: &[u16]) -> anyhow::Result<()> {
         let list = ports.iter().map(u16::to_string).collect::<Vec<_>>();
         let child = Command::new(std::env::current_exe()?)
             .args(std::env::args_os().skip(1))
             .args(["--member", &member.to_string(), "--ports", &list.join(",")])
+            .stdin(OwnedFd::from(listener))
             .spawn()?;
         self.running.push((member, child));
         Ok(())
