@@ -103,7 +103,8 @@ pub(crate) struct Cli {
     #[arg(long, value_enum, default_value_t = VcpuKind::Kvm)]
     pub(crate) vcpu: VcpuKind,
 
-    /// Write everything in the table, and more, to FILE as JSON (`-` is standard output).
+    /// Write everything in the table, and more, to FILE as JSON (`-` is standard output). In a
+    /// cluster the first node has it.
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
 
