@@ -21,7 +21,7 @@ pub struct HomeError {
 /// assert_eq!(homes.home(PageIndex(5)), NodeId::new(1).ok());
 /// assert_eq!(homes.home(PageIndex(10)), None);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HomeMap {
     /// `(first page after the run, home)`, ascending.
     runs: Vec<(u64, NodeId)>,

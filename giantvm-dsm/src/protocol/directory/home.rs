@@ -12,7 +12,7 @@ use super::{Directory, Out};
 use crate::protocol::{Access, Attach, Rights, Tick, Violation};
 
 /// A page whose home is busy with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Active {
     /// Who is being served; `None` while the page rests before the next one is.
     requester: Option<NodeId>,

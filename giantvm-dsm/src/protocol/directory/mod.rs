@@ -152,7 +152,7 @@ type Out = Vec<Command<Message>>;
 /// assert_eq!(commands, [Command::MapZero { page, rights }, Command::Wake { page }]);
 /// # Ok::<(), giantvm_dsm::protocol::Violation>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Directory {
     local: NodeId,
     nodes: NodeSet,

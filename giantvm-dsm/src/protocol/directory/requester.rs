@@ -11,7 +11,7 @@ use crate::protocol::{Access, Attach, Command, Rights, Violation};
 ///
 /// Grant, data and acknowledgements come from different nodes and in different traffic classes,
 /// so they come in any order.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Pending {
     /// What was requested.
     access: Access,

@@ -47,7 +47,7 @@ impl Copied {
 }
 
 /// This node's copies of all pages.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Copies(Vec<PackedCopy>);
 
 impl Copies {
@@ -176,7 +176,7 @@ impl Entry {
 pub(super) struct Slot(usize);
 
 /// The directory entries of the pages that this node is home to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Entries {
     /// The runs homed here, ascending, each with the place of its first entry.
     runs: Vec<(PageRange, usize)>,
