@@ -94,6 +94,16 @@ fn each_kind_of_nonsense_has_its_reason() {
     assert!(refused(|f| f.kind = 200).contains("unknown message kind 200"));
     assert!(refused(|f| f.body = Body::EMPTY).contains("bytes, not 0"));
     assert!(refused(|f| f.epoch = Epoch(9)).contains("epoch 9"));
+    let of_any_service = |service| {
+        move |frame: &mut Frame| {
+            frame.service = service;
+            frame.kind = u8::MAX;
+            frame.epoch = Epoch(9);
+        }
+    };
+    for service in [Service::Dsm, Service::Io, Service::Machine] {
+        assert!(refused(of_any_service(service)).contains("epoch 9"));
+    }
     assert!(refused(|f| f.payload = Bytes::from_static(&[1])).contains("payload"));
     assert!(refused(|f| f.service = Service::Io).contains("no handler"));
 }

@@ -126,7 +126,21 @@ impl<P: CoherenceProtocol> Driver<P> {
         self.carry_out(None, alone)
     }
 
-    /// Feeds a frame of [`Service::Dsm`].
+    /// Checks what frames of every service have in common.
+    ///
+    /// # Errors
+    /// [`Refused::Epoch`].
+    pub fn admit(&self, frame: &Frame) -> Result<(), Refused> {
+        if frame.epoch == self.epoch {
+            return Ok(());
+        }
+        Err(Refused::Epoch {
+            got: frame.epoch,
+            expected: self.epoch,
+        })
+    }
+
+    /// Feeds a frame of [`Service::Dsm`] that was [admitted](Self::admit).
     ///
     /// # Errors
     /// The outer error is the backing's, and the node has to stop. The inner one is the peer's
@@ -182,12 +196,6 @@ impl<P: CoherenceProtocol> Driver<P> {
     }
 
     fn read(&self, frame: &Frame) -> Result<Input<P::Message>, Refused> {
-        if frame.epoch != self.epoch {
-            return Err(Refused::Epoch {
-                got: frame.epoch,
-                expected: self.epoch,
-            });
-        }
         let message = P::Message::decode(frame)?;
         let page_size = self.backing.page_size().bytes();
         let payload = match frame.payload.len() {

@@ -127,6 +127,9 @@ impl<P: CoherenceProtocol> Pump<P> {
     }
 
     fn dispatch(&mut self, frame: &Frame) -> Result<Result<(), Refused>, BackingError> {
+        if let Err(refused) = self.driver.admit(frame) {
+            return Ok(Err(refused));
+        }
         match frame.service {
             Service::Dsm if frame.kind == finish::KIND => {
                 Ok(finish::received(&self.farewells, frame).map_err(Refused::from))
