@@ -52,7 +52,7 @@ pub(crate) fn run(
     interrupted: Receiver<()>,
 ) -> Result<Option<RunReport>, Fatal> {
     let mut node = Node::start(task, transport)?;
-    node.forward_interrupts(interrupted).or_exit(Exit::Host)?;
+    node.stop_on_request(interrupted).or_exit(Exit::Host)?;
     node.boot()?;
     let stop = node.wait_for_end();
     node.part(task, stop)
@@ -165,11 +165,11 @@ impl Node {
     }
 
     /// Ends the machine in good order when the outside asks for it.
-    fn forward_interrupts(&self, interrupted: Receiver<()>) -> std::io::Result<()> {
+    fn stop_on_request(&self, interrupted: Receiver<()>) -> std::io::Result<()> {
         let lifecycle = self.context.lifecycle.clone();
         let local = self.local;
         std::thread::Builder::new()
-            .name("interrupts".into())
+            .name("stop-request".into())
             .spawn(move || {
                 if interrupted.recv().is_ok() {
                     lifecycle.stop(Stop::by_node(local, Cause::Interrupted));
@@ -270,7 +270,14 @@ impl Node {
             None
         };
         // Nothing of this process touches the memory any more.
+        let names = self.names;
         self.dsm.finish(PART_PATIENCE).or_exit(Exit::Lost)?;
+        if report.is_none() && stop.cause != Cause::Exit(0) {
+            // The first node says more; this one must not end as if all were right.
+            return Err(verdict::bad_end(stop, |node| {
+                name_in(&names, node).to_owned()
+            }));
+        }
         Ok(report)
     }
 
@@ -297,7 +304,12 @@ impl Node {
             }
         }
         reports.sort_by_key(|(node, _)| *node);
-        Ok(reports.into_iter().map(|(_, report)| report).collect())
+        let named = reports.into_iter().map(|(node, report)| NodeReport {
+            // By the cluster file, not by its own word: it goes to the terminal.
+            name: self.name(node).to_owned(),
+            ..report
+        });
+        Ok(named.collect())
     }
 
     fn report(&self) -> NodeReport {
@@ -329,13 +341,17 @@ impl Node {
     }
 
     fn name(&self, node: NodeId) -> &str {
-        self.names.get(node.index()).map_or("?", String::as_str)
+        name_in(&self.names, node)
     }
 
     fn names_of(&self, nodes: NodeSet) -> String {
         let names: Vec<_> = nodes.iter().map(|node| self.name(node)).collect();
         names.join(", ")
     }
+}
+
+fn name_in(names: &[String], node: NodeId) -> &str {
+    names.get(node.index()).map_or("?", String::as_str)
 }
 
 fn bus(

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use giantvm_core::wire::{Body, Class, DecodeError, Frame, Service, read_body};
-use giantvm_core::{Epoch, NodeId, VcpuId};
+use giantvm_core::{Epoch, NodeId, NodeSet, VcpuId};
 use giantvm_dsm::backing::BackingError;
 use giantvm_dsm::engine::{FrameHandler, Handlers, Refusal, Watcher};
 use giantvm_io::machine::{FIRST_FREE_KIND, MachineMessage};
@@ -155,7 +155,7 @@ impl Wiring {
         Handlers::default()
             .on(Service::Vcpu, Arc::new(VcpuFrames(self.clone())))
             .on(Service::Io, Arc::new(IoFrames(self.clone())))
-            .on(Service::Machine, Arc::new(MachineFrames(self.clone())))
+            .on(Service::Machine, Arc::new(MachineFrames::new(self.clone())))
             .watch(Arc::new(Losses(self.clone())))
     }
 
@@ -206,7 +206,32 @@ impl FrameHandler for IoFrames {
     }
 }
 
-struct MachineFrames(Arc<Wiring>);
+struct MachineFrames {
+    wiring: Arc<Wiring>,
+    /// Who has said these, which is said once: no peer can fill the main thread's queue.
+    ready: Mutex<NodeSet>,
+    reported: Mutex<NodeSet>,
+}
+
+impl MachineFrames {
+    fn new(wiring: Arc<Wiring>) -> Self {
+        let (ready, reported) = (Mutex::default(), Mutex::default());
+        Self {
+            wiring,
+            ready,
+            reported,
+        }
+    }
+
+    fn once(&self, said: &Mutex<NodeSet>, frame: &Frame) -> Result<(), Refusal> {
+        let mut said = said.lock().expect("no panic while it is held");
+        if said.contains(frame.from) {
+            return Err(format!("message kind {} of the machine came twice", frame.kind).into());
+        }
+        *said = said.with(frame.from);
+        Ok(())
+    }
+}
 
 impl FrameHandler for MachineFrames {
     fn frame(&self, frame: &Frame) -> Result<(), Refusal> {
@@ -220,18 +245,20 @@ impl FrameHandler for MachineFrames {
                 }))
             }
             READY => {
-                self.0.notice(Notice::Ready(frame.from));
+                self.once(&self.ready, frame)?;
+                self.wiring.notice(Notice::Ready(frame.from));
                 Ok(())
             }
             REPORT => {
+                self.once(&self.reported, frame)?;
                 let report = serde_json::from_slice(&frame.payload)?;
-                self.0.notice(Notice::Report(frame.from, report));
+                self.wiring.notice(Notice::Report(frame.from, report));
                 Ok(())
             }
             TSC_PROBE => {
                 let probe = read_body::<TscBody>(frame)?.probe();
                 let reply = Timekeeper::answer_tsc(probe);
-                self.0
+                self.wiring
                     .outlet
                     .tsc(frame.from, TSC_REPLY, probe, reply.replied);
                 Ok(())
@@ -245,10 +272,10 @@ impl FrameHandler for MachineFrames {
                     received,
                     replied,
                 };
-                Ok(self.0.timekeeper.learn_tsc(frame.from, reply)?)
+                Ok(self.wiring.timekeeper.learn_tsc(frame.from, reply)?)
             }
             _ => Ok(self
-                .0
+                .wiring
                 .lifecycle
                 .message(frame.from, MachineMessage::decode(frame)?)?),
         }
