@@ -111,3 +111,24 @@ proptest! {
         prop_assert_eq!(report.map(|report| report.accesses).map_err(|f| f.to_string()), Ok(count));
     }
 }
+
+#[test]
+fn pages_that_are_evicted_at_any_time_lose_nothing() {
+    for seed in 0..200_u32 {
+        let nodes = 2 + seed as usize % 7;
+        let config = Config {
+            nodes,
+            pages: 3,
+            seed: seed.into(),
+            ..Config::default()
+        };
+        let mut cluster = Cluster::<Directory>::new(config);
+        cluster.plan_random(30);
+        for at in 0..400 {
+            let node = NodeId::try_from(at % nodes).unwrap();
+            let page = PageIndex((at / nodes) as u64 % 3);
+            cluster.evict(Tick(at as u64 * 1_000), node, page);
+        }
+        cluster.run().unwrap_or_else(|failure| panic!("{failure}"));
+    }
+}

@@ -145,14 +145,17 @@ impl Backing for MissingBacking {
         let index = self.states.index("unmap", page)?;
         match (self.states.shown(index), frame) {
             (Shown::Poisoned, _) => return Err(misuse("unmap", page, "the page is lost")),
-            (Shown::Not, FrameFate::Keep) => return Ok(()),
-            (Shown::As(_), FrameFate::Keep) => {
+            (Shown::Not, FrameFate::Keep | FrameFate::Retain) => return Ok(()),
+            (Shown::As(_), FrameFate::Keep | FrameFate::Retain) => {
                 // First no more writes, then the copy: it has to be the last value.
                 self.protect(page)?;
                 // SAFETY: the page is mapped, since now for reading only, and is not unmapped
                 // before the next statement.
                 let data = Box::<[u8]>::from(unsafe { self.mapped(index) });
-                self.side.keep(index, &data);
+                match frame {
+                    FrameFate::Retain => self.side.retain(index, data),
+                    FrameFate::Keep | FrameFate::Drop => self.side.keep(index, &data),
+                }
             }
             (Shown::Not | Shown::As(_), FrameFate::Drop) => self.side.forget(index),
         }

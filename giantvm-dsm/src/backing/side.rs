@@ -9,10 +9,12 @@ pub(super) const MAX_STORED: usize = 4096;
 /// Most unmapped pages whose bytes are kept. A kept page is sent before the next one is handled.
 pub(super) const MAX_KEPT: usize = 16;
 
-/// Two bounded sets of page buffers: those that must not be lost, and those that may be.
+/// Three sets of page buffers: those that came and must not be lost, those of pages that were mapped
+/// and may be again, which no node has more of than pages, and those that may be lost.
 #[derive(Debug, Default)]
 pub(super) struct SideBuffers {
     stored: HashMap<usize, Box<[u8]>>,
+    retained: HashMap<usize, Box<[u8]>>,
     kept: VecDeque<(usize, Box<[u8]>)>,
 }
 
@@ -26,6 +28,12 @@ impl SideBuffers {
         self.forget(index);
         self.stored.insert(index, data.into());
         true
+    }
+
+    /// Keeps the last bytes of a page until they are mapped again or forgotten.
+    pub(super) fn retain(&mut self, index: usize, data: Box<[u8]>) {
+        self.forget(index);
+        self.retained.insert(index, data);
     }
 
     /// Keeps the last bytes of a page; the oldest kept page makes room.
@@ -44,6 +52,7 @@ impl SideBuffers {
     pub(super) fn get(&self, index: usize) -> Option<&[u8]> {
         let kept = || self.kept.iter().find(|(kept, _)| *kept == index);
         let stored = self.stored.get(&index);
+        let stored = stored.or_else(|| self.retained.get(&index));
         stored
             .or_else(|| kept().map(|(_, data)| data))
             .map(|data| &**data)
@@ -52,6 +61,7 @@ impl SideBuffers {
     /// Drops the bytes of a page.
     pub(super) fn forget(&mut self, index: usize) {
         self.stored.remove(&index);
+        self.retained.remove(&index);
         self.kept.retain(|(kept, _)| *kept != index);
     }
 }
@@ -82,6 +92,19 @@ mod tests {
         side.forget(1);
         assert!(side.store(MAX_STORED, &[1]));
         assert_eq!(side.get(0), Some(&[2][..]));
+    }
+
+    #[test]
+    fn retained_pages_stay_whatever_else_comes() {
+        let mut side = SideBuffers::default();
+        for index in 0..2 * MAX_STORED {
+            side.retain(index, Box::new([index.to_le_bytes()[0]]));
+        }
+        for index in 0..=MAX_KEPT {
+            side.keep(MAX_STORED + index, &[1]);
+        }
+        assert!(side.store(3 * MAX_STORED, &[1]));
+        assert_eq!(side.get(7), Some(&[7][..]));
     }
 
     #[test]

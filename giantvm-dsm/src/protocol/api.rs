@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 
 use giantvm_core::wire::{Body, DecodeError, Frame};
-use giantvm_core::{NodeId, NodeSet, PageIndex};
+use giantvm_core::{NodeId, NodeSet, PageIndex, Stamp};
 
 use super::HomeMap;
 
@@ -67,6 +67,21 @@ pub enum Input<M> {
     },
     /// The time of [`CoherenceProtocol::next_timeout`] has come.
     Timeout,
+    /// This node would rather not keep its copy of a page, as its memory is wanted for others.
+    ///
+    /// A wish: the copy goes now, later or not at all. A protocol never gives up the only copy of
+    /// a page but to a node that takes it over.
+    Evict {
+        /// The page.
+        page: PageIndex,
+    },
+    /// Something arrived beside the shared memory, an interrupt or a device's answer, that its
+    /// sender sent at this logical time. What the receiver does next must not see less than what
+    /// the sender had seen: see [`CoherenceProtocol::clock`].
+    Heard {
+        /// The sender's logical time.
+        stamp: Stamp,
+    },
 }
 
 /// What a message brought besides itself.
@@ -94,6 +109,9 @@ pub enum Attach {
 pub enum FrameFate {
     /// A [`Command::Send`] with [`Attach::Page`] follows.
     Keep,
+    /// They may be mapped again: a [`Command::Map`] may follow, once the protocol has learned that
+    /// they are still the page's contents, or a [`Command::Store`] that replaces them.
+    Retain,
     /// No one needs them.
     Drop,
 }
@@ -243,18 +261,35 @@ pub enum Violation {
 
 /// A coherence protocol: one node's share of the decision who may read and write which page.
 ///
+/// # Logical time
+/// Every node has a [`clock`](Self::clock), and what it does with its memory it does at the time
+/// that its clock shows. Events are ordered by logical time first and, where that is equal, by
+/// physical time. A protocol that takes all copies away before it lets a page be written needs no
+/// logical time: its clocks stand at zero for ever, and the order is the physical one. A protocol
+/// with leases may let old copies be read while the page is written elsewhere, as long as the
+/// readers' clocks are behind the writer's.
+///
 /// # Laws
-/// 1. *Single writer, multiple readers*: when any node's page is mapped for writing, no other
-///    node's is mapped.
-/// 2. *Data value*: a page that gets mapped shows the last value written to it by any node.
+/// 1. *Single writer, multiple readers*: at most one node has a page mapped for writing, and when
+///    one has, every other mapping of the page is a lease that ends before the writer's time: its
+///    [`lease`](Self::lease) is below the writer's clock and not below its own node's.
+/// 2. *Data value*: in the order of logical time, every mapped copy shows the last value written.
 /// 3. *Progress*: if messages arrive and commands are carried out, every fault is answered by a
-///    `Wake` of its page.
+///    `Wake` of its page, and every node sees every write after a bounded time.
 /// 4. *Fail closed*: after [`Input::Lost`] no page is mapped whose last value may have been lost.
 /// 5. *Totality*: any input is handled or refused with a [`Violation`]; none panics; a refused one
 ///    changes nothing and emits nothing.
 /// 6. *Bounds*: memory in proportion to pages and to transactions in flight, which are at most
-///    one a page and node.
+///    one a page and node; messages under way for one page are at most three a node, and three.
 /// 7. *Determinism*: equal inputs in equal order give equal commands.
+/// 8. *Locality*: an input about one page changes the rights to no other, except that leases end
+///    when the clock passes them. So a page that a node may write stays writable as long as no
+///    message about it is fed, which is how a page is pinned.
+/// 9. *Clocks*: a clock never goes back, and is not behind any [`Input::Heard`].
+///
+/// What the protocol may rely on: the driver carries out all commands of an input before the next
+/// input; messages from one node to another with equal [`Attach`] arrive once and in order, until
+/// the link is lost; no message of a lost node is fed.
 pub trait CoherenceProtocol: Debug + Send + 'static {
     /// What this protocol's nodes say to one another.
     type Message: PageMessage;
@@ -285,4 +320,16 @@ pub trait CoherenceProtocol: Debug + Send + 'static {
     /// How many transactions wait for something here. Zero everywhere and no message under way
     /// means that the cluster is quiet.
     fn in_flight(&self) -> usize;
+
+    /// This node's logical time.
+    fn clock(&self) -> Stamp {
+        Stamp::ZERO
+    }
+
+    /// The last logical time at which the local copy of `page` may be read; `None` if there is no
+    /// copy or if it lasts until it is taken away.
+    fn lease(&self, page: PageIndex) -> Option<Stamp> {
+        let _ = page;
+        None
+    }
 }

@@ -124,6 +124,11 @@ impl<P: Inspect> Cluster<P> {
         }
     }
 
+    /// Tells a node at a time of the virtual clock that it has no room for a page.
+    pub fn evict(&mut self, at: Tick, node: NodeId, page: PageIndex) {
+        self.network.at(at, Event::Evict { at: node, page });
+    }
+
     /// Kills a node at a time of the virtual clock. The others learn of it some time later.
     pub fn kill(&mut self, node: NodeId, at: Tick) {
         self.network.at(at, Event::Kill { node });
@@ -233,6 +238,7 @@ impl<P: Inspect> Cluster<P> {
                 self.plan_timeout(at);
                 Ok(())
             }
+            Event::Evict { at, page } => self.feed(at, Input::Evict { page }, None, event),
             Event::Kill { node } => {
                 self.trace.event(self.network.now, event, &[]);
                 self.disturbed = true;
@@ -314,7 +320,11 @@ impl<P: Inspect> Cluster<P> {
         self.commands.clear();
         let from = match &input {
             Input::Message { from, .. } => Some(*from),
-            Input::Fault { .. } | Input::Lost { .. } | Input::Timeout => None,
+            Input::Fault { .. }
+            | Input::Lost { .. }
+            | Input::Timeout
+            | Input::Evict { .. }
+            | Input::Heard { .. } => None,
         };
         let handled = node.protocol.handle(now, input, &mut self.commands);
         self.trace.event(now, event, &self.commands);
@@ -414,6 +424,7 @@ impl<M: PageMessage> Event<M> {
         match self {
             Self::Deliver { message, .. } => Some(message.page()),
             Self::Fault { fault, .. } => Some(fault.page),
+            Self::Evict { page, .. } => Some(*page),
             Self::Run { at, thread } => {
                 let thread = &nodes[at.index()].threads[*thread];
                 thread.program.front().map(|op| op.page)

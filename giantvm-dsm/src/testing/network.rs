@@ -27,6 +27,8 @@ pub(super) enum Event<M> {
     Run { at: NodeId, thread: usize },
     /// A protocol's time-out is due.
     Timeout { at: NodeId },
+    /// A node would rather not keep a page.
+    Evict { at: NodeId, page: PageIndex },
     /// A node dies.
     Kill { node: NodeId },
     /// A node learns that another is gone.

@@ -79,6 +79,7 @@ impl<M: PageMessage> Line<M> {
             What::Accessed { op, .. } => Some(op.page),
             What::Happened(Event::Deliver { message, .. }) => Some(message.page()),
             What::Happened(Event::Fault { fault, .. }) => Some(fault.page),
+            What::Happened(Event::Evict { page, .. }) => Some(*page),
             What::Happened(_) => None,
         }
     }
@@ -114,6 +115,7 @@ impl<M: PageMessage> fmt::Display for Line<M> {
             }
             What::Happened(Event::Run { at, thread }) => write!(f, "node {at} thread {thread}")?,
             What::Happened(Event::Timeout { at }) => write!(f, "node {at}: time-out")?,
+            What::Happened(Event::Evict { at, page }) => write!(f, "node {at} evicts {page}")?,
             What::Happened(Event::Kill { node }) => write!(f, "node {node} dies")?,
             What::Happened(Event::Lost { at, node }) => write!(f, "node {at} loses {node}")?,
         }

@@ -73,6 +73,7 @@ impl Node {
             }
             (Command::Unmap { frame, .. }, Frame::Mapped(_, bytes)) => Some(match frame {
                 FrameFate::Keep => Frame::Kept(bytes),
+                FrameFate::Retain => Frame::Stored(bytes),
                 FrameFate::Drop => Frame::Empty,
             }),
             _ => None,

@@ -206,7 +206,11 @@ impl World {
         // The clock stands still but for the rest that is over.
         let now = match input {
             Input::Timeout => node.protocol.next_timeout().unwrap_or_default(),
-            Input::Fault { .. } | Input::Message { .. } | Input::Lost { .. } => Tick(0),
+            Input::Fault { .. }
+            | Input::Message { .. }
+            | Input::Lost { .. }
+            | Input::Evict { .. }
+            | Input::Heard { .. } => Tick(0),
         };
         let mut commands = Vec::new();
         let handled = node.protocol.handle(now, input, &mut commands);

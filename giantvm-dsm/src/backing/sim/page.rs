@@ -14,7 +14,7 @@ enum Frame {
     Dropped,
     /// Bytes to be sent once, and never to be mapped: other nodes may write the page.
     Kept,
-    /// Bytes that came and may be mapped.
+    /// Bytes that came, or stayed, and may be mapped.
     Stored,
 }
 
@@ -142,6 +142,7 @@ impl SimPage {
                 self.bytes.fill(DROPPED);
                 Frame::Dropped
             }
+            FrameFate::Retain => Frame::Stored,
         });
         Ok(())
     }

@@ -66,9 +66,8 @@ impl Directory {
             }
             (Access::Read, rights) => rights,
             (Access::Write, _) => {
-                let frame = FrameFate::Keep;
-                out.push(Command::Unmap { page, frame });
-                None
+                self.give_up(page, FrameFate::Keep, out);
+                return;
             }
         };
         self.copies.set(page, Copied { rights, ..copy });
@@ -76,11 +75,16 @@ impl Directory {
 
     /// Drops a copy and its bytes.
     pub(super) fn discard(&mut self, page: PageIndex, out: &mut Out) {
-        let frame = FrameFate::Drop;
+        self.give_up(page, FrameFate::Drop, out);
+    }
+
+    /// Takes a copy's mapping away, and with it the wish to be rid of it.
+    pub(super) fn give_up(&mut self, page: PageIndex, frame: FrameFate, out: &mut Out) {
         out.push(Command::Unmap { page, frame });
         let version = self.copies.get(page).version;
         let rights = None;
         self.copies.set(page, Copied { rights, version });
+        self.leaving.remove(&page);
     }
 
     fn check_order(

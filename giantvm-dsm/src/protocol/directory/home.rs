@@ -11,15 +11,36 @@ use super::table::{Copied, Entry, Slot};
 use super::{Directory, Out};
 use crate::protocol::{Access, Attach, Rights, Tick, Violation};
 
+/// What a node asks its home for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Want {
+    /// To get a copy, or to be allowed more with the one it has.
+    Access(Access),
+    /// To be rid of its copy.
+    Evict,
+}
+
+/// Requests that wait for their turn: of each node at most one of each kind.
+pub(super) type Queue = VecDeque<(NodeId, Want)>;
+
+/// What a busy page is busy with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Serving {
+    /// The requester is getting its access.
+    Access(NodeId),
+    /// The holder is giving up its copy; the home takes it over or does not.
+    Leave { leaver: NodeId, take: bool },
+    /// No one: the page rests before the next one is served.
+    Rest,
+}
+
 /// A page whose home is busy with it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Active {
-    /// Who is being served; `None` while the page rests before the next one is.
-    requester: Option<NodeId>,
+    pub(super) serving: Serving,
     /// Who held the page when this began: some may still.
     pub(super) before: NodeSet,
-    /// Requests that wait, at most one a node.
-    queue: VecDeque<(NodeId, Access)>,
+    pub(super) queue: Queue,
 }
 
 impl Directory {
@@ -41,19 +62,63 @@ impl Directory {
         };
         // `sharing` is what holds once the running transaction is done. A correct node has not
         // more than that when its request arrives, as it asks after its own Done only.
-        if plan(sharing, from, access).is_none() {
+        if plan(sharing, from, access).is_none() && !self.is_taking(page, from) {
             return Err(refusal);
         }
+        self.enqueue(from, page, Want::Access(access), refusal, slot, out)
+    }
+
+    /// Serves a request now or in its turn; refuses a second one of the same kind.
+    pub(super) fn enqueue(
+        &mut self,
+        from: NodeId,
+        page: PageIndex,
+        want: Want,
+        refusal: Violation,
+        slot: Slot,
+        out: &mut Out,
+    ) -> Result<(), Violation> {
         let Some(active) = self.active.get_mut(&page) else {
-            self.serve(page, slot, (from, access), VecDeque::new(), out);
+            self.serve(page, slot, VecDeque::from([(from, want)]), out);
             return Ok(());
         };
-        let twice = active.queue.iter().any(|&(node, _)| node == from);
-        if twice || active.requester == Some(from) {
+        let alike = |&(node, other): &(NodeId, Want)| {
+            node == from && (other == Want::Evict) == (want == Want::Evict)
+        };
+        if active.queue.iter().any(alike) || active.serving == Serving::Access(from) {
             return Err(refusal);
         }
-        active.queue.push_back((from, access));
+        active.queue.push_back((from, want));
         Ok(())
+    }
+
+    /// Checks that `message` may end the running transaction.
+    pub(super) fn check_end(
+        &self,
+        page: PageIndex,
+        transaction: Transaction,
+        message: &'static str,
+        ends: impl FnOnce(Serving) -> bool,
+    ) -> Result<Slot, Violation> {
+        let slot = self.check_homed(page, message)?;
+        let entry = self.entries.get(slot);
+        let serving = self.active.get(&page).map(|active| active.serving);
+        if !serving.is_some_and(ends) {
+            return Err(Violation::Unexpected {
+                page,
+                message,
+                state: entry.sharing.name(),
+            });
+        }
+        if transaction != entry.transaction {
+            return Err(Violation::Stale {
+                page,
+                message,
+                got: transaction.0.into(),
+                expected: entry.transaction.0.into(),
+            });
+        }
+        Ok(slot)
     }
 
     /// The requester has all it was promised.
@@ -65,32 +130,19 @@ impl Directory {
         transaction: Transaction,
         out: &mut Out,
     ) -> Result<(), Violation> {
-        let message = "Done";
-        let slot = self.check_homed(page, message)?;
-        let entry = self.entries.get(slot);
-        let active = match self.active.get_mut(&page) {
-            Some(active) if active.requester == Some(from) => active,
-            _ => {
-                return Err(Violation::Unexpected {
-                    page,
-                    message,
-                    state: entry.sharing.name(),
-                });
-            }
-        };
-        if transaction != entry.transaction {
-            return Err(Violation::Stale {
-                page,
-                message,
-                got: transaction.0.into(),
-                expected: entry.transaction.0.into(),
-            });
-        }
-        if active.queue.is_empty() || self.rest.0 == 0 {
+        let slot = self.check_end(page, transaction, "Done", |serving| match serving {
+            Serving::Access(node) => node == from,
+            Serving::Leave { leaver, take } => leaver == from && !take,
+            Serving::Rest => false,
+        })?;
+        let waits = self.active.get(&page).is_some_and(|active| {
+            matches!(active.serving, Serving::Access(_)) && !active.queue.is_empty()
+        });
+        if self.rest.0 == 0 || !waits {
             self.next(page, slot, out);
-        } else {
-            active.requester = None;
-            active.before = entry.sharing.holders();
+        } else if let Some(active) = self.active.get_mut(&page) {
+            active.serving = Serving::Rest;
+            active.before = self.entries.get(slot).sharing.holders();
             let until = Tick(now.0.saturating_add(self.rest.0));
             self.resting.insert((until, page));
         }
@@ -111,41 +163,48 @@ impl Directory {
     }
 
     /// Serves the next request in the queue, or none.
-    fn next(&mut self, page: PageIndex, slot: Slot, out: &mut Out) {
-        let mut queue = self
-            .active
-            .remove(&page)
-            .map_or_else(VecDeque::new, |active| active.queue);
-        match queue.pop_front() {
-            Some(request) => self.serve(page, slot, request, queue, out),
-            None => {
-                let entry = self.entries.get(slot);
-                self.entries.set(
-                    slot,
-                    Entry {
-                        busy: false,
-                        ..entry
-                    },
-                );
-            }
-        }
+    pub(super) fn next(&mut self, page: PageIndex, slot: Slot, out: &mut Out) {
+        let active = self.active.remove(&page);
+        let queue = active.map_or_else(VecDeque::new, |active| active.queue);
+        self.serve(page, slot, queue, out);
     }
 
-    /// Begins a transaction. Messages to others go first, as theirs is the longer way.
-    fn serve(
+    /// Begins the transaction of the first request that still asks for something.
+    fn serve(&mut self, page: PageIndex, slot: Slot, mut queue: Queue, out: &mut Out) {
+        while let Some((node, want)) = queue.pop_front() {
+            let serving = match want {
+                Want::Access(access) => self.grant_to(page, slot, node, access, out),
+                Want::Evict => self.release(page, slot, node, out),
+            };
+            if let Some((serving, before)) = serving {
+                let active = Active {
+                    serving,
+                    before,
+                    queue,
+                };
+                self.active.insert(page, active);
+                return;
+            }
+        }
+        let busy = false;
+        let entry = self.entries.get(slot);
+        self.entries.set(slot, Entry { busy, ..entry });
+    }
+
+    /// Grants access. Messages to others go first, as theirs is the longer way.
+    fn grant_to(
         &mut self,
         page: PageIndex,
         slot: Slot,
-        (requester, access): (NodeId, Access),
-        queue: VecDeque<(NodeId, Access)>,
+        requester: NodeId,
+        access: Access,
         out: &mut Out,
-    ) {
+    ) -> Option<(Serving, NodeSet)> {
         let entry = self.entries.get(slot);
-        let Some(plan) = plan(entry.sharing, requester, access) else {
-            // Checked when the request came; later transactions of others only take rights away.
-            debug_assert!(false, "a request in the queue asks for what its node holds");
-            return;
-        };
+        let plan = plan(entry.sharing, requester, access);
+        // Checked when the request came; later transactions of others only take rights away.
+        debug_assert!(plan.is_some(), "node {requester} asks for what it holds");
+        let plan = plan?;
         let (copy, local) = (self.copies.get(page), self.local);
         let (version, transaction) = (copy.version, entry.transaction.next());
         for sharer in plan.invalidate.without(local) {
@@ -202,15 +261,14 @@ impl Directory {
             busy: true,
         };
         self.entries.set(slot, entry_now);
-        let active = Active {
-            requester: Some(requester),
-            before: entry.sharing.holders(),
-            queue,
-        };
-        self.active.insert(page, active);
+        Some((Serving::Access(requester), entry.sharing.holders()))
     }
 
-    fn check_homed(&self, page: PageIndex, message: &'static str) -> Result<Slot, Violation> {
+    pub(super) fn check_homed(
+        &self,
+        page: PageIndex,
+        message: &'static str,
+    ) -> Result<Slot, Violation> {
         let slot = self.entries.slot(page);
         slot.ok_or(Violation::WrongNode { page, message })
     }

@@ -104,7 +104,33 @@ pub enum Message {
         /// The version of the contents.
         version: Version,
     },
-    /// Requester to home: all is in place, serve the next one.
+    /// Holder to home: I would rather not keep my copy.
+    Evict {
+        /// The page.
+        page: PageIndex,
+    },
+    /// Home to holder: give up your copy.
+    Release {
+        /// The page.
+        page: PageIndex,
+        /// The transaction.
+        transaction: Transaction,
+        /// The version that the holder has.
+        version: Version,
+        /// Whether the home takes the page over and needs its bytes; others have them otherwise.
+        take: bool,
+    },
+    /// Holder to home: my copy is gone; here is what it held. Has a page as payload.
+    Returned {
+        /// The page.
+        page: PageIndex,
+        /// The transaction.
+        transaction: Transaction,
+        /// The version of the contents.
+        version: Version,
+    },
+    /// Requester to home: all is in place, serve the next one. Also from a holder that has given
+    /// up a copy whose bytes no one needs.
     Done {
         /// The page.
         page: PageIndex,
@@ -124,6 +150,9 @@ impl Message {
             Self::Invalidate { .. } => "Invalidate",
             Self::Acknowledge { .. } => "Acknowledge",
             Self::Data { .. } => "Data",
+            Self::Evict { .. } => "Evict",
+            Self::Release { .. } => "Release",
+            Self::Returned { .. } => "Returned",
             Self::Done { .. } => "Done",
         }
     }
@@ -132,7 +161,7 @@ impl Message {
     #[must_use]
     pub const fn contents(&self) -> Contents {
         match self {
-            Self::Data { .. } => Contents::Page,
+            Self::Data { .. } | Self::Returned { .. } => Contents::Page,
             Self::Grant { grant, .. } if matches!(grant.source, Source::Attached) => Contents::Page,
             _ => Contents::Nothing,
         }

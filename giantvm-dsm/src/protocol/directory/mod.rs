@@ -52,6 +52,10 @@
 //! | Read, Write | Fetch for a write | Invalid | Unmap keeping the bytes, Data |
 //! | Read | Invalidate | Invalid | Unmap, Acknowledge |
 //!
+//! | Read, Write | eviction wanted, no request pending | same | Evict to home |
+//! | Read | Release | Invalid | Unmap, Done |
+//! | Read, Write | Release that takes the page over | Invalid | Unmap keeping the bytes, Returned |
+//!
 //! A pending request stays as it is: an upgrade whose copy went gets data, since the home serves
 //! it by what the directory says at that time.
 //!
@@ -66,6 +70,13 @@
 //! | Shared(owner; sharers) | write of another | Exclusive(requester) | Fetch, Invalidates, Grant Write |
 //! | busy | any | same | none; queued, at most one a node |
 //! | busy | Done | not busy | the next in the queue, after a rest |
+//!
+//! | directory | Evict, in its turn | next | messages |
+//! |---|---|---|---|
+//! | the node has no copy (any more) | | same | none |
+//! | Shared with others | | Shared without the node; another sharer is owner | Release |
+//! | it has the only copy | | Exclusive(home) | Release that takes over; Returned |
+//! | the home itself has the only copy | | same | none: it has nowhere to go |
 //!
 //! The home's own copy is treated on the spot: if it is the owner, the page travels with the
 //! Grant; if it is a sharer, it is unmapped before the Grant goes.
@@ -101,6 +112,7 @@
 //! it needs an answer that never comes. A halted node ends up stopping the others, as they await
 //! it or lose it in turn.
 
+mod evict;
 mod holder;
 mod home;
 mod message;
@@ -166,6 +178,8 @@ pub struct Directory {
     active: BTreeMap<PageIndex, Active>,
     /// Busy pages that wait for a time, not a message.
     resting: BTreeSet<(Tick, PageIndex)>,
+    /// Pages whose home was told that this node would rather not keep its copy.
+    leaving: BTreeSet<PageIndex>,
     /// Messages of this node to itself; empty between inputs.
     own: VecDeque<Message>,
     halted: bool,
@@ -189,6 +203,7 @@ impl Directory {
             entries: Entries::new(setup.local, &setup.homes),
             active: BTreeMap::new(),
             resting: BTreeSet::new(),
+            leaving: BTreeSet::new(),
             own: VecDeque::new(),
             halted: false,
             homes: setup.homes,
@@ -208,6 +223,12 @@ impl Directory {
                 self.fault(page, access, out);
             }
             Input::Lost { .. } => self.halted = true,
+            Input::Evict { page } => {
+                self.check_page(page)?;
+                self.evict(page, out);
+            }
+            // No copy outlives a write, so physical time is all the order there is.
+            Input::Heard { .. } => {}
             _ if self.halted => {}
             Input::Message {
                 from,
@@ -270,6 +291,18 @@ impl Directory {
                 transaction,
                 version,
             } => self.data(from, page, transaction, version, out),
+            Message::Evict { page } => self.evict_asked(from, page, out),
+            Message::Release {
+                page,
+                transaction,
+                version,
+                take,
+            } => self.released(from, page, (transaction, version), take, out),
+            Message::Returned {
+                page,
+                transaction,
+                version,
+            } => self.returned(from, page, (transaction, version), out),
             Message::Done { page, transaction } => self.done(now, from, page, transaction, out),
         }
     }

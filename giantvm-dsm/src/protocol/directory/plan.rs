@@ -55,6 +55,41 @@ pub(super) fn plan(now: Sharing, requester: NodeId, access: Access) -> Option<Pl
     }
 }
 
+/// What taking a page from a node that does not want it any more takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Leave {
+    /// Whether the home takes the page over, with its bytes.
+    pub take: bool,
+    /// Who holds the page when all is done.
+    pub after: Sharing,
+}
+
+/// How `leaver` gives up its copy to `home`; `None` if it has none, or has the only one and is the
+/// home itself, which has nowhere to put it.
+pub(super) fn leave(now: Sharing, leaver: NodeId, home: NodeId) -> Option<Leave> {
+    match now {
+        Sharing::Shared { owner, sharers } if sharers.contains(leaver) => {
+            let sharers = sharers.without(leaver);
+            let heir = if sharers.contains(home) {
+                Some(home)
+            } else {
+                sharers.iter().next()
+            };
+            let Some(heir) = heir else {
+                return leave(Sharing::Exclusive { owner: leaver }, leaver, home);
+            };
+            let owner = if owner == leaver { heir } else { owner };
+            let after = Sharing::Shared { owner, sharers };
+            Some(Leave { take: false, after })
+        }
+        Sharing::Exclusive { owner } if owner == leaver && leaver != home => Some(Leave {
+            take: true,
+            after: Sharing::Exclusive { owner: home },
+        }),
+        Sharing::Untouched | Sharing::Shared { .. } | Sharing::Exclusive { .. } => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +135,26 @@ mod tests {
         assert_eq!(row(three, 2, Write), upgrade);
         let take = Some((Rights::Write, from_one, without(&[2, 3])));
         assert_eq!(row(three, 4, Write), take);
+    }
+
+    #[test]
+    fn a_copy_that_is_given_up_leaves_an_owner_behind() {
+        let leaving = |now, leaver| {
+            let plan = leave(now, node(leaver), node(0));
+            plan.map(|plan| (plan.take, plan.after))
+        };
+        let left = |owner, sharers: &[u8]| Some((false, shared(owner, sharers)));
+        assert_eq!(leaving(Sharing::Untouched, 1), None);
+        assert_eq!(leaving(shared(1, &[1, 2, 3]), 2), left(1, &[1, 3]));
+        assert_eq!(leaving(shared(1, &[1, 2, 3]), 1), left(2, &[2, 3]));
+        assert_eq!(leaving(shared(1, &[0, 1, 2]), 1), left(0, &[0, 2]));
+        assert_eq!(leaving(shared(0, &[0, 2]), 0), left(2, &[2]));
+        assert_eq!(leaving(shared(1, &[1, 2]), 3), None);
+        let owned = |owner| Sharing::Exclusive { owner: node(owner) };
+        assert_eq!(leaving(owned(1), 1), Some((true, owned(0))));
+        assert_eq!(leaving(shared(1, &[1]), 1), Some((true, owned(0))));
+        assert_eq!(leaving(owned(0), 0), None);
+        assert_eq!(leaving(owned(1), 2), None);
     }
 
     #[test]

@@ -17,6 +17,9 @@ mod kind {
     pub(super) const ACKNOWLEDGE: u8 = 5;
     pub(super) const DATA: u8 = 6;
     pub(super) const DONE: u8 = 7;
+    pub(super) const EVICT: u8 = 8;
+    pub(super) const RELEASE: u8 = 9;
+    pub(super) const RETURNED: u8 = 10;
 }
 
 /// The body of `Request`.
@@ -51,7 +54,25 @@ struct ForwardBody {
     access: u8,
 }
 
-/// The body of `Acknowledge`, `Done`, and of `Data` with `version`; zero in the others.
+/// The body of `Evict`.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct EvictBody {
+    page: U64,
+}
+
+/// The body of `Release`.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct ReleaseBody {
+    page: U64,
+    version: U64,
+    transaction: U32,
+    take: u8,
+}
+
+/// The body of `Acknowledge`, `Done`, and of `Data` and `Returned` with `version`; zero in the
+/// others.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct ReplyBody {
@@ -101,6 +122,9 @@ impl PageMessage for Message {
             | Self::Invalidate { page, .. }
             | Self::Acknowledge { page, .. }
             | Self::Data { page, .. }
+            | Self::Evict { page }
+            | Self::Release { page, .. }
+            | Self::Returned { page, .. }
             | Self::Done { page, .. } => page,
         }
     }
@@ -159,6 +183,26 @@ impl PageMessage for Message {
                 version,
                 ..
             } => (kind::DATA, reply(transaction, version)),
+            Self::Evict { .. } => (kind::EVICT, Body::of(&EvictBody { page })),
+            Self::Release {
+                transaction,
+                version,
+                take,
+                ..
+            } => {
+                let body = ReleaseBody {
+                    page,
+                    version: version.get().into(),
+                    transaction: transaction.0.into(),
+                    take: take.into(),
+                };
+                (kind::RELEASE, Body::of(&body))
+            }
+            Self::Returned {
+                transaction,
+                version,
+                ..
+            } => (kind::RETURNED, reply(transaction, version)),
             Self::Done { transaction, .. } => (kind::DONE, reply(transaction, Version::ZERO)),
         }
     }
@@ -183,7 +227,27 @@ impl PageMessage for Message {
                 })
             }
             kind::FETCH | kind::INVALIDATE => Self::decode_forward(frame),
-            kind::ACKNOWLEDGE | kind::DATA | kind::DONE => Self::decode_reply(frame),
+            kind::ACKNOWLEDGE | kind::DATA | kind::DONE | kind::RETURNED => {
+                Self::decode_reply(frame)
+            }
+            kind::EVICT => {
+                let body: EvictBody = read_body(frame)?;
+                let page = PageIndex(body.page.get());
+                Ok(Self::Evict { page })
+            }
+            kind::RELEASE => {
+                let body: ReleaseBody = read_body(frame)?;
+                Ok(Self::Release {
+                    page: PageIndex(body.page.get()),
+                    transaction: Transaction(body.transaction.get()),
+                    version: read_version("version", body.version.get())?,
+                    take: match body.take {
+                        0 => false,
+                        1 => true,
+                        take => return Err(bad("take", take)),
+                    },
+                })
+            }
             kind => Err(DecodeError::UnknownKind {
                 service: frame.service,
                 kind,
@@ -223,6 +287,13 @@ impl Message {
         let transaction = Transaction(body.transaction.get());
         if frame.kind == kind::DATA {
             return Ok(Self::Data {
+                page,
+                transaction,
+                version: read_version("version", body.version.get())?,
+            });
+        }
+        if frame.kind == kind::RETURNED {
+            return Ok(Self::Returned {
                 page,
                 transaction,
                 version: read_version("version", body.version.get())?,

@@ -1,5 +1,5 @@
 //! *Bounds*: transactions in flight are at most one a page and node on each side, and messages
-//! under way at most those of one transaction and one request a node.
+//! under way at most those of one transaction, and one request and one eviction a node.
 
 use giantvm_core::PageIndex;
 
@@ -22,7 +22,7 @@ pub(super) fn check<P: Inspect>(world: &World<'_, P>, page: PageIndex) -> Result
     }
     let (count, limit) = (
         world.network.under_way(page),
-        2 * world.nodes.len() + OF_A_TRANSACTION,
+        3 * world.nodes.len() + OF_A_TRANSACTION,
     );
     if count > limit && !world.disturbed {
         return Err(format!(

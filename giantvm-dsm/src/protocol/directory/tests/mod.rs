@@ -176,6 +176,23 @@ fn done(number: u32) -> Message {
     }
 }
 
+fn release(number: u32, of: u64, take: bool) -> Message {
+    Message::Release {
+        page: PAGE,
+        transaction: Transaction(number),
+        version: version(of),
+        take,
+    }
+}
+
+fn returned(number: u32, of: u64) -> Message {
+    Message::Returned {
+        page: PAGE,
+        transaction: Transaction(number),
+        version: version(of),
+    }
+}
+
 const fn map(rights: Rights) -> Command<Message> {
     Command::Map { page: PAGE, rights }
 }

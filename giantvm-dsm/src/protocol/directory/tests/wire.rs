@@ -19,7 +19,7 @@ fn frame(kind: u8, body: Body) -> Frame {
 }
 
 /// One message of every kind.
-fn samples() -> [Message; 10] {
+fn samples() -> [Message; 14] {
     [
         request(Access::Read),
         grant(7, Rights::Write, 0, Source::Zero, &[]),
@@ -31,6 +31,10 @@ fn samples() -> [Message; 10] {
         acknowledge(9),
         data(10, 11),
         done(12),
+        Message::Evict { page: PAGE },
+        release(13, 14, true),
+        release(15, 16, false),
+        returned(17, 18),
     ]
 }
 
@@ -44,11 +48,11 @@ fn every_message_survives_the_wire_in_at_most_64_bytes() {
 }
 
 #[test]
-fn kinds_are_numbered_one_to_seven() {
+fn kinds_are_numbered_one_to_ten() {
     let mut kinds: Vec<_> = samples().iter().map(|message| message.encode().0).collect();
     kinds.dedup();
-    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7]);
-    for kind in [0, 8, 255] {
+    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    for kind in [0, 11, 255] {
         let unknown = DecodeError::UnknownKind {
             service: Service::Dsm,
             kind,
@@ -83,12 +87,14 @@ fn each_bad_field_is_named() {
     assert_eq!(decode(fetch(1, 1, 1, Access::Read), 21, 0), "access");
     assert_eq!(decode(invalidate(1, 1, 1), 21, 1), "access");
     assert_eq!(decode(done(1), 8, 1), "version");
+    assert_eq!(decode(release(1, 1, true), 20, 2), "take");
+    assert_eq!(decode(returned(1, 1), 15, 1), "version");
 }
 
 proptest! {
     #[test]
     fn any_body_decodes_to_a_message_of_the_same_bytes_or_fails(
-        kind in 0..9_u8,
+        kind in 0..12_u8,
         bytes in prop::collection::vec(0..3_u8, 0..=48),
     ) {
         let body = Body::new(&bytes).unwrap();
