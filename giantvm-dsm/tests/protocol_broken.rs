@@ -214,7 +214,7 @@ fn noticed(flaw: Flaw) -> Vec<String> {
             flaw,
             ..Flawed::new(setup)
         };
-        let mut cluster = Cluster::with(config, make);
+        let mut cluster = Cluster::with(config, &make);
         cluster.plan_random(20);
         let failure = cluster.run().err()?;
         assert!(!failure.trace.is_empty() && failure.seed == seed);

@@ -2,7 +2,7 @@
 
 use giantvm_core::{NodeId, PageIndex};
 use giantvm_dsm::protocol::{Access, Directory, Tick};
-use giantvm_dsm::testing::{Cluster, Config, Failure, Op, Report};
+use giantvm_dsm::testing::{Cluster, Config, Disturbances, Failure, Op, Report, Scenario};
 use proptest::prelude::*;
 
 fn run(config: Config, ops: usize) -> Result<Report, Failure> {
@@ -38,7 +38,7 @@ fn contended_pages_keep_every_invariant_whatever_the_rest() {
                 ..Config::default()
             };
             let make = |setup| Directory::with_rest(setup, Tick(rest));
-            let mut cluster = Cluster::with(config, make);
+            let mut cluster = Cluster::with(config, &make);
             cluster.plan_random(20);
             let report = cluster.run().unwrap_or_else(|failure| panic!("{failure}"));
             assert_eq!(report.accesses, 8 * 2 * 20);
@@ -112,23 +112,26 @@ proptest! {
     }
 }
 
+fn check(seed: u64, disturbances: Disturbances) {
+    let config = Config {
+        nodes: 1 + seed as usize % 16,
+        pages: [1, 2, 4, 16, 64][seed as usize % 5],
+        threads: 1 + seed as usize % 3,
+        seed,
+        ..Config::default()
+    };
+    let scenario = Scenario::random(config, 30, disturbances);
+    scenario
+        .check::<Directory>()
+        .unwrap_or_else(|failure| panic!("{failure}"));
+}
+
 #[test]
-fn pages_that_are_evicted_at_any_time_lose_nothing() {
-    for seed in 0..200_u32 {
-        let nodes = 2 + seed as usize % 7;
-        let config = Config {
-            nodes,
-            pages: 3,
-            seed: seed.into(),
-            ..Config::default()
-        };
-        let mut cluster = Cluster::<Directory>::new(config);
-        cluster.plan_random(30);
-        for at in 0..400 {
-            let node = NodeId::try_from(at % nodes).unwrap();
-            let page = PageIndex((at / nodes) as u64 % 3);
-            cluster.evict(Tick(at as u64 * 1_000), node, page);
-        }
-        cluster.run().unwrap_or_else(|failure| panic!("{failure}"));
-    }
+fn disturbances_of_every_kind_lose_nothing_and_heal() {
+    (0..200).for_each(|seed| check(seed, Disturbances::LIVELY));
+}
+
+#[test]
+fn a_death_among_disturbances_shows_no_wrong_data() {
+    (0..200).for_each(|seed| check(seed, Disturbances::DEADLY));
 }

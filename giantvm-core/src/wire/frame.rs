@@ -74,6 +74,20 @@ impl Body {
         Self { len, bytes }
     }
 
+    /// This body with `more` bytes behind it.
+    ///
+    /// # Errors
+    /// [`EncodeError::BodyTooLong`] above [`MAX_BODY`] bytes.
+    pub fn with(&self, more: &[u8]) -> Result<Self, EncodeError> {
+        let (start, len) = (self.as_slice().len(), self.as_slice().len() + more.len());
+        let mut body = *self;
+        let rest = body.bytes.get_mut(start..len);
+        rest.ok_or(EncodeError::BodyTooLong(len))?
+            .copy_from_slice(more);
+        body.len = u8::try_from(len).map_err(|_| EncodeError::BodyTooLong(len))?;
+        Ok(body)
+    }
+
     /// The body's bytes.
     #[must_use]
     pub fn as_slice(&self) -> &[u8] {

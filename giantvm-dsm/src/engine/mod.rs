@@ -16,12 +16,16 @@
 //! ```
 
 mod driver;
+pub(crate) mod execute;
 mod farewells;
 mod finish;
 mod handle;
 mod hooks;
+pub(crate) mod letter;
+pub(crate) mod pins;
 mod primitives;
 mod pump;
+pub(crate) mod sequence;
 mod stats;
 mod stop;
 

@@ -176,6 +176,22 @@ pub enum Command<M> {
     },
 }
 
+impl<M> Command<M> {
+    /// The page that it changes the local mapping of.
+    pub const fn changes(&self) -> Option<PageIndex> {
+        match self {
+            Self::Send { .. } | Self::Wake { .. } => None,
+            Self::Store { page }
+            | Self::Map { page, .. }
+            | Self::MapZero { page, .. }
+            | Self::Protect { page }
+            | Self::Unprotect { page }
+            | Self::Unmap { page, .. }
+            | Self::Poison { page } => Some(*page),
+        }
+    }
+}
+
 /// A message that a protocol sends: all of them are about one page.
 pub trait PageMessage: Clone + Debug + PartialEq + Eq + Hash + Send + 'static {
     /// The page it is about.
@@ -283,8 +299,8 @@ pub enum Violation {
 ///    one a page and node; messages under way for one page are at most three a node, and three.
 /// 7. *Determinism*: equal inputs in equal order give equal commands.
 /// 8. *Locality*: an input about one page changes the rights to no other, except that leases end
-///    when the clock passes them. So a page that a node may write stays writable as long as no
-///    message about it is fed, which is how a page is pinned.
+///    when the clock passes them. So a page that a node may write stays writable as long as neither
+///    a message about it nor a time-out is fed, which is how a page is pinned.
 /// 9. *Clocks*: a clock never goes back, and is not behind any [`Input::Heard`].
 ///
 /// What the protocol may rely on: the driver carries out all commands of an input before the next

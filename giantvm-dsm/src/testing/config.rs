@@ -21,7 +21,8 @@ pub struct Config {
     /// What all random choices follow from.
     pub seed: u64,
     /// The usual longest time that a message, a fault or a thread takes, in nanoseconds of the
-    /// virtual clock. One in eight takes up to ten times as long.
+    /// virtual clock. One in eight takes up to ten times as long, and every link has a factor of
+    /// its own, from one to four.
     pub delay: Tick,
     /// Steps after which a run that does not end is a failure.
     pub step_limit: u64,
@@ -66,6 +67,7 @@ pub struct Op {
 }
 
 impl Op {
+    /// A random access of one thread, one in three of them a write.
     pub(super) fn random(rng: &mut SmallRng, node: usize, thread: usize, pages: u64) -> Self {
         Self {
             node,
@@ -78,5 +80,18 @@ impl Op {
                 Access::Read
             },
         }
+    }
+}
+
+impl std::fmt::Display for Op {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            node,
+            thread,
+            page,
+            word,
+            access,
+        } = self;
+        write!(f, "node {node} thread {thread}: {access:?} {page}.{word}")
     }
 }

@@ -1,13 +1,17 @@
 //! What a failing run says.
 
+use std::fmt;
+
 use giantvm_core::PageIndex;
+
+use super::scenario::Scenario;
 
 /// Most lines of the trace that are shown.
 const SHOWN: usize = 200;
 
-/// A run broke an invariant. Its text has the seed, what is wrong, and the trace of the page.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("seed {seed}, step {step}: {what}\n{shown}", shown = shown(.trace))]
+/// A run broke a law. Its text has the seed, what is wrong, the smallest scenario found that shows
+/// it, and the trace of the page.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The seed that shows it again.
     pub seed: u64,
@@ -19,13 +23,43 @@ pub struct Failure {
     pub page: Option<PageIndex>,
     /// What happened to that page, or at all: a line an event.
     pub trace: Vec<String>,
+    /// What was run, if it was made small.
+    pub scenario: Option<Box<Scenario>>,
 }
 
-fn shown(trace: &[String]) -> String {
-    let skipped = trace.len().saturating_sub(SHOWN);
-    let mut lines = trace[skipped..].join("\n");
-    if skipped > 0 {
-        lines = format!("({skipped} earlier lines left out)\n{lines}");
+impl Failure {
+    /// The name of the broken invariant.
+    #[must_use]
+    pub fn law(&self) -> &str {
+        self.what.split(':').next().unwrap_or_default()
     }
-    lines
+}
+
+impl std::error::Error for Failure {}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            seed, step, what, ..
+        } = self;
+        writeln!(f, "seed {seed}, step {step}: {what}")?;
+        if let Some(scenario) = &self.scenario {
+            write!(
+                f,
+                "\nThe smallest scenario found that fails so:\n{scenario}"
+            )?;
+        }
+        match self.page {
+            Some(page) => writeln!(f, "\nWhat happened to page {page}:")?,
+            None => writeln!(f, "\nWhat happened:")?,
+        }
+        let skipped = self.trace.len().saturating_sub(SHOWN);
+        if skipped > 0 {
+            writeln!(f, "({skipped} earlier lines left out)")?;
+        }
+        for line in &self.trace[skipped..] {
+            writeln!(f, "{line}")?;
+        }
+        Ok(())
+    }
 }

@@ -19,6 +19,7 @@
 //! # Ok::<(), giantvm_dsm::testing::Failure>(())
 //! ```
 
+mod chaos;
 mod cluster;
 mod config;
 mod failure;
@@ -27,9 +28,13 @@ pub mod invariants;
 mod network;
 mod node;
 mod oracle;
+mod scenario;
+mod shrink;
 mod trace;
 
+pub use chaos::{Chaos, Disturbances};
 pub use cluster::{Cluster, Report};
 pub use config::{Config, Op};
 pub use failure::Failure;
 pub use inspect::{Holding, Inspect};
+pub use scenario::Scenario;

@@ -6,36 +6,52 @@ use bytes::Bytes;
 use giantvm_core::{NodeId, PageIndex, PageSize};
 
 use super::config::{Config, Op};
+use super::network::Letter;
+use crate::backing::BackingError;
 use crate::backing::sim::{SimBacking, SimMemory};
-use crate::backing::{Backing, BackingError};
-use crate::protocol::{Attach, CoherenceProtocol, Command, Rights, Tick};
+use crate::engine::execute::{Deed, Outside, execute};
+use crate::engine::pins::Pins;
+use crate::engine::sequence::Sequences;
+use crate::protocol::{CoherenceProtocol, Command, Rights, Tick};
 
 /// A virtual thread: what it still has to do, and whether it waits.
 #[derive(Debug, Default)]
 pub(super) struct Thread {
     pub program: VecDeque<Op>,
-    /// The page it waits for.
-    pub blocked: Option<PageIndex>,
+    /// The page it waits for, and since when.
+    pub blocked: Option<(PageIndex, Tick)>,
 }
 
-/// A message that a node sends, with its payload.
-pub(super) type Sent<M> = (NodeId, M, Option<Bytes>);
-
-/// What carrying out commands made happen outside the node.
+/// What carrying out commands made happen outside the node's memory.
 #[derive(Debug)]
 pub(super) struct Outcome<M> {
-    pub sent: Vec<Sent<M>>,
-    pub woken: Vec<usize>,
+    pub sent: Vec<(NodeId, M, Option<Bytes>)>,
+    pub woken: Vec<PageIndex>,
+}
+
+impl<M: Clone> Outside<M> for Outcome<M> {
+    fn send(&mut self, to: NodeId, message: &M, page: Option<&[u8]>) {
+        let payload = page.map(Bytes::copy_from_slice);
+        self.sent.push((to, message.clone(), payload));
+    }
+
+    fn woke(&mut self, page: PageIndex) {
+        self.woken.push(page);
+    }
+
+    fn did(&mut self, _: Deed) {}
 }
 
 /// A simulated node.
 #[derive(Debug)]
-pub(super) struct Node<P> {
+pub(super) struct Node<P: CoherenceProtocol> {
     pub id: NodeId,
     pub protocol: P,
     pub backing: SimBacking,
     pub memory: SimMemory,
     pub threads: Vec<Thread>,
+    pub sequences: Sequences,
+    pub pins: Pins<Letter<P::Message>>,
     /// The time-out that is already planned.
     pub timer: Option<Tick>,
     /// Whether it still takes part: not killed, not hostile.
@@ -52,6 +68,8 @@ impl<P: CoherenceProtocol> Node<P> {
             memory: backing.memory(),
             backing,
             threads: (0..config.threads).map(|_| Thread::default()).collect(),
+            sequences: Sequences::default(),
+            pins: Pins::new(),
             timer: None,
             alive: config.hostile != Some(id),
         }
@@ -73,48 +91,18 @@ impl<P: CoherenceProtocol> Node<P> {
             sent: Vec::new(),
             woken: Vec::new(),
         };
-        for command in commands {
-            self.carry_out_one(command, payload, &mut outcome)?;
-        }
+        let payload = payload.map(|bytes| &bytes[..]);
+        execute(commands, payload, &mut self.backing, &mut outcome)?;
         Ok(outcome)
     }
 
-    fn carry_out_one(
-        &mut self,
-        command: &Command<P::Message>,
-        payload: Option<&Bytes>,
-        outcome: &mut Outcome<P::Message>,
-    ) -> Result<(), BackingError> {
-        match command {
-            Command::Send {
-                to,
-                message,
-                attach,
-            } => {
-                let page = crate::protocol::PageMessage::page(message);
-                let payload = match attach {
-                    Attach::Nothing => None,
-                    Attach::Page => Some(Bytes::copy_from_slice(self.backing.frame(page)?)),
-                };
-                outcome.sent.push((*to, message.clone(), payload));
-                Ok(())
-            }
-            Command::Store { page } => self.backing.store(*page, payload.map_or(&[], |p| p)),
-            Command::Map { page, rights } => self.backing.map(*page, *rights),
-            Command::MapZero { page, rights } => self.backing.map_zero(*page, *rights),
-            Command::Protect { page } => self.backing.protect(*page),
-            Command::Unprotect { page } => self.backing.unprotect(*page),
-            Command::Unmap { page, frame } => self.backing.unmap(*page, *frame),
-            Command::Poison { page } => self.backing.poison(*page),
-            Command::Wake { page } => {
-                for (number, thread) in self.threads.iter_mut().enumerate() {
-                    if thread.blocked == Some(*page) {
-                        thread.blocked = None;
-                        outcome.woken.push(number);
-                    }
-                }
-                self.backing.wake(*page)
-            }
-        }
+    /// Lets the threads go on that wait for `page`: which they are, and since when they waited.
+    pub(super) fn unblock(&mut self, page: PageIndex) -> Vec<(usize, Tick)> {
+        let threads = self.threads.iter_mut().enumerate();
+        let woken = threads.filter_map(|(number, thread)| {
+            let (_, since) = thread.blocked.take_if(|(blocked, _)| *blocked == page)?;
+            Some((number, since))
+        });
+        woken.collect()
     }
 }

@@ -1,19 +1,24 @@
-//! What every word must hold: the last value that any thread of any node wrote to it.
+//! What every word must hold: the last value that any thread of any node wrote to it, in the order
+//! of logical time.
 
-use giantvm_core::PageIndex;
+use giantvm_core::{PageIndex, Stamp};
 
 use super::config::WORDS;
 
-/// The last values written, in the order of the virtual clock.
+/// The values of one word that some node may still see, by the logical times of their writes.
+type History = Vec<(Stamp, u64)>;
+
+/// The values written. Where all clocks stand still, each word has one: the last.
 #[derive(Debug)]
 pub(super) struct Oracle {
-    pages: Vec<[u64; WORDS]>,
+    pages: Vec<[History; WORDS]>,
     writes: u64,
 }
 
 impl Oracle {
     pub(super) fn new(pages: u64) -> Self {
-        let pages = (0..pages).map(|_| [0; WORDS]).collect();
+        let untouched = || std::array::from_fn(|_| vec![(Stamp::ZERO, 0)]);
+        let pages = (0..pages).map(|_| untouched()).collect();
         Self { pages, writes: 0 }
     }
 
@@ -22,9 +27,16 @@ impl Oracle {
         self.pages.len()
     }
 
-    /// The words of a page as all its copies must show them.
-    pub(super) fn page(&self, page: PageIndex) -> &[u64; WORDS] {
-        &self.pages[index(page)]
+    /// What a node whose clock shows `at` must see of a page.
+    pub(super) fn page(&self, page: PageIndex, at: Stamp) -> [u64; WORDS] {
+        std::array::from_fn(|word| self.word(page, word, at))
+    }
+
+    /// What a node whose clock shows `at` must see of a word.
+    pub(super) fn word(&self, page: PageIndex, word: usize, at: Stamp) -> u64 {
+        let history = &self.pages[index(page)][word];
+        let seen = history.iter().rev().find(|(stamp, _)| *stamp <= at);
+        seen.map_or(0, |&(_, value)| value)
     }
 
     /// A value that was never written before.
@@ -32,12 +44,65 @@ impl Oracle {
         self.writes + 1
     }
 
-    pub(super) fn wrote(&mut self, page: PageIndex, word: usize, value: u64) {
+    /// Notes a write at logical time `at`; no clock shows less than `oldest`.
+    ///
+    /// The error is a later write that was there already.
+    pub(super) fn wrote(
+        &mut self,
+        page: PageIndex,
+        word: usize,
+        value: u64,
+        at: Stamp,
+        oldest: Stamp,
+    ) -> Result<(), Stamp> {
         self.writes += 1;
-        self.pages[index(page)][word] = value;
+        let history = &mut self.pages[index(page)][word];
+        match history.last_mut() {
+            Some((last, _)) if *last > at => return Err(*last),
+            Some((last, old)) if *last == at => *old = value,
+            Some(_) | None => history.push((at, value)),
+        }
+        let visible = history.partition_point(|&(stamp, _)| stamp <= oldest);
+        history.drain(..visible.saturating_sub(1));
+        Ok(())
     }
 }
 
 fn index(page: PageIndex) -> usize {
     usize::try_from(page.0).expect("a simulated page")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: PageIndex = PageIndex(0);
+
+    #[test]
+    fn a_clock_that_is_behind_sees_the_value_of_its_time() {
+        let mut oracle = Oracle::new(1);
+        oracle.wrote(PAGE, 0, 7, Stamp(5), Stamp::ZERO).unwrap();
+        oracle.wrote(PAGE, 0, 8, Stamp(9), Stamp::ZERO).unwrap();
+        let seen = [4, 5, 8, 9].map(|at| oracle.word(PAGE, 0, Stamp(at)));
+        assert_eq!(seen, [0, 7, 7, 8]);
+        assert_eq!(oracle.page(PAGE, Stamp(5)), [7, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_write_before_the_last_one_is_an_error() {
+        let mut oracle = Oracle::new(1);
+        oracle.wrote(PAGE, 0, 7, Stamp(5), Stamp::ZERO).unwrap();
+        let early = oracle.wrote(PAGE, 0, 8, Stamp(4), Stamp::ZERO);
+        assert_eq!(early, Err(Stamp(5)));
+    }
+
+    #[test]
+    fn what_no_clock_can_see_is_forgotten() {
+        let mut oracle = Oracle::new(1);
+        for at in 1..100 {
+            let oldest = Stamp(at - 1);
+            oracle.wrote(PAGE, 0, at, Stamp(at), oldest).unwrap();
+        }
+        assert!(oracle.pages[0][0].len() <= 2);
+    }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 
 use giantvm_core::{NodeId, PageIndex};
 
+use super::chaos::Chaos;
 use super::config::Op;
 use super::network::Event;
 use crate::protocol::{Command, PageMessage, Tick};
@@ -77,9 +78,12 @@ impl<M: PageMessage> Line<M> {
     fn page(&self) -> Option<PageIndex> {
         match &self.what {
             What::Accessed { op, .. } => Some(op.page),
-            What::Happened(Event::Deliver { message, .. }) => Some(message.page()),
+            What::Happened(Event::Deliver { letter, .. }) => Some(letter.message.page()),
             What::Happened(Event::Fault { fault, .. }) => Some(fault.page),
-            What::Happened(Event::Evict { page, .. }) => Some(*page),
+            What::Happened(
+                Event::Unpin { page, .. }
+                | Event::Chaos(Chaos::Evict { page, .. } | Chaos::Pin { page, .. }),
+            ) => Some(*page),
             What::Happened(_) => None,
         }
     }
@@ -101,22 +105,25 @@ impl<M: PageMessage> fmt::Display for Line<M> {
                     None => f.write_str("faults"),
                 }?;
             }
-            What::Happened(Event::Deliver {
-                from,
-                to,
-                message,
-                payload,
-            }) => {
-                let page = if payload.is_some() { " + page" } else { "" };
+            What::Happened(Event::Deliver { to, letter }) => {
+                let (from, message) = (letter.from, &letter.message);
+                let page = if letter.payload.is_some() {
+                    " + page"
+                } else {
+                    ""
+                };
                 write!(f, "node {to} <- {from}: {message:?}{page}")?;
+            }
+            What::Happened(Event::Heard { from, to, stamp }) => {
+                write!(f, "node {to} <- {from}: signal of logical time {stamp}")?;
             }
             What::Happened(Event::Fault { at, fault }) => {
                 write!(f, "node {at}: {:?} fault on {}", fault.access, fault.page)?;
             }
             What::Happened(Event::Run { at, thread }) => write!(f, "node {at} thread {thread}")?,
             What::Happened(Event::Timeout { at }) => write!(f, "node {at}: time-out")?,
-            What::Happened(Event::Evict { at, page }) => write!(f, "node {at} evicts {page}")?,
-            What::Happened(Event::Kill { node }) => write!(f, "node {node} dies")?,
+            What::Happened(Event::Unpin { at, page }) => write!(f, "node {at}: {page} unpinned")?,
+            What::Happened(Event::Chaos(chaos)) => write!(f, "{chaos}")?,
             What::Happened(Event::Lost { at, node }) => write!(f, "node {at} loses {node}")?,
         }
         for (position, command) in self.commands.iter().enumerate() {

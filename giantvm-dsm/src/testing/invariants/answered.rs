@@ -11,7 +11,7 @@ pub(super) fn check<P: Inspect>(world: &World<'_, P>) -> Result<(), String> {
     for node in world.nodes.iter().filter(|node| node.alive) {
         for (number, thread) in node.threads.iter().enumerate() {
             let (left, id) = (thread.program.len(), node.id);
-            if let Some(page) = thread.blocked {
+            if let Some((page, _)) = thread.blocked {
                 return Err(format!(
                     "thread {number} of node {id} waits for page {page} for ever"
                 ));
@@ -21,6 +21,12 @@ pub(super) fn check<P: Inspect>(world: &World<'_, P>) -> Result<(), String> {
                     "thread {number} of node {id} stopped {left} accesses early"
                 ));
             }
+        }
+        if node.pins.waiting() > 0 {
+            return Err(format!(
+                "messages wait for a pin at node {id}",
+                id = node.id
+            ));
         }
         let in_flight = node.protocol.in_flight();
         if in_flight > 0 {

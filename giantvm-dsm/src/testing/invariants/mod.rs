@@ -2,16 +2,23 @@
 //!
 //! | name | what is checked | law of [`CoherenceProtocol`] | when |
 //! |---|---|---|---|
-//! | single-writer | a page that one node may write is mapped on no other | 1 | every step |
-//! | data-value | every mapped copy, and every read, shows the last write | 2 | every step |
+//! | single-writer | where one node may write a page, other mappings are leases of earlier times | 1 | every step |
+//! | data-value | every mapped copy, and every read, shows the last write up to its logical time | 2 | every step |
 //! | mapping | what the protocol says of a page is what is mapped | 1 | every step |
 //! | directory | the home knows every holder; exactly those, if the page is settled | 1 | every step |
 //! | bounds | transactions and messages under way stay within their limits | 6 | every step |
+//! | pinned | a pinned page is still mapped for writing when its pin goes | 8 | its unpinning |
+//! | locality | an input about a page changes no other, but for leases that end | 8 | every input |
+//! | clocks | clocks never go back and keep up with what is heard | 9 | every input |
+//! | totality | a correct peer's message is not refused; what is refused changes nothing | 5 | every input |
+//! | sequence | no message is lost, and none is handled twice | | every message |
+//! | wire | a message survives its wire form | | every message |
+//! | healing | after the last disturbance everything is done within a bound | 3 | the end |
 //! | answered | every thread has done its work and no transaction is left | 3 | the end |
 //!
-//! A step is about one page, so the page's invariants are checked; after a step about no page, and
-//! at the end, those of all pages are. Besides, a refused input must not give commands, a message
-//! must survive its wire form, and a command must fit the page's state in the backing.
+//! A step is about one page, so the page's invariants are checked; after a step about no page, one
+//! that moved a clock, and at the end, those of all pages are. Besides, a command must fit the
+//! page's state in the backing.
 //!
 //! [`CoherenceProtocol`]: crate::protocol::CoherenceProtocol
 
