@@ -32,6 +32,19 @@ impl Watcher for Told {
     }
 }
 
+/// A message as the first of its stream.
+fn sealed(message: &Message) -> (u8, Body) {
+    let (kind, body) = message.encode();
+    (kind, body.with(&0_u32.to_le_bytes()).unwrap())
+}
+
+fn request_body(number: u32) -> Body {
+    let access = Access::Read;
+    let page = PageIndex(1);
+    let (_, body) = Message::Request { page, access }.encode();
+    body.with(&number.to_le_bytes()).unwrap()
+}
+
 /// Sends one frame from node 1 to node 0 and returns why node 0 ends the link.
 fn refused(change: impl FnOnce(&mut Frame)) -> String {
     let limits = Limits::for_pages(PageSize::K4);
@@ -54,7 +67,7 @@ fn refused(change: impl FnOnce(&mut Frame)) -> String {
         page: PageIndex(1),
         access: Access::Read,
     };
-    let (kind, body) = request.encode();
+    let (kind, body) = sealed(&request);
     let mut frame = Frame {
         service: Service::Dsm,
         kind,
@@ -88,11 +101,13 @@ fn each_kind_of_nonsense_has_its_reason() {
         page: PageIndex(7),
         access: Access::Write,
     };
-    let page = |message: Message| move |frame: &mut Frame| frame.body = message.encode().1;
+    let page = |message: Message| move |frame: &mut Frame| frame.body = sealed(&message).1;
     assert!(refused(page(outside)).contains("outside the shared memory of 8 pages"));
     assert!(refused(page(elsewhere)).contains("does not concern this node"));
     assert!(refused(|f| f.kind = 200).contains("unknown message kind 200"));
     assert!(refused(|f| f.body = Body::EMPTY).contains("bytes, not 0"));
+    let later = |f: &mut Frame| f.body = request_body(5);
+    assert!(refused(later).contains("message 0 is missing"));
     assert!(refused(|f| f.epoch = Epoch(9)).contains("epoch 9"));
     let of_any_service = |service| {
         move |frame: &mut Frame| {

@@ -1,53 +1,38 @@
-//! Carries out a protocol's commands: one input at a time, each completely.
+//! Feeds a protocol, one input at a time, and lets its commands be carried out.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use giantvm_core::wire::{Class, DecodeError, Frame, Service};
-use giantvm_core::{Epoch, NodeId, PageIndex};
-use giantvm_transport::{Loss, SendError, Transport};
+use giantvm_core::wire::{DecodeError, Frame};
+use giantvm_core::{Epoch, NodeId, PageIndex, Stamp};
+use giantvm_transport::Transport;
 
-use super::stats::{DsmStats, FaultKind};
+use super::execute::execute;
+use super::letter;
+use super::orders::{Order, PinReply};
+use super::outlet::{Outlet, contents_of};
+use super::pins::Pins;
+use super::refused::Refused;
+use super::sequence::Arrival;
+use super::stats::DsmStats;
 use crate::backing::{Backing, BackingError, Fault};
 use crate::protocol::{
-    Access, Attach, CoherenceProtocol, Command, Contents, Input, PageMessage, Rights, Tick,
-    Violation,
+    Access, CoherenceProtocol, Command, Contents, Input, PageMessage, Rights, Tick,
 };
 
-/// Why a peer's frame was refused. The link to the peer has to end.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Refused {
-    /// The frame is no message.
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-    /// The message cannot come from a correct peer.
-    #[error(transparent)]
-    Violation(#[from] Violation),
-    /// The frame is of another membership epoch.
-    #[error("frame of epoch {got} in epoch {expected}")]
-    Epoch {
-        /// The frame's epoch.
-        got: Epoch,
-        /// The epoch of this node.
-        expected: Epoch,
-    },
-    /// The service that the frame is for refused it.
-    #[error("{0}")]
-    Handler(String),
-    /// No one here handles the frame's service.
-    #[error("no handler for service {0:?}")]
-    NoHandler(Service),
+/// A message that arrived, and what came with it.
+#[derive(Debug)]
+struct Letter<M> {
+    from: NodeId,
+    message: M,
+    payload: Bytes,
 }
 
-/// A fault whose answer is under way.
-#[derive(Debug)]
-struct Waiting {
-    since: Instant,
-    access: Access,
-    before: Option<Rights>,
+impl<M> Letter<M> {
+    fn contents(&self) -> Contents {
+        contents_of(self.payload.len())
+    }
 }
 
 /// A protocol node with its backing and its way out, without a thread of its own.
@@ -57,14 +42,13 @@ struct Waiting {
 pub struct Driver<P: CoherenceProtocol> {
     protocol: P,
     backing: Box<dyn Backing>,
-    transport: Arc<dyn Transport>,
-    epoch: Epoch,
+    outlet: Outlet,
     origin: Instant,
-    stats: Arc<Mutex<DsmStats>>,
-    /// Faults under way by page: at most one entry a local thread.
-    waiting: HashMap<PageIndex, Waiting>,
     /// Kept between inputs so that no input allocates.
     commands: Vec<Command<P::Message>>,
+    pins: Pins<Letter<P::Message>>,
+    /// Who waits for a page to be pinned.
+    pinning: Vec<(PageIndex, PinReply)>,
 }
 
 impl<P: CoherenceProtocol> Driver<P> {
@@ -78,19 +62,18 @@ impl<P: CoherenceProtocol> Driver<P> {
         Self {
             protocol,
             backing,
-            transport,
-            epoch,
+            outlet: Outlet::new(transport, epoch),
             origin: Instant::now(),
-            stats: Arc::default(),
-            waiting: HashMap::new(),
             commands: Vec::new(),
+            pins: Pins::new(),
+            pinning: Vec::new(),
         }
     }
 
     /// The counters, which the driver goes on updating.
     #[must_use]
     pub fn stats(&self) -> Arc<Mutex<DsmStats>> {
-        self.stats.clone()
+        self.outlet.stats.clone()
     }
 
     /// The backing.
@@ -106,24 +89,8 @@ impl<P: CoherenceProtocol> Driver<P> {
     pub fn fault(&mut self, fault: Fault) -> Result<(), BackingError> {
         let Fault { page, access } = fault;
         let before = self.protocol.rights(page);
-        let waiting = self.waiting.entry(page).or_insert_with(|| Waiting {
-            since: Instant::now(),
-            access,
-            before,
-        });
-        // A reader and a writer may wait for one page: their common answer is the writer's.
-        waiting.access = waiting.access.max(access);
-        let input = Input::Fault { page, access };
-        if let Err(violation) = self.protocol.handle(self.now(), input, &mut self.commands) {
-            // A local fault is not a peer's doing: its page is outside the memory.
-            tracing::error!(%violation, "a local fault was refused");
-            self.waiting.remove(&page);
-        }
-        let alone = !self
-            .commands
-            .iter()
-            .any(|c| matches!(c, Command::Send { .. }));
-        self.carry_out(None, alone)
+        self.outlet.awaits(page, access, before);
+        self.feed(Input::Fault { page, access })
     }
 
     /// Checks what frames of every service have in common.
@@ -131,12 +98,13 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// # Errors
     /// [`Refused::Epoch`].
     pub fn admit(&self, frame: &Frame) -> Result<(), Refused> {
-        if frame.epoch == self.epoch {
+        let expected = self.outlet.epoch;
+        if frame.epoch == expected {
             return Ok(());
         }
         Err(Refused::Epoch {
             got: frame.epoch,
-            expected: self.epoch,
+            expected,
         })
     }
 
@@ -146,18 +114,25 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// The outer error is the backing's, and the node has to stop. The inner one is the peer's
     /// fault: nothing has changed, and the link to it has to end.
     pub fn frame(&mut self, frame: &Frame) -> Result<Result<(), Refused>, BackingError> {
-        let fed = self.read(frame).and_then(|input| {
-            self.protocol
-                .handle(self.now(), input, &mut self.commands)
-                .map_err(Refused::from)
-        });
-        match fed {
-            Ok(()) => self.carry_out(Some(&frame.payload), false).map(Ok),
-            Err(refused) => {
-                self.commands.clear();
-                Ok(Err(refused))
-            }
+        match self.read(frame) {
+            Ok(Some(letter)) => match self.pins.hold(letter.message.page(), letter) {
+                Some(letter) => self.deliver(&letter),
+                None => Ok(Ok(())),
+            },
+            Ok(None) => Ok(Ok(())),
+            Err(refused) => Ok(Err(refused)),
         }
+    }
+
+    /// Takes note of the logical time at which a peer sent a frame of another service.
+    ///
+    /// # Errors
+    /// [`BackingError`]: the node has to stop.
+    pub fn heard(&mut self, stamp: Stamp) -> Result<(), BackingError> {
+        if stamp > self.protocol.clock() {
+            self.feed(Input::Heard { stamp })?;
+        }
+        Ok(())
     }
 
     /// Feeds the loss of a peer.
@@ -165,6 +140,7 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// # Errors
     /// [`BackingError`]: the node has to stop.
     pub fn lost(&mut self, node: NodeId) -> Result<(), BackingError> {
+        self.pins.retain(|letter| letter.from != node);
         self.feed(Input::Lost { node })
     }
 
@@ -175,6 +151,7 @@ impl<P: CoherenceProtocol> Driver<P> {
     pub fn tick(&mut self) -> Result<Option<Duration>, BackingError> {
         let now = self.now();
         match self.protocol.next_timeout() {
+            _ if !self.pins.is_empty() => Ok(None),
             Some(due) if due <= now => {
                 self.feed(Input::Timeout)?;
                 Ok(Some(Duration::ZERO))
@@ -184,123 +161,140 @@ impl<P: CoherenceProtocol> Driver<P> {
         }
     }
 
-    fn feed(&mut self, input: Input<P::Message>) -> Result<(), BackingError> {
+    /// Does what a local thread asks for.
+    ///
+    /// # Errors
+    /// The outer error is the backing's, and the node has to stop. The inner one is a peer's, whose
+    /// message waited for a pin to go: the link to it has to end.
+    pub(super) fn order(
+        &mut self,
+        order: Order,
+    ) -> Result<Result<(), (NodeId, Refused)>, BackingError> {
+        match order {
+            Order::Evict(page) if self.pins.contains(page) => {}
+            Order::Evict(page) => self.feed(Input::Evict { page })?,
+            Order::Pin(page, reply) => self.pin(page, reply)?,
+            Order::Unpin(page) => {
+                for letter in self.pins.unpin(page) {
+                    if let Err(refused) = self.deliver(&letter)? {
+                        return Ok(Err((letter.from, refused)));
+                    }
+                }
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Pins a page now, or when this node may write it.
+    fn pin(&mut self, page: PageIndex, reply: PinReply) -> Result<(), BackingError> {
+        let overdue = self.protocol.next_timeout();
+        let overdue = overdue.is_some_and(|due| due <= self.now());
+        let writable = self.protocol.rights(page) == Some(Rights::Write);
+        if writable && !overdue && self.pins.pin(page) {
+            if !reply.give() {
+                // Whoever asked has given up: nothing was held meanwhile.
+                self.pins.unpin(page);
+            }
+            return Ok(());
+        }
+        if reply.is_awaited() && page.0 < self.backing.pages() {
+            self.pinning.push((page, reply));
+            if !writable {
+                let access = Access::Write;
+                self.feed(Input::Fault { page, access })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries again to pin pages that could not be pinned before. Call it when something happened.
+    ///
+    /// # Errors
+    /// [`BackingError`]: the node has to stop.
+    pub(super) fn retry_pins(&mut self) -> Result<(), BackingError> {
+        let woken = std::mem::take(&mut self.outlet.woken);
+        for (page, reply) in std::mem::take(&mut self.pinning) {
+            let writable = self.protocol.rights(page) == Some(Rights::Write);
+            if writable || woken.contains(&page) {
+                self.pin(page, reply)?;
+            } else if reply.is_awaited() {
+                self.pinning.push((page, reply));
+            }
+        }
+        Ok(())
+    }
+
+    fn deliver(
+        &mut self,
+        letter: &Letter<P::Message>,
+    ) -> Result<Result<(), Refused>, BackingError> {
+        let input = Input::Message {
+            from: letter.from,
+            message: letter.message.clone(),
+            payload: letter.contents(),
+        };
         match self.protocol.handle(self.now(), input, &mut self.commands) {
-            Ok(()) => self.carry_out(None, false),
+            Ok(()) => self.carry_out(Some(&letter.payload)).map(Ok),
             Err(violation) => {
-                tracing::error!(%violation, "the protocol refused an input of its own node");
                 self.commands.clear();
-                Ok(())
+                Ok(Err(violation.into()))
             }
         }
     }
 
-    fn read(&self, frame: &Frame) -> Result<Input<P::Message>, Refused> {
-        let message = P::Message::decode(frame)?;
-        let page_size = self.backing.page_size().bytes();
-        let payload = match frame.payload.len() {
-            0 => Contents::Nothing,
-            len if len == page_size => Contents::Page,
-            len => {
-                return Err(Refused::Decode(DecodeError::PayloadLength {
-                    service: frame.service,
-                    kind: frame.kind,
-                    expected: page_size,
-                    got: len,
-                }));
-            }
+    /// Feeds an input that is no peer's.
+    fn feed(&mut self, input: Input<P::Message>) -> Result<(), BackingError> {
+        let fault = match &input {
+            Input::Fault { page, .. } => Some(*page),
+            _ => None,
         };
-        Ok(Input::Message {
+        if let Err(violation) = self.protocol.handle(self.now(), input, &mut self.commands) {
+            // The page of a fault is outside the memory, or the protocol is wrong.
+            tracing::error!(%violation, "the protocol refused an input of its own node");
+            self.commands.clear();
+            if let Some(page) = fault {
+                self.outlet.forget(page);
+            }
+        }
+        let sends = |command: &Command<_>| matches!(command, Command::Send { .. });
+        self.outlet.alone = fault.is_some() && !self.commands.iter().any(sends);
+        self.carry_out(None)?;
+        self.outlet.alone = false;
+        Ok(())
+    }
+
+    /// The message in a frame; `None` if it was here before.
+    fn read(&mut self, frame: &Frame) -> Result<Option<Letter<P::Message>>, Refused> {
+        let (message, number) = letter::open(frame)?;
+        let (expected, got) = (self.backing.page_size().bytes(), frame.payload.len());
+        if got != 0 && got != expected {
+            return Err(Refused::Decode(DecodeError::PayloadLength {
+                service: frame.service,
+                kind: frame.kind,
+                expected,
+                got,
+            }));
+        }
+        let letter = Letter {
             from: frame.from,
             message,
-            payload,
-        })
-    }
-
-    /// Carries out the commands of one input. `alone`: they answer a fault without any message.
-    fn carry_out(&mut self, payload: Option<&Bytes>, alone: bool) -> Result<(), BackingError> {
-        let mut commands = std::mem::take(&mut self.commands);
-        for command in commands.drain(..) {
-            match command {
-                Command::Send {
-                    to,
-                    message,
-                    attach,
-                } => self.send(to, &message, attach)?,
-                Command::Store { page } => {
-                    let data = payload.map_or(&[][..], |bytes| bytes);
-                    self.backing.store(page, data)?;
-                    self.count(|stats| stats.pages_received += 1);
-                }
-                Command::Map { page, rights } => self.backing.map(page, rights)?,
-                Command::MapZero { page, rights } => {
-                    self.backing.map_zero(page, rights)?;
-                    self.count(|stats| stats.zero_grants += 1);
-                }
-                Command::Protect { page } => {
-                    self.backing.protect(page)?;
-                    self.count(|stats| stats.downgrades += 1);
-                }
-                Command::Unprotect { page } => self.backing.unprotect(page)?,
-                Command::Unmap { page, frame } => {
-                    self.backing.unmap(page, frame)?;
-                    self.count(|stats| stats.invalidations += 1);
-                }
-                Command::Wake { page } => self.wake(page, alone)?,
-                Command::Poison { page } => self.backing.poison(page)?,
-            }
-        }
-        self.commands = commands;
-        Ok(())
-    }
-
-    fn send(
-        &mut self,
-        to: NodeId,
-        message: &P::Message,
-        attach: Attach,
-    ) -> Result<(), BackingError> {
-        let (kind, body) = message.encode();
-        let (class, payload) = match attach {
-            Attach::Nothing => (Class::Control, Bytes::new()),
-            Attach::Page => {
-                self.count(|stats| stats.pages_sent += 1);
-                let frame = self.backing.frame(message.page())?;
-                (Class::Demand, Bytes::copy_from_slice(frame))
-            }
+            payload: frame.payload.clone(),
         };
-        let frame = Frame {
-            service: Service::Dsm,
-            kind,
-            from: self.transport.local(),
-            epoch: self.epoch,
-            body,
-            payload,
-        };
-        match self.transport.send(to, class, frame) {
-            // A loss comes as an event of its own, in its turn.
-            Ok(()) | Err(SendError::Lost(_)) => {}
-            // A coherence message that is not sent leaves the peer waiting for ever: rather lose it.
-            Err(error) => self.transport.sever(to, Loss::Refused(error.to_string())),
+        let sequences = &mut self.outlet.sequences;
+        match sequences.arrived(letter.from, letter.contents(), number) {
+            Arrival::Next => Ok(Some(letter)),
+            Arrival::Again => Ok(None),
+            Arrival::Gap(missing) => Err(Refused::Missing(missing)),
         }
-        Ok(())
     }
 
-    fn wake(&mut self, page: PageIndex, alone: bool) -> Result<(), BackingError> {
-        self.backing.wake(page)?;
-        if let Some(waiting) = self.waiting.remove(&page) {
-            let kind = if alone {
-                FaultKind::Local
-            } else {
-                FaultKind::remote(waiting.access, waiting.before)
-            };
-            self.count(|stats| stats.count_fault(kind, waiting.since.elapsed()));
-        }
-        Ok(())
-    }
-
-    fn count(&self, update: impl FnOnce(&mut DsmStats)) {
-        update(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Carries out the commands of one input.
+    fn carry_out(&mut self, payload: Option<&Bytes>) -> Result<(), BackingError> {
+        let payload = payload.map(|bytes| &bytes[..]);
+        let outlet = &mut self.outlet;
+        let done = execute(&self.commands, payload, &mut *self.backing, outlet);
+        self.commands.clear();
+        done
     }
 
     fn now(&self) -> Tick {
@@ -309,6 +303,6 @@ impl<P: CoherenceProtocol> Driver<P> {
 
     /// The way out.
     pub(super) fn transport(&self) -> &Arc<dyn Transport> {
-        &self.transport
+        &self.outlet.transport
     }
 }

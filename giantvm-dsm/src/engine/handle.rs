@@ -5,13 +5,15 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use giantvm_core::wire::{Body, Class, Frame, Service};
-use giantvm_core::{Epoch, NodeSet, PageSize};
+use giantvm_core::{Epoch, NodeSet, PageIndex, PageSize};
 use giantvm_transport::{SendError, Transport};
 
 use super::driver::Driver;
 use super::farewells::Farewells;
 use super::finish;
 use super::hooks::Handlers;
+use super::orders::{Order, Orders, PinReply};
+use super::pin::{Pin, PinError};
 use super::pump::Pump;
 use super::stats::DsmStats;
 use super::stop::StopSwitch;
@@ -66,6 +68,7 @@ pub struct Dsm {
     mapping: Arc<Mapping>,
     stats: Arc<Mutex<DsmStats>>,
     farewells: Arc<Farewells>,
+    orders: Arc<Orders>,
     stop: Arc<StopSwitch>,
     pump: Option<JoinHandle<()>>,
 }
@@ -94,9 +97,16 @@ impl Dsm {
         let driver = Driver::new(protocol, backing, transport.clone(), epoch);
         let stats = driver.stats();
         let farewells = Arc::new(Farewells::new(transport.peers()));
+        let orders = Arc::new(Orders::new().map_err(StartError::Pump)?);
         let stop = Arc::new(StopSwitch::new().map_err(StartError::Pump)?);
-        let pump = Pump::new(driver, handlers, farewells.clone(), stop.clone())
-            .map_err(StartError::Pump)?;
+        let pump = Pump::new(
+            driver,
+            handlers,
+            farewells.clone(),
+            orders.clone(),
+            stop.clone(),
+        )
+        .map_err(StartError::Pump)?;
         let pump = std::thread::Builder::new()
             .name(format!("dsm-pump-{local}"))
             .spawn(move || pump.run())
@@ -107,6 +117,7 @@ impl Dsm {
             mapping,
             stats,
             farewells,
+            orders,
             stop,
             pump: Some(pump),
         })
@@ -125,6 +136,27 @@ impl Dsm {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// Asks for `page` to be given up, because its memory is wanted for others. A wish: see
+    /// [`Input::Evict`](crate::protocol::Input::Evict). `false` if too many orders wait.
+    pub fn evict(&self, page: PageIndex) -> bool {
+        self.orders.push(Order::Evict(page))
+    }
+
+    /// Waits until this node may write `page`, and holds it from then on.
+    ///
+    /// # Errors
+    /// [`PinError`] if that takes longer than `patience`.
+    pub fn pin(&self, page: PageIndex, patience: Duration) -> Result<Pin, PinError> {
+        let reply = PinReply::new();
+        if !self.orders.push(Order::Pin(page, reply.clone())) {
+            return Err(PinError::Busy(page));
+        }
+        if !reply.wait(patience) {
+            return Err(PinError::TimedOut(page));
+        }
+        Ok(Pin::new(page, self.orders.clone()))
     }
 
     /// Says that this node is done with the memory, and serves on until all others have said the

@@ -22,16 +22,22 @@ mod finish;
 mod handle;
 mod hooks;
 pub(crate) mod letter;
+mod orders;
+mod outlet;
+mod pin;
 pub(crate) mod pins;
 mod primitives;
 mod pump;
+mod refused;
 pub(crate) mod sequence;
 mod stats;
 mod stop;
 
-pub use driver::{Driver, Refused};
+pub use driver::Driver;
 pub use handle::{Dsm, FinishError, StartError};
 pub use hooks::{FrameHandler, Handlers, Refusal, Watcher};
+pub use pin::{Pin, PinError};
+pub use refused::Refused;
 pub use stats::{DsmStats, FaultKind};
 
 /// Bytes of metadata that a page costs a node at most, with the default protocol: its word, its

@@ -89,7 +89,22 @@ impl<L> Pins<L> {
         pinned.map_or_else(VecDeque::new, |pinned| pinned.waiting)
     }
 
+    /// What waits, of every page.
+    #[cfg(feature = "testing")]
+    pub(crate) fn waiting_mut(&mut self) -> impl Iterator<Item = (PageIndex, &mut L)> {
+        let pages = self.pages.iter_mut();
+        pages
+            .flat_map(|(&page, pinned)| pinned.waiting.iter_mut().map(move |letter| (page, letter)))
+    }
+
+    /// The pinned pages.
+    #[cfg(feature = "testing")]
+    pub(crate) fn pages(&self) -> impl Iterator<Item = PageIndex> {
+        self.pages.keys().copied()
+    }
+
     /// How many messages wait.
+    #[cfg(feature = "testing")]
     pub(crate) fn waiting(&self) -> usize {
         self.pages.values().map(|pinned| pinned.waiting.len()).sum()
     }

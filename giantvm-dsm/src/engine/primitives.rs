@@ -1,7 +1,7 @@
 //! The primitives of the engine's shared structures, so that they can be checked with loom.
 
 pub(super) use std::sync::atomic::{AtomicBool, Ordering};
-pub(super) use std::sync::{Condvar, Mutex, MutexGuard};
+pub(super) use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -21,6 +21,12 @@ impl Bell {
     pub(super) fn ring(&self) {
         // A counter that is full is readable, which is all it has to be.
         rustix::io::write(&self.0, &1_u64.to_ne_bytes()).ok();
+    }
+
+    /// Makes it as if it was not rung.
+    pub(super) fn hush(&self) {
+        // Not readable is what it should become, so "would block" is no error.
+        rustix::io::read(&self.0, &mut [0; 8]).ok();
     }
 }
 

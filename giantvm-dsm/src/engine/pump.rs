@@ -4,16 +4,18 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use giantvm_core::NodeSet;
 use giantvm_core::wire::{Frame, Service};
+use giantvm_core::{NodeId, NodeSet};
 use giantvm_transport::{Event, Loss};
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 
-use super::driver::{Driver, Refused};
+use super::driver::Driver;
 use super::farewells::Farewells;
 use super::finish;
 use super::hooks::Handlers;
+use super::orders::{MAX_ORDERS, Orders};
+use super::refused::Refused;
 use super::stop::StopSwitch;
 use crate::backing::{BackingError, Fault};
 use crate::protocol::CoherenceProtocol;
@@ -24,6 +26,7 @@ pub(super) struct Pump<P: CoherenceProtocol> {
     driver: Driver<P>,
     handlers: Handlers,
     farewells: Arc<Farewells>,
+    orders: Arc<Orders>,
     stop: Arc<StopSwitch>,
     epoll: OwnedFd,
     /// Peers whose loss was handled: nothing of theirs is fed any more.
@@ -37,6 +40,7 @@ impl<P: CoherenceProtocol> Pump<P> {
         mut driver: Driver<P>,
         handlers: Handlers,
         farewells: Arc<Farewells>,
+        orders: Arc<Orders>,
         stop: Arc<StopSwitch>,
     ) -> std::io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
@@ -44,11 +48,13 @@ impl<P: CoherenceProtocol> Pump<P> {
             |fd: BorrowedFd<'_>| epoll::add(&epoll, fd, EventData::new_u64(0), EventFlags::IN);
         watch(driver.backing().ready())?;
         watch(driver.transport().ready())?;
+        watch(orders.bell().as_fd())?;
         watch(stop.bell().as_fd())?;
         Ok(Self {
             driver,
             handlers,
             farewells,
+            orders,
             stop,
             epoll,
             lost: NodeSet::EMPTY,
@@ -69,8 +75,9 @@ impl<P: CoherenceProtocol> Pump<P> {
 
     fn serve(&mut self) -> Result<(), BackingError> {
         while !self.stop.is_set() {
-            let busy = self.take_frames()? | self.take_faults()?;
+            let busy = self.take_frames()? | self.take_faults()? | self.take_orders()?;
             let timeout = self.driver.tick()?;
+            self.driver.retry_pins()?;
             if !busy {
                 self.wait(timeout);
             }
@@ -102,6 +109,21 @@ impl<P: CoherenceProtocol> Pump<P> {
         Ok(any)
     }
 
+    /// Does what local threads asked for so far.
+    fn take_orders(&mut self) -> Result<bool, BackingError> {
+        let mut any = false;
+        for _ in 0..MAX_ORDERS {
+            let Some(order) = self.orders.pop() else {
+                break;
+            };
+            any = true;
+            if let Err((from, refused)) = self.driver.order(order)? {
+                self.cut_off(from, &refused)?;
+            }
+        }
+        Ok(any)
+    }
+
     fn take_frames(&mut self) -> Result<bool, BackingError> {
         let mut inbox = std::mem::take(&mut self.inbox);
         let transport = self.driver.transport().clone();
@@ -114,9 +136,7 @@ impl<P: CoherenceProtocol> Pump<P> {
                 Event::Frame { frame, .. } => {
                     let from = frame.from;
                     if let Err(refused) = self.dispatch(&frame)? {
-                        tracing::error!(%from, %refused, "the link to a peer ends");
-                        transport.sever(from, Loss::Refused(refused.to_string()));
-                        self.forget(from, &Loss::Refused(refused.to_string()))?;
+                        self.cut_off(from, &refused)?;
                     }
                 }
                 Event::Lost { node, loss } => self.forget(node, &loss)?,
@@ -144,7 +164,15 @@ impl<P: CoherenceProtocol> Pump<P> {
         }
     }
 
-    fn forget(&mut self, node: giantvm_core::NodeId, loss: &Loss) -> Result<(), BackingError> {
+    /// Ends the link to a peer that sent what no correct peer sends.
+    fn cut_off(&mut self, from: NodeId, refused: &Refused) -> Result<(), BackingError> {
+        tracing::error!(%from, %refused, "the link to a peer ends");
+        let loss = Loss::Refused(refused.to_string());
+        self.driver.transport().sever(from, loss.clone());
+        self.forget(from, &loss)
+    }
+
+    fn forget(&mut self, node: NodeId, loss: &Loss) -> Result<(), BackingError> {
         if self.lost.contains(node) {
             return Ok(());
         }

@@ -25,6 +25,7 @@ mod config;
 mod failure;
 mod inspect;
 pub mod invariants;
+pub mod model;
 mod network;
 mod node;
 mod oracle;

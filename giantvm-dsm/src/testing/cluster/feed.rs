@@ -1,5 +1,7 @@
 //! Feeds a node's protocol, carries out what it orders, and holds it to its laws.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use giantvm_core::wire::{Frame, Service};
 use giantvm_core::{Epoch, NodeId, PageIndex, Stamp};
@@ -35,10 +37,9 @@ impl<P: Inspect> Cluster<P> {
             _ => Stamp::ZERO,
         };
         let clock = node.protocol.clock().max(heard);
-        let leased = |page| node.protocol.lease(page).is_some();
-        let leases: Vec<_> = (0..self.config.pages)
-            .map(|page| leased(PageIndex(page)))
-            .collect();
+        let pages = (0..self.config.pages).map(PageIndex);
+        let leased = |page: &PageIndex| node.protocol.lease(*page).is_some();
+        let leases: BTreeSet<_> = pages.filter(leased).collect();
         let handled = node.protocol.handle(now, input, &mut self.commands);
         self.trace.event(now, event, &self.commands);
         if let Err(violation) = handled {
@@ -52,7 +53,7 @@ impl<P: Inspect> Cluster<P> {
             return Err((what, page));
         }
         if let Some(local) = local {
-            let lasting = |page: PageIndex| !leases.get(page.0 as usize).is_some_and(|&l| l);
+            let lasting = |page: PageIndex| !leases.contains(&page);
             let strays =
                 |command: &&Command<_>| command.changes().is_some_and(|page| page != local);
             let stray = self.commands.iter().find(strays);

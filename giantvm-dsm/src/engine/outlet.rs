@@ -1,0 +1,141 @@
+//! Where a driver's messages go, and who counts what it does.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use bytes::Bytes;
+use giantvm_core::wire::{Class, Frame, Service};
+use giantvm_core::{Epoch, NodeId, PageIndex};
+use giantvm_transport::{Loss, SendError, Transport};
+
+use super::execute::{Deed, Outside};
+use super::letter;
+use super::sequence::Sequences;
+use super::stats::{DsmStats, FaultKind};
+use crate::protocol::{Access, Contents, PageMessage, Rights};
+
+/// A fault whose answer is under way.
+#[derive(Debug)]
+struct Waiting {
+    since: Instant,
+    access: Access,
+    before: Option<Rights>,
+}
+
+/// What a payload of so many bytes is.
+pub(super) const fn contents_of(payload: usize) -> Contents {
+    if payload == 0 {
+        Contents::Nothing
+    } else {
+        Contents::Page
+    }
+}
+
+/// A driver's way out of its memory: frames, counters, and who waits for a page.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    pub(super) transport: Arc<dyn Transport>,
+    pub(super) epoch: Epoch,
+    pub(super) sequences: Sequences,
+    pub(super) stats: Arc<Mutex<DsmStats>>,
+    /// Faults under way by page: at most one entry a local thread.
+    waiting: HashMap<PageIndex, Waiting>,
+    /// Pages woken since someone last looked.
+    pub(super) woken: Vec<PageIndex>,
+    /// Whether the input being carried out is a fault that needs no message.
+    pub(super) alone: bool,
+}
+
+impl Outlet {
+    pub(super) fn new(transport: Arc<dyn Transport>, epoch: Epoch) -> Self {
+        Self {
+            transport,
+            epoch,
+            sequences: Sequences::default(),
+            stats: Arc::default(),
+            waiting: HashMap::new(),
+            woken: Vec::new(),
+            alone: false,
+        }
+    }
+
+    /// Notes that a local thread waits for a page.
+    pub(super) fn awaits(&mut self, page: PageIndex, access: Access, before: Option<Rights>) {
+        let waiting = self.waiting.entry(page).or_insert_with(|| Waiting {
+            since: Instant::now(),
+            access,
+            before,
+        });
+        // A reader and a writer may wait for one page: their common answer is the writer's.
+        waiting.access = waiting.access.max(access);
+    }
+
+    /// Forgets who waits for a page.
+    pub(super) fn forget(&mut self, page: PageIndex) {
+        self.waiting.remove(&page);
+    }
+
+    /// A coherence message that is not sent leaves the peer waiting for ever: rather lose it.
+    fn give_up(&self, to: NodeId, error: &dyn std::error::Error) {
+        self.transport.sever(to, Loss::Refused(error.to_string()));
+    }
+
+    fn count(&self, update: impl FnOnce(&mut DsmStats)) {
+        update(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl<M: PageMessage> Outside<M> for Outlet {
+    fn send(&mut self, to: NodeId, message: &M, page: Option<&[u8]>) {
+        let class = match page {
+            None => Class::Control,
+            Some(_) => {
+                self.count(|stats| stats.pages_sent += 1);
+                Class::Demand
+            }
+        };
+        let payload = page.map_or_else(Bytes::new, Bytes::copy_from_slice);
+        let number = self.sequences.number(to, contents_of(payload.len()));
+        let sent = match letter::seal(message, number) {
+            Ok((kind, body)) => {
+                let frame = Frame {
+                    service: Service::Dsm,
+                    kind,
+                    from: self.transport.local(),
+                    epoch: self.epoch,
+                    body,
+                    payload,
+                };
+                self.transport.send(to, class, frame)
+            }
+            Err(error) => return self.give_up(to, &error),
+        };
+        match sent {
+            // A loss comes as an event of its own, in its turn.
+            Ok(()) | Err(SendError::Lost(_)) => {}
+            Err(error) => self.give_up(to, &error),
+        }
+    }
+
+    fn woke(&mut self, page: PageIndex) {
+        self.woken.push(page);
+        if let Some(waiting) = self.waiting.remove(&page) {
+            let kind = if self.alone {
+                FaultKind::Local
+            } else {
+                FaultKind::remote(waiting.access, waiting.before)
+            };
+            self.count(|stats| stats.count_fault(kind, waiting.since.elapsed()));
+        }
+    }
+
+    fn did(&mut self, deed: Deed) {
+        self.count(|stats| match deed {
+            Deed::Stored => stats.pages_received += 1,
+            Deed::Zeroed => stats.zero_grants += 1,
+            Deed::Protected => stats.downgrades += 1,
+            Deed::Unmapped => stats.invalidations += 1,
+        });
+    }
+}

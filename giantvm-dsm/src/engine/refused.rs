@@ -1,0 +1,35 @@
+//! Why a peer's frame is refused.
+
+use giantvm_core::Epoch;
+use giantvm_core::wire::{DecodeError, Service};
+
+use crate::protocol::Violation;
+
+/// Why a peer's frame was refused. The link to the peer has to end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused {
+    /// The frame is no message.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// The message cannot come from a correct peer.
+    #[error(transparent)]
+    Violation(#[from] Violation),
+    /// The frame is of another membership epoch.
+    #[error("frame of epoch {got} in epoch {expected}")]
+    Epoch {
+        /// The frame's epoch.
+        got: Epoch,
+        /// The epoch of this node.
+        expected: Epoch,
+    },
+    /// A message before this one is missing.
+    #[error("message {0} is missing: the link loses what it carries")]
+    Missing(u32),
+    /// The service that the frame is for refused it.
+    #[error("{0}")]
+    Handler(String),
+    /// No one here handles the frame's service.
+    #[error("no handler for service {0:?}")]
+    NoHandler(Service),
+}

@@ -1,0 +1,139 @@
+//! Every state of small worlds, with stateright over the protocols themselves.
+//!
+//! The numbers of states are pinned, so that a world that shrinks by mistake is noticed: after a
+//! change of a protocol, look whether the new number makes sense.
+
+use giantvm_dsm::protocol::{Directory, Setup, Tick};
+use giantvm_dsm::testing::model::{Budget, Checkable, SmallWorld};
+
+/// Any time will do: a state knows only whether a page rests, not for how long.
+const REST: Tick = Tick(1);
+
+const NO_REST: Tick = Tick(0);
+
+fn world(budgets: &[Budget], pages: u64) -> SmallWorld {
+    SmallWorld {
+        budgets: budgets.to_vec(),
+        pages,
+        mortal: false,
+    }
+}
+
+fn faults<const N: usize>(faults: [u8; N]) -> [Budget; N] {
+    faults.map(Budget::faults)
+}
+
+fn mortal(world: SmallWorld) -> SmallWorld {
+    SmallWorld {
+        mortal: true,
+        ..world
+    }
+}
+
+/// Explores a world, and gives the number of its states.
+fn states<P: Checkable>(world: &SmallWorld, make: impl Fn(Setup) -> P) -> usize {
+    let explored = world.explore_with(&make);
+    explored.unwrap_or_else(|found| panic!("{found}")).states
+}
+
+fn directory(rest: Tick) -> impl Fn(Setup) -> Directory {
+    move |setup| Directory::with_rest(setup, rest)
+}
+
+mod default_protocol {
+    use super::*;
+
+    #[test]
+    fn two_nodes_keep_every_law_in_every_state() {
+        let world = world(&faults([8, 8]), 1);
+        assert_eq!(states(&world, directory(REST)), 67_021);
+    }
+
+    #[test]
+    fn two_nodes_keep_every_law_when_no_page_rests() {
+        let world = world(&faults([8, 8]), 1);
+        assert_eq!(states(&world, directory(NO_REST)), 156_813);
+    }
+
+    #[test]
+    fn three_nodes_keep_every_law_in_every_state() {
+        let world = world(&faults([2, 3, 3]), 1);
+        assert_eq!(states(&world, directory(REST)), 292_779);
+    }
+
+    #[test]
+    fn four_nodes_keep_every_law_in_every_state() {
+        let world = world(&faults([1, 1, 1, 1]), 1);
+        assert_eq!(states(&world, directory(REST)), 14_767);
+    }
+
+    #[test]
+    fn two_nodes_with_two_pages_keep_every_law() {
+        let world = world(&faults([3, 4]), 2);
+        assert_eq!(states(&world, directory(REST)), 0);
+    }
+
+    #[test]
+    fn copies_are_evicted_at_any_time_on_two_nodes() {
+        let budget = Budget {
+            evictions: 2,
+            ..Budget::faults(4)
+        };
+        let world = world(&[budget; 2], 1);
+        assert_eq!(states(&world, directory(REST)), 384_677);
+    }
+
+    #[test]
+    fn copies_are_evicted_at_any_time_on_three_nodes() {
+        let [one, two] = [1, 2].map(|faults| Budget {
+            evictions: 1,
+            ..Budget::faults(faults)
+        });
+        let world = world(&[one, one, two], 1);
+        assert_eq!(states(&world, directory(REST)), 0);
+    }
+
+    #[test]
+    fn a_pinned_page_stays_and_no_one_waits_for_ever() {
+        let budget = Budget {
+            pins: 1,
+            evictions: 1,
+            ..Budget::faults(3)
+        };
+        let world = world(&[budget; 2], 1);
+        assert_eq!(states(&world, directory(REST)), 126_165);
+    }
+
+    #[test]
+    fn upgrades_race_with_one_another_and_with_evictions() {
+        let evictor = Budget {
+            evictions: 1,
+            ..Budget::faults(2)
+        };
+        let world = world(&[Budget::faults(1), evictor, Budget::faults(3)], 1);
+        assert_eq!(states(&world, directory(NO_REST)), 219_073);
+    }
+
+    #[test]
+    fn two_nodes_show_no_wrong_data_wherever_one_dies() {
+        let world = mortal(world(&faults([5, 5]), 1));
+        assert_eq!(states(&world, directory(REST)), 60_475);
+    }
+
+    #[test]
+    fn three_nodes_show_no_wrong_data_wherever_one_dies() {
+        let world = mortal(world(&faults([1, 2, 2]), 1));
+        assert_eq!(states(&world, directory(REST)), 212_187);
+    }
+
+    #[test]
+    fn a_death_in_a_world_of_evictions_and_pins_shows_no_wrong_data() {
+        let budget = Budget {
+            evictions: 1,
+            pins: 1,
+            ..Budget::faults(2)
+        };
+        let world = mortal(world(&[budget; 2], 1));
+        assert_eq!(states(&world, directory(REST)), 99_355);
+    }
+}
