@@ -1,7 +1,7 @@
 //! The vocabulary that every GiantVM crate speaks.
 //!
-//! Identifiers ([`NodeId`], [`VcpuId`], [`Epoch`], [`Version`]), sets of nodes ([`NodeSet`]),
-//! pages ([`PageSize`], [`PageIndex`]), widths of device accesses ([`AccessSize`]), interrupt
+//! Identifiers ([`NodeId`], [`VcpuId`], [`Epoch`], [`Version`]), logical time ([`Stamp`]), sets of
+//! nodes ([`NodeSet`]), pages ([`PageSize`], [`PageIndex`]), widths of device accesses ([`AccessSize`]), interrupt
 //! messages ([`Msi`]), the wire frame and its total, bounded codec ([`wire`]), and latency
 //! statistics ([`stats`]).
 //!
@@ -21,6 +21,7 @@ mod ids;
 mod msi;
 mod node_set;
 mod page;
+mod stamp;
 pub mod stats;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -31,6 +32,7 @@ pub use ids::{Epoch, IdError, NodeId, VcpuId, Version};
 pub use msi::{DeliveryMode, LOWEST_VECTOR, Msi, MsiError, MsiTarget};
 pub use node_set::NodeSet;
 pub use page::{PageIndex, PageRange, PageSize, PageSizeError};
+pub use stamp::Stamp;
 pub use vm_memory::GuestAddress;
 
 /// Most nodes one cluster can have. Sets of nodes are one machine word ([`NodeSet`]).

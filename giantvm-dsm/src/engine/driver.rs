@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use giantvm_core::wire::{Class, DecodeError, Frame, Service};
-use giantvm_core::{Epoch, NodeId, PageIndex};
+use giantvm_core::{Epoch, NodeId, PageIndex, Stamp};
 use giantvm_transport::{Loss, SendError, Transport};
 
 use super::stats::{DsmStats, FaultKind};
@@ -274,6 +274,7 @@ impl<P: CoherenceProtocol> Driver<P> {
             kind,
             from: self.transport.local(),
             epoch: self.epoch,
+            stamp: Stamp::ZERO,
             body,
             payload,
         };

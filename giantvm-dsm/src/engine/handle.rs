@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use giantvm_core::wire::{Body, Class, Frame, Service};
-use giantvm_core::{Epoch, NodeSet, PageSize};
+use giantvm_core::{Epoch, NodeSet, PageSize, Stamp};
 use giantvm_transport::{SendError, Transport};
 
 use super::driver::Driver;
@@ -139,6 +139,7 @@ impl Dsm {
                 kind: finish::KIND,
                 from: self.transport.local(),
                 epoch: self.epoch,
+                stamp: Stamp::ZERO,
                 body: Body::EMPTY,
                 payload: bytes::Bytes::new(),
             };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use giantvm_core::wire::{Frame, Service};
-use giantvm_core::{Epoch, NodeId, NodeSet, PageIndex, PageRange, PageSize};
+use giantvm_core::{Epoch, NodeId, NodeSet, PageIndex, PageRange, PageSize, Stamp};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
@@ -435,6 +435,7 @@ fn check_wire<M: PageMessage>(
         kind,
         from,
         epoch: Epoch::FIRST,
+        stamp: Stamp::ZERO,
         body,
         payload: payload.cloned().unwrap_or_default(),
     };

@@ -67,7 +67,7 @@ impl fmt::Display for Record {
 /// let node = Recording::new(nodes[0].clone(), 100);
 /// let frame = Frame::control(Service::Dsm, 7, NodeId::ZERO, Epoch::FIRST, b"hi")?;
 /// node.send(NodeId::new(1)?, Class::Control, frame)?;
-/// assert!(node.to_string().ends_with("-> 1 Control Dsm.7 18 B\n"));
+/// assert!(node.to_string().ends_with("-> 1 Control Dsm.7 26 B\n"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
