@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use giantvm_core::wire::{Class, Frame, Service};
 use giantvm_core::{NodeId, NodeSet};
 
-use crate::{Event, Loss, SendError, Traffic, Transport};
+use crate::{Event, LogicalClock, Loss, SendError, Traffic, Transport};
 
 /// Which way something went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +137,10 @@ impl Transport for Recording {
 
     fn peers(&self) -> NodeSet {
         self.inner.peers()
+    }
+
+    fn clock(&self) -> &LogicalClock {
+        self.inner.clock()
     }
 
     fn send(&self, to: NodeId, class: Class, frame: Frame) -> Result<(), SendError> {
