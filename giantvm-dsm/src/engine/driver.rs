@@ -140,6 +140,13 @@ impl<P: CoherenceProtocol> Driver<P> {
         })
     }
 
+    /// Takes up the time `stamp` of a frame that `from` sent, of any service and
+    /// [admitted](Self::admit): before anyone here acts on the frame.
+    pub fn heard(&mut self, from: NodeId, stamp: Stamp) {
+        tracing::trace!(%from, %stamp, "heard");
+        self.transport.clock().advance(stamp);
+    }
+
     /// Feeds a frame of [`Service::Dsm`] that was [admitted](Self::admit).
     ///
     /// # Errors

@@ -130,6 +130,7 @@ impl<P: CoherenceProtocol> Pump<P> {
         if let Err(refused) = self.driver.admit(frame) {
             return Ok(Err(refused));
         }
+        self.driver.heard(frame.from, frame.stamp);
         match frame.service {
             Service::Dsm if frame.kind == finish::KIND => {
                 Ok(finish::received(&self.farewells, frame).map_err(Refused::from))
