@@ -115,6 +115,7 @@ impl<P: Inspect> Cluster<P> {
             kind,
             from,
             epoch: Epoch::FIRST,
+            stamp: Stamp::ZERO,
             body,
             payload: letter.payload.clone().unwrap_or_default(),
         };
