@@ -19,9 +19,11 @@
 //! # Ok::<(), giantvm_dsm::testing::Failure>(())
 //! ```
 
+mod adversary;
 mod chaos;
 mod cluster;
 mod config;
+pub mod conformance;
 mod failure;
 mod inspect;
 pub mod invariants;
@@ -33,6 +35,7 @@ mod scenario;
 mod shrink;
 mod trace;
 
+pub use adversary::Adversary;
 pub use chaos::{Chaos, Disturbances};
 pub use cluster::{Cluster, Report};
 pub use config::{Config, Op};

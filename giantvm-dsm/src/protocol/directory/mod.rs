@@ -366,14 +366,7 @@ impl Directory {
 
     /// The refusal of a message to the requester or holder, naming the copy's state.
     fn unexpected(&self, page: PageIndex, message: &'static str) -> Violation {
-        let waiting = self.pending.contains_key(&page);
-        let state = match (self.copies.get(page).rights, waiting) {
-            (None, false) => "Invalid",
-            (None, true) => "Invalid+",
-            (Some(Rights::Read), false) => "Read",
-            (Some(Rights::Read), true) => "Read+",
-            (Some(Rights::Write), _) => "Write",
-        };
+        let state = self.copy_state(page);
         Violation::Unexpected {
             page,
             message,
