@@ -40,17 +40,17 @@ impl Adversary {
     /// [`Failure`] of such a run.
     pub fn learn<P: Checkable>() -> Result<Self, Failure> {
         let mut seen = BTreeSet::new();
-        for seed in 0..4 {
+        for seed in 0..4_usize {
             let config = Config {
                 nodes: NODES,
                 pages: PAGES,
-                seed,
+                seed: seed as u64,
                 ..Config::default()
             };
             let mut cluster = Cluster::<P>::new(config);
             cluster.plan_random(20);
             for page in 0..PAGES {
-                let node = NodeId::try_from(seed as usize).unwrap_or(NodeId::ZERO);
+                let node = node_of(seed % NODES);
                 let page = PageIndex(page);
                 cluster.disturb(Tick(200_000), super::Chaos::Evict { node, page });
             }

@@ -34,6 +34,7 @@ mod oracle;
 mod scenario;
 mod shrink;
 mod trace;
+pub mod transitions;
 
 pub use adversary::Adversary;
 pub use chaos::{Chaos, Disturbances};
