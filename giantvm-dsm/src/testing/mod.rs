@@ -22,6 +22,7 @@
 mod cluster;
 mod config;
 mod failure;
+pub mod history;
 mod inspect;
 pub mod invariants;
 mod network;
