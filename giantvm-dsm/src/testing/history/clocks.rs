@@ -1,5 +1,7 @@
 //! Which writes come before and after each event.
 
+use std::ops::Range;
+
 use super::graph::Graph;
 use super::part::Part;
 
@@ -61,6 +63,21 @@ impl Clocks {
     /// The rank of the thread's first write that comes after the event.
     pub(super) fn after(&self, at: u32, thread: usize) -> u32 {
         self.after[at as usize * self.threads + thread]
+    }
+
+    /// Whether other writes come before the event by these clocks than by others.
+    pub(super) fn before_differs(&self, other: &Self, at: u32) -> bool {
+        self.before[self.row(at)] != other.before[self.row(at)]
+    }
+
+    /// Whether other writes come after the event by these clocks than by others.
+    pub(super) fn after_differs(&self, other: &Self, at: u32) -> bool {
+        self.after[self.row(at)] != other.after[self.row(at)]
+    }
+
+    fn row(&self, at: u32) -> Range<usize> {
+        let start = at as usize * self.threads;
+        start..start + self.threads
     }
 
     /// Whether the write `first` comes before the event `second`.

@@ -106,6 +106,14 @@ impl<'a> Part<'a> {
         small(place.expect("an event of the same word"))
     }
 
+    /// The write that an event saw, if it saw one.
+    pub(super) fn source(&self, at: u32) -> Option<u32> {
+        match self.events[at as usize].source {
+            Source::Nothing | Source::Initial => None,
+            Source::Write(id) => Some(self.place(id)),
+        }
+    }
+
     /// What the model keeps of the threads' own order, and who saw whom.
     pub(super) fn edges(&self, model: Model) -> Vec<Edge> {
         let mut edges = Vec::with_capacity(self.events.len() * 3);
@@ -137,8 +145,7 @@ impl<'a> Part<'a> {
                     (read, write) = (Some(to), Some(to));
                 }
             }
-            if let Source::Write(id) = event.source {
-                let from = self.place(id);
+            if let Some(from) = self.source(to) {
                 // A thread may see its own write before others do. What it saw of its own future
                 // must not be overlooked.
                 if self.thread(from) != self.thread(to) || from >= to {

@@ -47,6 +47,7 @@ pub(super) fn settle(
         .map(|(at, _)| at)
         .filter(open)
         .collect();
+    let mut last: Option<Clocks> = None;
     for _ in 0..ROUNDS {
         let graph = Graph::new(part.events.len(), &edges);
         let order = graph.order();
@@ -63,24 +64,33 @@ pub(super) fn settle(
         let clocks = Clocks::new(part, &graph, &order);
         let found = edges.len();
         for &reader in &readers {
-            infer(part, &clocks, reader, &mut edges);
+            let source = part.source(reader);
+            // What follows from the same clocks was found in the last round.
+            if last.as_ref().is_none_or(|last| {
+                last.before_differs(&clocks, reader)
+                    || source.is_some_and(|source| last.after_differs(&clocks, source))
+            }) {
+                infer(part, &clocks, reader, source, &mut edges);
+            }
         }
         if edges.len() == found {
             let mut edges = edges.split_off(own);
             let lined = line_up(part, &clocks, &order, &mut edges);
             return Ok(Settled { edges, lined });
         }
+        last = Some(clocks);
     }
     Err(Stuck::Rounds(ROUNDS))
 }
 
 /// What follows from the value that one event saw.
-fn infer(part: &Part<'_>, clocks: &Clocks, reader: u32, edges: &mut Vec<Edge>) {
-    let source = match part.events[reader as usize].source {
-        Source::Nothing => return,
-        Source::Initial => None,
-        Source::Write(id) => Some(part.place(id)),
-    };
+fn infer(
+    part: &Part<'_>,
+    clocks: &Clocks,
+    reader: u32,
+    source: Option<u32>,
+    edges: &mut Vec<Edge>,
+) {
     let (mut older, mut newer) = (Vec::new(), Vec::new());
     for thread in 0..part.threads {
         let writes = part.writes(reader, thread);

@@ -4,8 +4,9 @@ use super::History;
 use super::operation::{Action, Location, Step};
 use super::violation::Violation;
 
-/// Most clock entries of a check: one an operation and thread, twice 4 bytes each.
-const LIMIT: usize = 1 << 26;
+/// Most operations times threads: a check remembers 16 bytes for each, besides some hundred for
+/// each operation.
+const LIMIT: usize = 1 << 25;
 
 /// What an operation read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
