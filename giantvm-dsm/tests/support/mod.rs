@@ -76,7 +76,8 @@ where
     })
 }
 
-fn on_node<P, T, R>(
+/// Runs `work` on this process's node.
+pub(crate) fn on_node<P, T, R>(
     transport: Arc<dyn Transport>,
     nodes: u8,
     work: impl Fn(u8, &Shared<T>) -> R,

@@ -30,7 +30,7 @@ impl State {
         match action {
             Action::Load(value) => return (seen == value).then_some(self),
             Action::Store(value) if model == Model::TotalStoreOrder => {
-                buffer.push_back((location, value))
+                buffer.push_back((location, value));
             }
             Action::Store(value) => drop(self.memory.insert(location, value)),
             Action::Swap { value, previous } => {
