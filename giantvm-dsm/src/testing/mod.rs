@@ -18,6 +18,8 @@
 //! assert_eq!(report.accesses, 4 * 2 * 20);
 //! # Ok::<(), giantvm_dsm::testing::Failure>(())
 //! ```
+//!
+//! [`history`] checks what threads of a real cluster recorded.
 
 mod cluster;
 mod config;

@@ -133,16 +133,15 @@ impl<'a> Part<'a> {
             match (model, event.action) {
                 // One line of events a thread: `read` is its end.
                 (Model::Sequential, _) => after(read.replace(to)),
-                // Two lines, reads and writes, that meet at fences; a write also waits for reads.
+                // Two lines, reads and writes; a write also waits for reads, and reads for fences.
                 (Model::TotalStoreOrder, Action::Load(_)) => after(read.replace(to)),
                 (Model::TotalStoreOrder, Action::Store(_)) => {
-                    after(read.filter(|read| Some(*read) != write));
+                    after(read);
                     after(write.replace(to));
                 }
                 (Model::TotalStoreOrder, Action::Swap { .. }) => {
-                    after(read.filter(|read| Some(*read) != write));
-                    after(write);
-                    (read, write) = (Some(to), Some(to));
+                    after(read.replace(to));
+                    after(write.replace(to));
                 }
             }
             if let Some(from) = self.source(to) {
