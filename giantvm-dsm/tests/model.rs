@@ -54,12 +54,12 @@ fn check(test: &str, model: &str, options: &[&str]) -> Option<String> {
     let mut rumur = Command::new("rumur");
     must_run(rumur.args(always).arg(&code).args(options).arg(&text));
     let mut cc = Command::new("cc");
-    // The checker swaps two words at once. More optimising costs more than it saves.
+    // The checker swaps two words at once. In such small worlds optimising it does not pay.
     if cfg!(target_arch = "x86_64") {
         cc.arg("-mcx16");
     }
     must_run(
-        cc.args(["-O1", "-w", "-pthread", "-o"])
+        cc.args(["-O0", "-w", "-pthread", "-o"])
             .arg(&checker)
             .arg(code),
     );
