@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use giantvm_guest::programs::{Context, Failure, Site, run_all};
 use giantvm_guest::{
-    Config, Destination, Fault, Machine, Memory, Program, Run, Vector, abi, verify,
+    Config, Destination, Fault, Machine, Memory, Program, Run, Vector, Verdict, abi, verify,
 };
 use support::Scratch;
 
@@ -73,8 +73,14 @@ impl Host {
         });
     }
 
-    fn results(&self) -> Vec<u8> {
-        let words = Memory::of(&self.words).words(abi::RESULTS, abi::PAGE / 8);
+    fn verdicts(&self, config: &Config) -> Vec<Verdict> {
+        let results = self.bytes(abi::RESULTS, abi::PAGE);
+        let tables = self.bytes(abi::LITMUS, config.litmus_tables());
+        verify(config, &results, &tables)
+    }
+
+    fn bytes(&self, address: u64, count: u64) -> Vec<u8> {
+        let words = Memory::of(&self.words).words(address, count / 8);
         words
             .iter()
             .flat_map(|word| word.load(SeqCst).to_le_bytes())
@@ -205,7 +211,7 @@ fn config(vcpus: usize, runs: Vec<Run>) -> Config {
 fn assert_passes(config: &Config) {
     let host = Host::new(config);
     host.run();
-    let verdicts = verify(config, &host.results());
+    let verdicts = host.verdicts(config);
     assert_eq!(verdicts.len(), config.runs.len());
     for verdict in verdicts {
         assert!(verdict.result.is_ok(), "{verdict:?}");
@@ -287,7 +293,7 @@ fn lost_interrupts_end_in_a_failure_that_names_them() {
     let host = Host::new(&config);
     host.deaf.store(true, SeqCst);
     host.run();
-    let verdicts = verify(&config, &host.results());
+    let verdicts = host.verdicts(&config);
     assert!(verdicts[0].result.is_ok());
     let failure = Failure::TimedOut(Site::Interrupt);
     assert!(
@@ -310,7 +316,7 @@ fn a_timer_that_never_goes_off_ends_in_a_failure() {
     host.late.store(true, SeqCst);
     host.run();
     let failure = Failure::TimedOut(Site::Interrupt);
-    let result = verify(&config, &host.results())[0].result;
+    let result = host.verdicts(&config)[0].result;
     assert!(
         matches!(result, Err(Fault::Guest { vcpu: 1 | 2, failure: found }) if found == failure),
         "{result:?}"
@@ -326,7 +332,7 @@ fn a_forged_result_is_found() {
     let memory = Memory::of(&host.words);
     let value = memory.word(abi::result_block(0) + 32);
     value.fetch_add(1, SeqCst);
-    let verdicts = verify(&config, &host.results());
+    let verdicts = host.verdicts(&config);
     assert!(matches!(
         verdicts[0].result,
         Err(Fault::Differs {
@@ -336,10 +342,7 @@ fn a_forged_result_is_found() {
         })
     ));
     memory.word(abi::result_block(0)).store(99, SeqCst);
-    assert_eq!(
-        verify(&config, &host.results())[0].result,
-        Err(Fault::Unknown(99))
-    );
+    assert_eq!(host.verdicts(&config)[0].result, Err(Fault::Unknown(99)));
 }
 
 #[test]
@@ -351,7 +354,7 @@ fn parameters_that_no_program_takes_fail_and_the_next_program_runs() {
     let config = config(2, vec![ep, Program::Atomic.into()]);
     let host = Host::new(&config);
     host.run();
-    let verdicts = verify(&config, &host.results());
+    let verdicts = host.verdicts(&config);
     let failure = Failure::Parameter {
         index: 0,
         value: 23,
