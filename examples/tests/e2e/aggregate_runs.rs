@@ -10,7 +10,7 @@ use crate::machine::{aggregate, end_within, text, turn};
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// Runs a machine; its JSON report, checked for what every run must show.
-fn run(arguments: &[&str]) -> Value {
+pub(crate) fn run(arguments: &[&str]) -> Value {
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_str().unwrap();
     let arguments = [arguments, &["--json", path]].concat();

@@ -50,11 +50,10 @@ impl Machine {
     fn explore(&self, state: State, ends: &mut Outcomes) {
         let mut ended = true;
         for thread in 0..self.test.threads.len() {
-            for next in [self.execute(state, thread), drain(state, thread)] {
-                if let Some(next) = next {
-                    ended = false;
-                    self.explore(next, ends);
-                }
+            let next = [self.execute(state, thread), drain(state, thread)];
+            for next in next.into_iter().flatten() {
+                ended = false;
+                self.explore(next, ends);
             }
         }
         if ended {

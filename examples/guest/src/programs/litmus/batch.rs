@@ -44,7 +44,7 @@ impl Pace {
     pub(super) const fn rounds(self) -> u64 {
         match self {
             Self::Apart | Self::Close => ROUNDS,
-            Self::Scattered => 128,
+            Self::Scattered => 512,
         }
     }
 
@@ -57,12 +57,13 @@ impl Pace {
         }
     }
 
-    /// When an instruction is due, in nanoseconds from the batch's start.
-    const fn due(self, round: u64, instruction: u64) -> u64 {
+    /// When an instruction is due, in nanoseconds from the batch's start; `None` is at once.
+    const fn due(self, round: u64, instruction: u64) -> Option<u64> {
         let period = self.period();
-        match self {
-            Self::Apart => round * period + instruction * period / 2,
-            Self::Close | Self::Scattered => round * period,
+        match (self, instruction) {
+            (Self::Apart, _) => Some(round * period + instruction * period / 2),
+            (Self::Close, 0) => Some(round * period),
+            (Self::Close | Self::Scattered, _) => None,
         }
     }
 
@@ -93,6 +94,13 @@ impl<'m> Area<'m> {
         Self {
             variables: memory.words(abi::DATA, 2 * ROUNDS),
             records: memory.words(RECORDS, super::THREADS as u64 * RECORD),
+        }
+    }
+
+    /// Makes all variables 0, whatever other programs have left there.
+    pub(super) fn clear(&self) {
+        for word in self.variables {
+            word.store(0, Relaxed);
         }
     }
 
@@ -133,9 +141,8 @@ impl Batch {
             let instance = self.pace.instance(round);
             let mut outcome = Outcome::default();
             for (step, instruction) in (0..).zip(instructions) {
-                let due = start.saturating_add(context.cycles_in(self.pace.due(round, step)));
-                while machine.cycles() < due {
-                    core::hint::spin_loop();
+                if let Some(due) = self.pace.due(round, step) {
+                    self.wait(machine, start.saturating_add(context.cycles_in(due)));
                 }
                 // Each access is one instruction; the compiler keeps them in their order.
                 compiler_fence(SeqCst);
@@ -159,6 +166,17 @@ impl Batch {
             if place + 1 == PACKED || round + 1 == self.rounds {
                 area.record(thread)[(round / PACKED) as usize].store(packed, Relaxed);
                 packed = 0;
+            }
+        }
+    }
+
+    /// Waits for an instruction's time. Threads that are to meet in a store buffer must not be late
+    /// by more than that holds; all others leave the processor to those who move pages.
+    fn wait<M: Machine>(&self, machine: &M, due: u64) {
+        while machine.cycles() < due {
+            match self.pace {
+                Pace::Close => core::hint::spin_loop(),
+                Pace::Apart | Pace::Scattered => machine.relax(),
             }
         }
     }

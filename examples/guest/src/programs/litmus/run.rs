@@ -24,6 +24,9 @@ pub(in crate::programs) fn run<M: Machine>(
     }
     context.need_vcpus(THREADS as u32)?;
     let area = Area::new(context);
+    if context.vcpu() == 0 {
+        area.clear();
+    }
     for case in Case::all() {
         run_case(context, &area, case, rounds)?;
     }

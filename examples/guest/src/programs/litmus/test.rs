@@ -110,13 +110,13 @@ impl Test {
 
     /// The last value of a variable that has only one.
     fn only_value(&self, variable: Variable) -> Option<u64> {
-        let mut stores = self.instructions().filter_map(|instruction| {
-            matches!(instruction, Store(to, _) if to == variable).then_some(instruction)
-        });
-        match (stores.next(), stores.next()) {
-            (None, _) => Some(0),
-            (Some(Store(_, value)), None) => Some(value.into()),
+        let mut values = self.instructions().filter_map(|step| match step {
+            Store(to, value) if to == variable => Some(value.into()),
             _ => None,
+        });
+        match (values.next(), values.next()) {
+            (Some(_), Some(_)) => None,
+            (only, _) => Some(only.unwrap_or(0)),
         }
     }
 }
@@ -129,15 +129,11 @@ struct Description {
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut gap = "";
-        let registers = self.test.instructions().filter_map(|instruction| {
-            let Load(_, register) = instruction else {
-                return None;
-            };
-            Some(register)
-        });
-        for register in registers {
-            write!(f, "{gap}r{register}={}", self.outcome.register(register))?;
-            gap = " ";
+        for step in self.test.instructions() {
+            if let Load(_, register) = step {
+                write!(f, "{gap}r{register}={}", self.outcome.register(register))?;
+                gap = " ";
+            }
         }
         for (variable, name) in [(X, "x"), (Y, "y")] {
             let value = self.outcome.variable(variable);
