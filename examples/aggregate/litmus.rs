@@ -89,20 +89,28 @@ pub(crate) fn table(reports: &[LitmusReport]) -> Table {
             report.rounds.to_string(),
             report.forbidden.to_string(),
             report.weak.to_string(),
-            in_lines(outcomes.collect()),
+            in_lines(outcomes),
         ]);
     }
-    for column in [1, 3, 4, 5] {
-        let column = table.column_mut(column);
-        column
-            .into_iter()
-            .for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+    for (index, column) in table.column_iter_mut().enumerate() {
+        if ![0, 2, 6].contains(&index) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
     }
     table
 }
 
-/// Puts some outcomes on a line each, so that the table stays narrow.
-fn in_lines(outcomes: Vec<String>) -> String {
-    let lines: Vec<_> = outcomes.chunks(4).map(|line| line.join(", ")).collect();
+/// Outcomes side by side, in lines that keep the table as narrow as that of the nodes.
+fn in_lines(outcomes: impl Iterator<Item = String>) -> String {
+    const WIDTH: usize = 60;
+    let mut lines: Vec<String> = Vec::new();
+    for outcome in outcomes {
+        match lines.last_mut() {
+            Some(line) if line.len() + outcome.len() + 2 <= WIDTH => {
+                line.extend([", ", &outcome]);
+            }
+            _ => lines.push(outcome),
+        }
+    }
     lines.join("\n")
 }

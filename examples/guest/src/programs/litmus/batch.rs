@@ -20,6 +20,10 @@ pub(super) const ROUNDS: u64 = 4096;
 pub(super) const PAGES: u64 = 2 * ROUNDS * 8 / abi::PAGE;
 /// Rounds of which a scattered batch puts one after the other on other pages.
 const GROUPS: u64 = 8;
+/// Nanoseconds of a round whose instructions are apart: a page that moves takes some rounds.
+const APART: u64 = 8_000;
+/// Nanoseconds of a round whose instructions are close together.
+const CLOSE: u64 = 2_000;
 /// Rounds whose outcomes are in one word of a thread's record.
 const PACKED: u64 = 8;
 
@@ -35,10 +39,8 @@ pub(super) enum Pace {
 }
 
 impl Pace {
-    /// The pace of a batch, by its number.
-    pub(super) fn of(batch: u64) -> Self {
-        [Self::Apart, Self::Scattered, Self::Close][(batch % 3) as usize]
-    }
+    /// All of them.
+    pub(super) const ALL: [Self; 3] = [Self::Apart, Self::Scattered, Self::Close];
 
     /// Most rounds of a batch.
     pub(super) const fn rounds(self) -> u64 {
@@ -48,21 +50,11 @@ impl Pace {
         }
     }
 
-    /// Nanoseconds of a round.
-    const fn period(self) -> u64 {
-        match self {
-            Self::Apart => 8_000,
-            Self::Close => 2_000,
-            Self::Scattered => 0,
-        }
-    }
-
     /// When an instruction is due, in nanoseconds from the batch's start; `None` is at once.
     const fn due(self, round: u64, instruction: u64) -> Option<u64> {
-        let period = self.period();
         match (self, instruction) {
-            (Self::Apart, _) => Some(round * period + instruction * period / 2),
-            (Self::Close, 0) => Some(round * period),
+            (Self::Apart, _) => Some(round * APART + instruction * APART / 2),
+            (Self::Close, 0) => Some(round * CLOSE),
             (Self::Close | Self::Scattered, _) => None,
         }
     }

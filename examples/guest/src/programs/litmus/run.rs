@@ -48,11 +48,11 @@ fn run_case<M: Machine>(
     rounds: u64,
 ) -> Result<(), Failure> {
     let threads = case.test().threads.len();
-    let vcpus = u64::from(context.vcpus());
+    let vcpus = context.vcpus() as usize;
     let start = context.hot(0);
     let mut left = rounds;
     for number in 0.. {
-        let pace = Pace::of(number);
+        let pace = Pace::ALL[number % Pace::ALL.len()];
         let batch = Batch {
             case,
             pace,
@@ -62,12 +62,13 @@ fn run_case<M: Machine>(
             start.store(context.machine().cycles(), SeqCst);
         }
         context.barrier()?;
-        // Every vCPU plays every part in its turn.
-        let part = (u64::from(context.vcpu()) + number) % vcpus;
-        if part < threads as u64 {
+        // Every vCPU plays every part in its turn, at every pace.
+        let turn = number / Pace::ALL.len() + case.index();
+        let part = (context.vcpu() as usize + turn) % vcpus;
+        if part < threads {
             // A counter of another node may be behind; nobody waits for it to come up.
             let start = start.load(SeqCst).min(context.machine().cycles());
-            batch.play(context, area, part as usize, start);
+            batch.play(context, area, part, start);
         }
         context.barrier()?;
         if context.vcpu() == 0 {
