@@ -138,6 +138,16 @@ fn one_node_needs_no_other() {
 }
 
 #[test]
+fn the_boot_vcpu_starts_no_thread_before_it_can_start() {
+    if let Some(_turn) = turn("the_boot_vcpu_starts_no_thread_before_it_can_start", false) {
+        let one_node = ["--nodes", "1", "--vcpus", "8", "--vcpu", "thread"];
+        for _ in 0..5 {
+            run(&[&one_node[..], &["--program", "atomic"]].concat());
+        }
+    }
+}
+
+#[test]
 fn an_idle_machine_leaves_its_hosts_idle() {
     if let Some(_turn) = turn("an_idle_machine_leaves_its_hosts_idle", true) {
         let cpu = |report: &Value| -> f64 {
