@@ -1,0 +1,184 @@
+//! Every bug of `giantvm_dsm::mutants` is noticed, and the table in `docs/mutants.md` says by which
+//! check and after how many steps.
+//!
+//! After a change of a protocol, of the engine or of a check, run this with `GIANTVM_BLESS=1` and
+//! read the difference.
+
+use std::fmt::Write as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::{env, fs};
+
+use giantvm_dsm::mutants::{Mutant, choose};
+use giantvm_dsm::protocol::{Directory, Setup, Tick};
+use giantvm_dsm::testing::conformance::Suite;
+use giantvm_dsm::testing::model::{Budget, SmallWorld};
+use giantvm_dsm::testing::{Adversary, Config, Disturbances, Scenario};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+
+/// Seeds that a random check may take.
+const SEEDS: u64 = 40;
+
+/// What a check found: after how much, and which law is broken.
+#[derive(Debug)]
+struct Noticed {
+    after: String,
+    law: String,
+}
+
+/// A check that may notice a bug.
+type Check = (&'static str, fn() -> Option<Noticed>);
+
+const CHECKS: [Check; 4] = [
+    ("search", search),
+    ("calm", || simulate(Disturbances::default())),
+    ("disturbed", || simulate(Disturbances::DEADLY)),
+    ("hostile", hostile),
+];
+
+fn law(what: &str) -> String {
+    what.split(':').next().unwrap_or_default().to_owned()
+}
+
+fn search() -> Option<Noticed> {
+    let budget = Budget {
+        evictions: 1,
+        pins: 1,
+        ..Budget::faults(2)
+    };
+    let last = Budget {
+        evictions: 1,
+        ..Budget::faults(1)
+    };
+    let worlds = [
+        SmallWorld {
+            budgets: vec![budget, budget],
+            pages: 1,
+            mortal: true,
+        },
+        SmallWorld {
+            budgets: vec![last, last, Budget::faults(2)],
+            pages: 1,
+            mortal: false,
+        },
+    ];
+    worlds.iter().find_map(|world| {
+        let rest = |setup: Setup| Directory::with_rest(setup, Tick(1));
+        let found = world.explore_with(&rest).err()?;
+        Some(Noticed {
+            after: format!("{} events", found.events.len()),
+            law: law(&found.what),
+        })
+    })
+}
+
+fn simulate(disturbances: Disturbances) -> Option<Noticed> {
+    (0..SEEDS).find_map(|seed| {
+        let config = Config {
+            nodes: 6,
+            pages: 2,
+            step_limit: 100_000,
+            ..Suite::config(seed)
+        };
+        let scenario = Scenario::random(config, 20, disturbances);
+        let failure = scenario.run(&<Directory as giantvm_dsm::protocol::CoherenceProtocol>::new);
+        let failure = failure.err()?;
+        Some(Noticed {
+            after: format!("seed {seed}, step {}", failure.step),
+            law: failure.law().to_owned(),
+        })
+    })
+}
+
+fn hostile() -> Option<Noticed> {
+    let adversary = match Adversary::learn::<Directory>() {
+        Ok(adversary) => adversary,
+        Err(failure) => {
+            return Some(Noticed {
+                after: "undisturbed".into(),
+                law: failure.law().to_owned(),
+            });
+        }
+    };
+    (0..SEEDS).find_map(|seed| {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let bytes: Vec<u8> = (0..2_000).map(|_| rng.random()).collect();
+        let assault = adversary.assault::<Directory>(&bytes).err();
+        let what = assault.or_else(|| {
+            let siege = adversary.besiege::<Directory>(seed, &bytes);
+            siege.err().map(|failure| failure.what)
+        })?;
+        Some(Noticed {
+            after: format!("seed {seed}"),
+            law: law(&what),
+        })
+    })
+}
+
+/// What each check says to the bug that is chosen now.
+fn notices() -> Vec<Option<Noticed>> {
+    let run = |(_, check): &Check| {
+        let outcome = catch_unwind(AssertUnwindSafe(check));
+        outcome.unwrap_or_else(|_| {
+            Some(Noticed {
+                after: "some".into(),
+                law: "panic".into(),
+            })
+        })
+    };
+    CHECKS.iter().map(run).collect()
+}
+
+#[test]
+fn every_bug_is_noticed_and_the_table_says_by_what() {
+    choose(None);
+    for ((name, _), noticed) in CHECKS.iter().zip(notices()) {
+        assert!(
+            noticed.is_none(),
+            "{name} finds a bug where there is none: {noticed:?}"
+        );
+    }
+    let mut table = String::from(
+        "# Bugs on purpose, and what notices them\n\n\
+         Made by `cargo test -p giantvm-dsm --features mutants --test mutants` with \
+         `GIANTVM_BLESS=1`.\n\n\
+         *search*: every state of two small worlds; the shortest way there, in events. *calm*, \
+         *disturbed*: random\nscenarios, the latter with evictions, pins, cuts, links made anew and a \
+         death; the seed and the step at which it\nwas noticed. *hostile*: a peer that lies. In \
+         brackets, the law that was found broken.\n\n\
+         | bug | what is wrong | search | calm | disturbed | hostile |\n|---|---|---|---|---|---|\n",
+    );
+    let (mut missed, mut caught) = (Vec::new(), 0);
+    for &mutant in Mutant::ALL {
+        choose(Some(mutant));
+        let found = notices();
+        choose(None);
+        let _ = write!(table, "| {mutant:?} | {} |", mutant.what());
+        for noticed in &found {
+            let _ = match noticed {
+                Some(Noticed { after, law }) => write!(table, " {after} ({law}) |"),
+                None => write!(table, " - |"),
+            };
+        }
+        table.push('\n');
+        if found.iter().any(Option::is_some) {
+            caught += 1;
+        } else {
+            missed.push(mutant);
+        }
+    }
+    let _ = writeln!(table, "\n{caught} of {} are noticed.", Mutant::ALL.len());
+    println!("{table}");
+    assert!(missed.is_empty(), "no check notices {missed:?}");
+    assert!(Mutant::ALL.len() >= 25);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/mutants.md");
+    if env::var_os("GIANTVM_BLESS").is_some() {
+        fs::write(&path, &table).unwrap();
+    }
+    let written = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        written == table,
+        "docs/mutants.md is not what the checks find now"
+    );
+}
