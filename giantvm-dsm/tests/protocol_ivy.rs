@@ -142,27 +142,27 @@ mod exhaustive {
 
     #[test]
     fn two_nodes_keep_every_law_in_every_state() {
-        assert_eq!(states(&faults([8, 8]), 1, false, REST), 0);
+        assert_eq!(states(&faults([8, 8]), 1, false, REST), 33_121);
     }
 
     #[test]
     fn two_nodes_keep_every_law_when_no_page_rests() {
-        assert_eq!(states(&faults([8, 8]), 1, false, NO_REST), 0);
+        assert_eq!(states(&faults([8, 8]), 1, false, NO_REST), 33_089);
     }
 
     #[test]
     fn three_nodes_keep_every_law_in_every_state() {
-        assert_eq!(states(&faults([2, 3, 3]), 1, false, REST), 0);
+        assert_eq!(states(&faults([2, 3, 3]), 1, false, REST), 416_117);
     }
 
     #[test]
     fn three_nodes_keep_every_law_when_no_page_rests() {
-        assert_eq!(states(&faults([2, 3, 2]), 1, false, NO_REST), 0);
+        assert_eq!(states(&faults([2, 3, 2]), 1, false, NO_REST), 146_603);
     }
 
     #[test]
     fn four_nodes_keep_every_law_in_every_state() {
-        assert_eq!(states(&faults([1, 1, 1, 2]), 1, false, NO_REST), 0);
+        assert_eq!(states(&faults([1, 1, 1, 2]), 1, false, NO_REST), 51_031);
     }
 
     #[test]
@@ -171,7 +171,7 @@ mod exhaustive {
             evictions: 1,
             ..Budget::faults(2)
         };
-        assert_eq!(states(&[budget; 3], 1, false, REST), 0);
+        assert_eq!(states(&[budget; 3], 1, false, REST), 564_909);
     }
 
     #[test]
@@ -181,7 +181,7 @@ mod exhaustive {
             evictions: 1,
             ..Budget::faults(3)
         };
-        assert_eq!(states(&[budget; 2], 1, false, REST), 0);
+        assert_eq!(states(&[budget; 2], 1, false, REST), 35_893);
     }
 
     #[test]
@@ -191,7 +191,7 @@ mod exhaustive {
             ..Budget::faults(1)
         };
         let two = Budget::faults(2);
-        assert_eq!(states(&[budget, budget, two], 1, true, NO_REST), 0);
+        assert_eq!(states(&[budget, budget, two], 1, true, NO_REST), 96_355);
     }
 }
 
