@@ -5,7 +5,6 @@
 
 use giantvm_core::{NodeId, PageIndex};
 use giantvm_dsm::protocol::{Access, Ivy, Tick};
-use giantvm_dsm::testing::conformance::Suite;
 use giantvm_dsm::testing::model::{Budget, SmallWorld};
 use giantvm_dsm::testing::{Chaos, Cluster, Config, Op};
 use proptest::prelude::*;
@@ -193,10 +192,4 @@ mod exhaustive {
         let two = Budget::faults(2);
         assert_eq!(states(&[budget, budget, two], 1, true, NO_REST), 96_355);
     }
-}
-
-#[test]
-fn the_protocol_passes_the_whole_suite() {
-    let verdict = Suite::full().check::<Ivy>(&mut |step| println!("{step}"));
-    verdict.unwrap_or_else(|fault| panic!("{fault}"));
 }
