@@ -18,6 +18,8 @@
 //! assert_eq!(report.accesses, 4 * 2 * 20);
 //! # Ok::<(), giantvm_dsm::testing::Failure>(())
 //! ```
+//!
+//! [`history`] checks what threads of a real cluster recorded.
 
 mod adversary;
 mod chaos;
@@ -25,6 +27,7 @@ mod cluster;
 mod config;
 pub mod conformance;
 mod failure;
+pub mod history;
 mod inspect;
 pub mod invariants;
 pub mod model;
