@@ -6,6 +6,7 @@
 //! it one atomic step with respect to every invalidation.
 
 mod api;
+mod checks;
 pub mod directory;
 mod home;
 pub mod ivy;

@@ -140,7 +140,11 @@ fn defect_11_a_refusal_changes_nothing_and_the_next_message_is_handled() {
     let mut believed = 0;
     for seed in 0..300_u32 {
         let bytes: Vec<u8> = (0..1_500_u32)
-            .map(|at| (at.wrapping_mul(2_654_435_761).wrapping_add(seed * 97) >> 13) as u8)
+            .map(|at| {
+                at.wrapping_mul(2_654_435_761)
+                    .wrapping_add(seed * 97)
+                    .to_le_bytes()[2]
+            })
             .collect();
         believed += adversary.assault::<Ivy>(&bytes).unwrap();
     }

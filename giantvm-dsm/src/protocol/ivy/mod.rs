@@ -119,7 +119,7 @@ use rest::Rests;
 use table::Table;
 
 use super::{
-    CoherenceProtocol, Command, Contents, Input, PageMessage, Rights, Setup, Tick, Violation,
+    CoherenceProtocol, Command, Input, PageMessage, Rights, Setup, Tick, Violation, checks,
 };
 
 type Out = Vec<Command<Message>>;
@@ -202,34 +202,7 @@ impl Ivy {
     }
 
     fn check_page(&self, page: PageIndex) -> Result<(), Violation> {
-        let pages = self.table.pages();
-        if page.0 < pages {
-            Ok(())
-        } else {
-            Err(Violation::NoSuchPage { page, pages })
-        }
-    }
-
-    fn check_envelope(
-        &self,
-        from: NodeId,
-        message: &Message,
-        payload: Contents,
-    ) -> Result<(), Violation> {
-        let (page, name) = (message.page(), message.name());
-        if from == self.local || !self.nodes.contains(from) {
-            return Err(Violation::WrongNode {
-                page,
-                message: name,
-            });
-        }
-        if payload != message.contents() {
-            return Err(Violation::Payload {
-                page,
-                message: name,
-            });
-        }
-        Ok(())
+        checks::page(page, self.table.pages())
     }
 
     /// The refusal of a message, naming the page's state.
@@ -275,8 +248,10 @@ impl CoherenceProtocol for Ivy {
                 message,
                 payload,
             } => {
-                self.check_page(message.page())?;
-                self.check_envelope(from, &message, payload)?;
+                let (page, name) = (message.page(), message.name());
+                self.check_page(page)?;
+                checks::sender(from, self.nodes.without(self.local), page, name)?;
+                checks::payload(payload, message.contents(), page, name)?;
                 self.receive(now, from, message, commands)?;
             }
             Input::Timeout => self.timeout(now, commands),

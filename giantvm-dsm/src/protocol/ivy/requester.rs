@@ -5,6 +5,7 @@ use giantvm_core::{NodeId, NodeSet, PageIndex, Version};
 use super::message::{Message, Request, Source, Token, Want};
 use super::table::Part;
 use super::{Ivy, Out};
+use crate::protocol::checks::stale;
 use crate::protocol::{Access, Attach, Command, Rights, Tick, Violation};
 
 /// A request of this node that is not complete, or its wait for sharers to be gone.
@@ -244,19 +245,5 @@ fn is_possible(token: Token, from: NodeId, want: Want, part: Part) -> bool {
                 && giver_shares
         }
         Source::Attached => part.rights.is_none() && token.version != Version::ZERO && giver_shares,
-    }
-}
-
-pub(super) fn stale(
-    page: PageIndex,
-    message: &'static str,
-    got: Version,
-    expected: Version,
-) -> Violation {
-    Violation::Stale {
-        page,
-        message,
-        got: got.get(),
-        expected: expected.get(),
     }
 }

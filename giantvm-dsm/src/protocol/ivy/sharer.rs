@@ -3,9 +3,9 @@
 use giantvm_core::{NodeId, PageIndex, Version};
 
 use super::message::Message;
-use super::requester::stale;
 use super::table::Part;
 use super::{Ivy, Out};
+use crate::protocol::checks::stale;
 use crate::protocol::{Attach, Command, FrameFate, Violation};
 
 impl Ivy {

@@ -7,6 +7,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::message::{Message, Request, Source, Token, Want};
 use crate::protocol::PageMessage;
+use crate::protocol::checks::bad;
 
 /// Numbers of the message kinds on the wire.
 mod kind {
@@ -47,13 +48,6 @@ struct VersionBody {
 /// Most bytes of a body: four less than a frame holds, which the engine adds to some.
 const MAX: usize = 36;
 const _: () = assert!(size_of::<RequestBody>() <= MAX && size_of::<TokenBody>() <= MAX);
-
-fn bad(field: &'static str, value: impl Into<u64>) -> DecodeError {
-    DecodeError::BadField {
-        field,
-        value: value.into(),
-    }
-}
 
 impl PageMessage for Message {
     fn page(&self) -> PageIndex {

@@ -113,8 +113,9 @@ impl Nodes {
 
     /// Who owns the page, as the only one.
     fn owner(&self) -> u8 {
-        let owns = |&at: &u8| self.nodes[usize::from(at)].owned(PAGE).is_some();
-        let owners: Vec<u8> = (0..self.nodes.len() as u8).filter(owns).collect();
+        let numbered = (0..).zip(&self.nodes);
+        let owners = numbered.filter(|(_, node)| node.owned(PAGE).is_some());
+        let owners: Vec<u8> = owners.map(|(at, _)| at).collect();
         assert_eq!(owners.len(), 1);
         owners[0]
     }
