@@ -192,4 +192,14 @@ mod exhaustive {
         let two = Budget::faults(2);
         assert_eq!(states(&[budget, budget, two], 1, true, NO_REST), 96_355);
     }
+
+    #[test]
+    fn five_nodes_keep_every_law_in_every_state() {
+        assert_eq!(states(&faults([1; 5]), 1, false, NO_REST), 256_923);
+    }
+
+    #[test]
+    fn two_nodes_with_two_pages_keep_every_law() {
+        assert_eq!(states(&faults([3; 2]), 2, false, NO_REST), 70_237);
+    }
 }

@@ -78,6 +78,14 @@ impl Inspect for Directory {
 }
 
 impl Inspect for Ivy {
+    fn believes(_: NodeId, message: &Self::Message, _: &HomeMap) -> bool {
+        // Who gives a page is believed about it, and who asks about what it does with it.
+        matches!(
+            message,
+            ivy::Message::Request { .. } | ivy::Message::Token { .. }
+        )
+    }
+
     fn states(&self, page: PageIndex) -> Vec<&'static str> {
         vec![self.state_name(page), self.queue_name(page)]
     }

@@ -85,6 +85,8 @@
 //!   can have a page sent to a node that did not ask. That node refuses it, the link between two
 //!   honest nodes ends, and the page's token is lost.
 //! - *Acknowledgements.* A sharer is believed about having dropped its copy.
+//! - *Invalidations.* A sharer drops its copy for any peer that names its version. That costs a
+//!   fetch, or a link: an upgrade may be answered without data just then, and is refused.
 //!
 //! The damage of each is to the page that the message names, or the end of a link, after which the
 //! nodes halt. It never reaches another page's contents. Where peers are not trusted, use the
