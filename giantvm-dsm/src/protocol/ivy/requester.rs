@@ -235,7 +235,6 @@ fn is_possible(token: Token, from: NodeId, want: Want, part: Part) -> bool {
         Source::Zero => {
             token.version == Version::ZERO
                 && token.sharers.is_empty()
-                && part.is_untouched()
                 && part.rights.is_none()
         }
         Source::Held => {
