@@ -233,9 +233,7 @@ fn is_possible(token: Token, from: NodeId, want: Want, part: Part) -> bool {
     let giver_shares = token.sharers.contains(from) == (want == Want::Read);
     match token.source {
         Source::Zero => {
-            token.version == Version::ZERO
-                && token.sharers.is_empty()
-                && part.rights.is_none()
+            token.version == Version::ZERO && token.sharers.is_empty() && part.rights.is_none()
         }
         Source::Held => {
             want == Want::Upgrade(token.version)
