@@ -1,6 +1,6 @@
 //! Every protocol of this crate passes the whole suite.
 
-use giantvm_dsm::protocol::Directory;
+use giantvm_dsm::protocol::{Directory, Ivy};
 use giantvm_dsm::testing::conformance::Suite;
 use giantvm_dsm::testing::model::Checkable;
 
@@ -12,4 +12,9 @@ fn conforms<P: Checkable>() {
 #[test]
 fn the_directory_passes_the_whole_suite() {
     conforms::<Directory>();
+}
+
+#[test]
+fn ivy_passes_the_whole_suite() {
+    conforms::<Ivy>();
 }

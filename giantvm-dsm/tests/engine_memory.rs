@@ -1,11 +1,11 @@
-//! Several nodes in one process share real memory: userfaultfd, the pump, the default protocol.
+//! Several nodes in one process share real memory: userfaultfd, the pump, the protocols.
 
 mod support;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use giantvm_dsm::engine::{DsmStats, FaultKind};
-use giantvm_dsm::protocol::Directory;
+use giantvm_dsm::protocol::{CoherenceProtocol, Directory, Ivy};
 use giantvm_dsm::sync::{Lock, OwnPages};
 
 #[derive(zerocopy::FromBytes)]
@@ -19,18 +19,21 @@ struct Body {
 type Shared = support::Shared<Body>;
 
 /// What each node counted; nothing without userfaultfd.
-fn on_nodes(test: &str, nodes: u8, work: impl Fn(u8, &Shared) + Sync) -> Vec<DsmStats> {
-    let done = support::on_nodes::<Directory, Body, ()>(test, nodes, work);
+fn on_nodes<P: CoherenceProtocol>(
+    test: &str,
+    nodes: u8,
+    work: impl Fn(u8, &Shared) + Sync,
+) -> Vec<DsmStats> {
+    let done = support::on_nodes::<P, Body, ()>(test, nodes, work);
     done.into_iter()
         .flatten()
         .map(|((), stats)| stats)
         .collect()
 }
 
-#[test]
-fn atomic_counts_and_a_lock_are_exact_over_three_nodes() {
+fn counts_are_exact<P: CoherenceProtocol>(test: &str) {
     const ROUNDS: u64 = 500;
-    let stats = on_nodes("atomic_counts_over_three_nodes", 3, |_, shared| {
+    let stats = on_nodes::<P>(test, 3, |_, shared| {
         let body = &shared.body;
         for _ in 0..ROUNDS {
             body.counter.0.fetch_add(1, Ordering::Relaxed);
@@ -50,8 +53,18 @@ fn atomic_counts_and_a_lock_are_exact_over_three_nodes() {
 }
 
 #[test]
+fn atomic_counts_and_a_lock_are_exact_over_three_nodes() {
+    counts_are_exact::<Directory>("atomic_counts_and_a_lock_are_exact_over_three_nodes");
+}
+
+#[test]
+fn atomic_counts_and_a_lock_are_exact_under_ivy() {
+    counts_are_exact::<Ivy>("atomic_counts_and_a_lock_are_exact_under_ivy");
+}
+
+#[test]
 fn pages_that_one_node_wrote_are_read_on_all_others_and_move_no_ownership() {
-    let stats = on_nodes("pages_one_node_wrote", 4, |node, shared| {
+    let stats = on_nodes::<Directory>("pages_one_node_wrote", 4, |node, shared| {
         let table = &shared.body.table;
         if node == 0 {
             for (word, value) in table.iter().zip(1..) {

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::{env, fs};
 
-use giantvm_dsm::protocol::Directory;
+use giantvm_dsm::protocol::{Directory, Ivy};
 use giantvm_dsm::testing::model::{Budget, Checkable, SmallWorld};
 use giantvm_dsm::testing::transitions::Transitions;
 
@@ -55,4 +55,9 @@ fn covers_and_matches<P: Checkable>() {
 #[test]
 fn the_directorys_table_is_complete_and_up_to_date() {
     covers_and_matches::<Directory>();
+}
+
+#[test]
+fn ivys_table_is_complete_and_up_to_date() {
+    covers_and_matches::<Ivy>();
 }

@@ -6,8 +6,10 @@
 //! it one atomic step with respect to every invalidation.
 
 mod api;
+mod checks;
 pub mod directory;
 mod home;
+pub mod ivy;
 
 pub use api::{
     Access, Attach, CoherenceProtocol, Command, Contents, FrameFate, Input, PageMessage, Rights,
@@ -15,3 +17,4 @@ pub use api::{
 };
 pub use directory::Directory;
 pub use home::{HomeError, HomeMap};
+pub use ivy::Ivy;

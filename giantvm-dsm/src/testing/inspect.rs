@@ -3,7 +3,7 @@
 use giantvm_core::{NodeId, NodeSet, PageIndex};
 
 use crate::protocol::directory::{Message, Sharing};
-use crate::protocol::{CoherenceProtocol, Directory, HomeMap, PageMessage, Rights};
+use crate::protocol::{CoherenceProtocol, Directory, HomeMap, Ivy, PageMessage, Rights, ivy};
 
 /// Who holds a page, as its home knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +73,37 @@ impl Inspect for Directory {
             writer,
             possible: entry.possible,
             settled: !entry.busy,
+        })
+    }
+}
+
+impl Inspect for Ivy {
+    fn believes(_: NodeId, message: &Self::Message, _: &HomeMap) -> bool {
+        // Who gives a page is believed about it, and who asks about what it does with it.
+        matches!(
+            message,
+            ivy::Message::Request { .. } | ivy::Message::Token { .. }
+        )
+    }
+
+    fn states(&self, page: PageIndex) -> Vec<&'static str> {
+        vec![self.state_name(page), self.queue_name(page)]
+    }
+
+    fn name(message: &Self::Message) -> &'static str {
+        ivy::Message::name(message)
+    }
+
+    /// Only the owner knows, and of sharers only who may hold a copy.
+    fn holding(&self, page: PageIndex) -> Option<Holding> {
+        let ivy::Owned { rights, sharers } = self.owned(page)?;
+        let own = rights.map_or(NodeSet::EMPTY, |_| NodeSet::only(self.local()));
+        let holders = sharers.union(own);
+        Some(Holding {
+            holders,
+            writer: (rights == Some(Rights::Write)).then(|| self.local()),
+            possible: holders,
+            settled: sharers.is_empty(),
         })
     }
 }

@@ -145,8 +145,8 @@ use table::{Copies, Entries};
 use crate::mutants::mutant;
 
 use super::{
-    Attach, CoherenceProtocol, Command, Contents, HomeMap, Input, PageMessage, Rights, Setup, Tick,
-    Violation,
+    Attach, CoherenceProtocol, Command, HomeMap, Input, PageMessage, Rights, Setup, Tick,
+    Violation, checks,
 };
 
 type Out = Vec<Command<Message>>;
@@ -242,8 +242,12 @@ impl Directory {
                 message,
                 payload,
             } => {
-                self.check_page(message.page())?;
-                self.check_envelope(from, &message, payload)?;
+                let (page, name) = (message.page(), message.name());
+                self.check_page(page)?;
+                checks::sender(from, self.nodes.without(self.local), page, name)?;
+                if !mutant!(ChecksNoPayload) {
+                    checks::payload(payload, message.contents(), page, name)?;
+                }
                 self.receive(now, from, message, out)?;
             }
             Input::Timeout => self.timeout(now, out),
@@ -328,34 +332,7 @@ impl Directory {
     }
 
     fn check_page(&self, page: PageIndex) -> Result<(), Violation> {
-        let pages = self.copies.pages();
-        if page.0 < pages {
-            Ok(())
-        } else {
-            Err(Violation::NoSuchPage { page, pages })
-        }
-    }
-
-    fn check_envelope(
-        &self,
-        from: NodeId,
-        message: &Message,
-        payload: Contents,
-    ) -> Result<(), Violation> {
-        let (page, name) = (message.page(), message.name());
-        if from == self.local || !self.nodes.contains(from) {
-            return Err(Violation::WrongNode {
-                page,
-                message: name,
-            });
-        }
-        if payload != message.contents() && !mutant!(ChecksNoPayload) {
-            return Err(Violation::Payload {
-                page,
-                message: name,
-            });
-        }
-        Ok(())
+        checks::page(page, self.copies.pages())
     }
 
     fn check_home(

@@ -6,6 +6,7 @@ use super::message::{Grant, Message, Source, Transaction};
 use super::table::Copied;
 use super::{Directory, Out};
 use crate::mutants::mutant;
+use crate::protocol::checks::stale;
 use crate::protocol::{Access, Attach, Command, Rights, Violation};
 
 /// A request of this node that is not complete.
@@ -273,14 +274,5 @@ fn check_transaction(
             expected: expected.0.into(),
         }),
         _ => Ok(()),
-    }
-}
-
-fn stale(page: PageIndex, message: &'static str, got: Version, expected: Version) -> Violation {
-    Violation::Stale {
-        page,
-        message,
-        got: got.get(),
-        expected: expected.get(),
     }
 }

@@ -6,6 +6,7 @@ use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::message::{Grant, Message, Source, Transaction};
+use crate::protocol::checks::bad;
 use crate::protocol::{Access, PageMessage, Rights};
 
 /// Numbers of the message kinds on the wire.
@@ -88,13 +89,6 @@ const fn access_number(access: Access) -> u8 {
     match access {
         Access::Read => READ,
         Access::Write => WRITE,
-    }
-}
-
-fn bad(field: &'static str, value: impl Into<u64>) -> DecodeError {
-    DecodeError::BadField {
-        field,
-        value: value.into(),
     }
 }
 
