@@ -224,10 +224,10 @@ impl Directory {
             transaction = entry.transaction;
         }
         let mut plan = plan;
-        if let Some(first) = plan.invalidate.without(local).iter().next() {
-            if mutant!(SparesASharer) {
-                plan.invalidate = plan.invalidate.without(first);
-            }
+        if let Some(first) = plan.invalidate.without(local).iter().next()
+            && mutant!(SparesASharer)
+        {
+            plan.invalidate = plan.invalidate.without(first);
         }
         for sharer in plan.invalidate.without(local) {
             let order = Message::Invalidate {
