@@ -37,6 +37,12 @@ macro_rules! mutants {
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
+            /// Whether it is a bug of Ivy, and not of the directory or the engine.
+            #[must_use]
+            pub fn is_of_ivy(self) -> bool {
+                format!("{self:?}").starts_with("Ivy")
+            }
+
             /// What is wrong with it.
             #[must_use]
             pub const fn what(self) -> &'static str {
@@ -59,12 +65,10 @@ mutants! {
     LosesTheQueue: "the home forgets who waits when a transaction ends",
     RestsForEver: "the home never ends a page's rest",
     KeepsOwnCopy: "the home does not unmap its own copy when another node writes",
-    SameTransaction: "the home gives every transaction of a page one number",
     SameVersion: "a writer makes no new version",
     DoneBeforeData: "a requester maps a page before its data has come",
     DoneBeforeAcknowledgements: "a requester maps a page before all sharers have acknowledged",
     LosesADone: "a requester does not tell the home when it is done",
-    ForgetsTheWriter: "a write fault during a read of the same page is forgotten",
     ForgetsToWake: "a requester does not wake its threads",
     KeepsAnInvalidatedCopy: "a sharer acknowledges an invalidation and keeps its copy",
     AcknowledgesToTheHome: "a sharer sends its acknowledgement to the home",
@@ -73,11 +77,16 @@ mutants! {
     SendsBeforeProtecting: "an owner sends its page before it takes the right to write away",
     DropsTheReturnedPage: "the home throws away the only copy that a node gives up",
     KeepsTheLeaverAsOwner: "the home goes on naming a node that gave up its copy as the owner",
-    ReleasesUnasked: "a node takes any Release for one that it asked for",
-    MapsAfterALoss: "a node goes on serving after a peer was lost",
     ChecksNoSender: "a node takes a grant from any node",
     ChecksNoPayload: "a node does not look at whether a page came with a message",
-    ChangesBeforeItChecks: "the home notes that a page is busy before it refuses a request",
+    QueuesBeforeItRefuses: "the home queues a request before it refuses it",
+    IvyKeepsItsFather: "Ivy: a node does not note who asked last as the probable owner",
+    IvyLosesTheNext: "Ivy: a node that waits for a page forgets who asked it next",
+    IvyForgetsTheGiver: "Ivy: who gives a page to a reader is not noted as a sharer",
+    IvyTrustsOldCopies: "Ivy: an owner sends no data to a sharer whose copy may be old or gone",
+    IvySparesASharer: "Ivy: a writer neither invalidates one of the sharers nor awaits it",
+    IvyAwaitsNoOne: "Ivy: a writer does not wait until the sharers' copies are gone",
+    IvySameVersion: "Ivy: a writer makes no new version",
     ReadsRepeatedMessages: "the driver handles a message that comes once more",
     NumbersStandStill: "the driver gives all messages of a stream one number",
     LosesWhatWaits: "the driver forgets the messages that waited for a pinned page",

@@ -10,15 +10,18 @@ use std::path::Path;
 use std::{env, fs};
 
 use giantvm_dsm::mutants::{Mutant, choose};
-use giantvm_dsm::protocol::{Directory, Setup, Tick};
+use giantvm_dsm::protocol::{Directory, Ivy};
 use giantvm_dsm::testing::conformance::Suite;
-use giantvm_dsm::testing::model::{Budget, SmallWorld};
+use giantvm_dsm::testing::model::{Budget, Checkable, SmallWorld};
 use giantvm_dsm::testing::{Adversary, Config, Disturbances, Scenario};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 /// Seeds that a random check may take.
 const SEEDS: u64 = 40;
+
+/// Seeds of a hostile peer's lies.
+const LIES: u64 = 400;
 
 /// What a check found: after how much, and which law is broken.
 #[derive(Debug)]
@@ -30,18 +33,20 @@ struct Noticed {
 /// A check that may notice a bug.
 type Check = (&'static str, fn() -> Option<Noticed>);
 
-const CHECKS: [Check; 4] = [
-    ("search", search),
-    ("calm", || simulate(Disturbances::default())),
-    ("disturbed", || simulate(Disturbances::DEADLY)),
-    ("hostile", hostile),
-];
+const fn checks<P: Checkable>() -> [Check; 4] {
+    [
+        ("search", search::<P>),
+        ("calm", || simulate::<P>(Disturbances::default())),
+        ("disturbed", || simulate::<P>(Disturbances::LIVELY)),
+        ("hostile", hostile::<P>),
+    ]
+}
 
 fn law(what: &str) -> String {
     what.split(':').next().unwrap_or_default().to_owned()
 }
 
-fn search() -> Option<Noticed> {
+fn search<P: Checkable>() -> Option<Noticed> {
     let budget = Budget {
         evictions: 1,
         pins: 1,
@@ -64,8 +69,7 @@ fn search() -> Option<Noticed> {
         },
     ];
     worlds.iter().find_map(|world| {
-        let rest = |setup: Setup| Directory::with_rest(setup, Tick(1));
-        let found = world.explore_with(&rest).err()?;
+        let found = world.explore::<P>().err()?;
         Some(Noticed {
             after: format!("{} events", found.events.len()),
             law: law(&found.what),
@@ -73,7 +77,7 @@ fn search() -> Option<Noticed> {
     })
 }
 
-fn simulate(disturbances: Disturbances) -> Option<Noticed> {
+fn simulate<P: Checkable>(disturbances: Disturbances) -> Option<Noticed> {
     (0..SEEDS).find_map(|seed| {
         let config = Config {
             nodes: 6,
@@ -82,8 +86,7 @@ fn simulate(disturbances: Disturbances) -> Option<Noticed> {
             ..Suite::config(seed)
         };
         let scenario = Scenario::random(config, 20, disturbances);
-        let failure = scenario.run(&<Directory as giantvm_dsm::protocol::CoherenceProtocol>::new);
-        let failure = failure.err()?;
+        let failure = scenario.run(&P::new).err()?;
         Some(Noticed {
             after: format!("seed {seed}, step {}", failure.step),
             law: failure.law().to_owned(),
@@ -91,8 +94,8 @@ fn simulate(disturbances: Disturbances) -> Option<Noticed> {
     })
 }
 
-fn hostile() -> Option<Noticed> {
-    let adversary = match Adversary::learn::<Directory>() {
+fn hostile<P: Checkable>() -> Option<Noticed> {
+    let adversary = match Adversary::learn::<P>() {
         Ok(adversary) => adversary,
         Err(failure) => {
             return Some(Noticed {
@@ -101,12 +104,12 @@ fn hostile() -> Option<Noticed> {
             });
         }
     };
-    (0..SEEDS).find_map(|seed| {
+    (0..LIES).find_map(|seed| {
         let mut rng = SmallRng::seed_from_u64(seed);
         let bytes: Vec<u8> = (0..2_000).map(|_| rng.random()).collect();
-        let assault = adversary.assault::<Directory>(&bytes).err();
+        let assault = adversary.assault::<P>(&bytes).err();
         let what = assault.or_else(|| {
-            let siege = adversary.besiege::<Directory>(seed, &bytes);
+            let siege = adversary.besiege::<P>(seed, &bytes);
             siege.err().map(|failure| failure.what)
         })?;
         Some(Noticed {
@@ -117,7 +120,7 @@ fn hostile() -> Option<Noticed> {
 }
 
 /// What each check says to the bug that is chosen now.
-fn notices() -> Vec<Option<Noticed>> {
+fn notices<P: Checkable>() -> Vec<Option<Noticed>> {
     let run = |(_, check): &Check| {
         let outcome = catch_unwind(AssertUnwindSafe(check));
         outcome.unwrap_or_else(|_| {
@@ -127,32 +130,35 @@ fn notices() -> Vec<Option<Noticed>> {
             })
         })
     };
-    CHECKS.iter().map(run).collect()
+    checks::<P>().iter().map(run).collect()
 }
 
 #[test]
 fn every_bug_is_noticed_and_the_table_says_by_what() {
     choose(None);
-    for ((name, _), noticed) in CHECKS.iter().zip(notices()) {
+    for noticed in notices::<Directory>().into_iter().chain(notices::<Ivy>()) {
         assert!(
             noticed.is_none(),
-            "{name} finds a bug where there is none: {noticed:?}"
+            "a bug is found where there is none: {noticed:?}"
         );
     }
     let mut table = String::from(
         "# Bugs on purpose, and what notices them\n\n\
-         Made by `cargo test -p giantvm-dsm --features mutants --test mutants` with \
+         Made by `cargo test -p giantvm-dsm --features testing --test mutants` with \
          `GIANTVM_BLESS=1`.\n\n\
          *search*: every state of two small worlds; the shortest way there, in events. *calm*, \
-         *disturbed*: random\nscenarios, the latter with evictions, pins, cuts, links made anew and a \
-         death; the seed and the step at which it\nwas noticed. *hostile*: a peer that lies. In \
+         *disturbed*: random\nscenarios, the latter with evictions, pins, cuts and links made anew; the seed and the step at which it\nwas noticed. *hostile*: a peer that lies. In \
          brackets, the law that was found broken.\n\n\
          | bug | what is wrong | search | calm | disturbed | hostile |\n|---|---|---|---|---|---|\n",
     );
     let (mut missed, mut caught) = (Vec::new(), 0);
     for &mutant in Mutant::ALL {
         choose(Some(mutant));
-        let found = notices();
+        let found = if mutant.is_of_ivy() {
+            notices::<Ivy>()
+        } else {
+            notices::<Directory>()
+        };
         choose(None);
         let _ = write!(table, "| {mutant:?} | {} |", mutant.what());
         for noticed in &found {

@@ -80,7 +80,7 @@ mod default_protocol {
             ..Budget::faults(4)
         };
         let world = world(&[budget; 2], 1);
-        assert_eq!(states(&world, directory(REST)), 384_677);
+        assert_eq!(states(&world, directory(REST)), 363_857);
     }
 
     #[test]
@@ -90,7 +90,7 @@ mod default_protocol {
             ..Budget::faults(faults)
         });
         let world = world(&[one, one, two], 1);
-        assert_eq!(states(&world, directory(REST)), 56_647);
+        assert_eq!(states(&world, directory(REST)), 56_263);
     }
 
     #[test]
@@ -101,7 +101,7 @@ mod default_protocol {
             ..Budget::faults(3)
         };
         let world = world(&[budget; 2], 1);
-        assert_eq!(states(&world, directory(REST)), 126_165);
+        assert_eq!(states(&world, directory(REST)), 119_343);
     }
 
     #[test]
@@ -111,7 +111,7 @@ mod default_protocol {
             ..Budget::faults(2)
         };
         let world = world(&[Budget::faults(1), evictor, Budget::faults(3)], 1);
-        assert_eq!(states(&world, directory(NO_REST)), 219_073);
+        assert_eq!(states(&world, directory(NO_REST)), 217_801);
     }
 
     #[test]
@@ -134,6 +134,6 @@ mod default_protocol {
             ..Budget::faults(2)
         };
         let world = mortal(world(&[budget; 2], 1));
-        assert_eq!(states(&world, directory(REST)), 99_355);
+        assert_eq!(states(&world, directory(REST)), 93_659);
     }
 }

@@ -5,7 +5,7 @@
 //! choose one and change some of it. So this works for any protocol, with no knowledge of its
 //! messages.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use giantvm_core::wire::{Body, Frame, Service};
 use giantvm_core::{Epoch, NodeId, NodeSet, PageIndex, Stamp};
@@ -17,20 +17,25 @@ use super::model::Checkable;
 use crate::protocol::{Access, Contents, HomeMap, Input, PageMessage, Setup, Tick};
 
 const NODES: usize = 4;
-const PAGES: u64 = 8;
+const PAGES_BYTE: u8 = 8;
+const PAGES: u64 = PAGES_BYTE as u64;
 /// The hostile node: the last one, home to the last pages.
 const HOSTILE: usize = NODES - 1;
 /// Most inputs that one run takes from its bytes.
 const INPUTS: usize = 400;
-/// Most templates that are kept.
-const TEMPLATES: usize = 128;
+/// Most templates of a kind that are kept.
+const OF_A_KIND: usize = 32;
 /// Nanoseconds of the virtual clock between two hostile messages, at most.
 const PAUSE: u64 = 1 << 12;
+
+/// A message's body, and what came with it.
+type Template = (Vec<u8>, Contents);
 
 /// What is sent as a rule, for lies to be made of.
 #[derive(Debug, Clone)]
 pub struct Adversary {
-    templates: Vec<(u8, Vec<u8>, Contents)>,
+    /// Bodies of each kind of message, and what came with them.
+    templates: Vec<(u8, Vec<Template>)>,
 }
 
 impl Adversary {
@@ -39,7 +44,7 @@ impl Adversary {
     /// # Errors
     /// [`Failure`] of such a run.
     pub fn learn<P: Checkable>() -> Result<Self, Failure> {
-        let mut seen = BTreeSet::new();
+        let mut seen = BTreeMap::<u8, BTreeSet<Template>>::new();
         for seed in 0..4_usize {
             let config = Config {
                 nodes: NODES,
@@ -55,22 +60,24 @@ impl Adversary {
                 cluster.disturb(Tick(200_000), super::Chaos::Evict { node, page });
             }
             cluster.run()?;
-            seen.extend(cluster.sent().iter().map(|(message, contents)| {
+            for (message, contents) in cluster.sent() {
                 let (kind, body) = message.encode();
-                (kind, body.as_slice().to_vec(), *contents)
-            }));
+                let template = (body.as_slice().to_vec(), *contents);
+                seen.entry(kind).or_default().insert(template);
+            }
         }
-        // Some of every kind, not only of the first.
-        let mut templates: Vec<_> = seen.into_iter().collect();
-        let step = templates.len().div_ceil(TEMPLATES).max(1);
-        templates = templates.into_iter().step_by(step).collect();
+        let some = |(kind, bodies): (u8, BTreeSet<Template>)| {
+            let step = bodies.len().div_ceil(OF_A_KIND).max(1);
+            (kind, bodies.into_iter().step_by(step).collect())
+        };
+        let templates = seen.into_iter().map(some).collect();
         Ok(Self { templates })
     }
 
     /// How many templates there are.
     #[must_use]
     pub fn templates(&self) -> usize {
-        self.templates.len()
+        self.templates.iter().map(|(_, bodies)| bodies.len()).sum()
     }
 
     /// Feeds one node what `bytes` say: local faults, time-outs, evictions, and messages of the
@@ -163,8 +170,8 @@ impl Adversary {
 
     /// The next lie; `None` if the changed bytes are no message.
     fn lie<P: Checkable>(&self, bytes: &mut Source<'_>) -> Option<(P::Message, Contents)> {
-        let count = self.templates.len().max(1);
-        let (kind, body, contents) = self.templates.get(usize::from(bytes.byte()) % count)?;
+        let (kind, bodies) = bytes.choose(&self.templates)?;
+        let (body, contents) = bytes.choose(bodies)?;
         let mut body = body.clone();
         let changes = bytes.byte();
         for _ in 0..changes % 4 {
@@ -172,6 +179,10 @@ impl Adversary {
             if let Some(place) = body.get_mut(at % HOT_BYTES) {
                 *place = value;
             }
+        }
+        // Most bodies begin with the page, low byte first.
+        if let Some(page) = body.first_mut().filter(|_| changes & 0x40 == 0) {
+            *page = bytes.byte() % (PAGES_BYTE + 1);
         }
         // A set top bit takes the payload away, or adds one.
         let contents = match (contents, changes & 0x80 == 0) {
@@ -230,5 +241,9 @@ impl Source<'_> {
 
     fn byte(&mut self) -> u8 {
         self.next().unwrap_or(0)
+    }
+
+    fn choose<'t, T>(&mut self, of: &'t [T]) -> Option<&'t T> {
+        of.get(usize::from(self.byte()).checked_rem(of.len())?)
     }
 }

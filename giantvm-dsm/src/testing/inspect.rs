@@ -1,6 +1,6 @@
 //! What the simulation asks a protocol besides the trait.
 
-use giantvm_core::{NodeId, NodeSet, PageIndex};
+use giantvm_core::{NodeId, NodeSet, PageIndex, Version};
 
 use crate::protocol::directory::{Message, Sharing};
 use crate::protocol::{CoherenceProtocol, Directory, HomeMap, Ivy, PageMessage, Rights, ivy};
@@ -23,6 +23,13 @@ pub trait Inspect: CoherenceProtocol {
     /// Who holds `page`, if this node is the one that knows. A protocol without such a node keeps
     /// the default.
     fn holding(&self, page: PageIndex) -> Option<Holding> {
+        let _ = page;
+        None
+    }
+
+    /// The version of this node's copy of `page`, if the protocol numbers versions: copies for
+    /// reading with equal numbers have equal bytes, on whatever nodes and at whatever times.
+    fn version(&self, page: PageIndex) -> Option<u64> {
         let _ = page;
         None
     }
@@ -52,6 +59,10 @@ impl Inspect for Directory {
     fn believes(from: NodeId, message: &Self::Message, homes: &HomeMap) -> bool {
         // A home is believed about its pages, and who requests a page about what it does with it.
         homes.home(message.page()) == Some(from) || matches!(message, Message::Request { .. })
+    }
+
+    fn version(&self, page: PageIndex) -> Option<u64> {
+        self.copy_version(page).map(Version::get)
     }
 
     fn states(&self, page: PageIndex) -> Vec<&'static str> {
@@ -84,6 +95,10 @@ impl Inspect for Ivy {
             message,
             ivy::Message::Request { .. } | ivy::Message::Token { .. }
         )
+    }
+
+    fn version(&self, page: PageIndex) -> Option<u64> {
+        self.copy_version(page).map(Version::get)
     }
 
     fn states(&self, page: PageIndex) -> Vec<&'static str> {

@@ -1,6 +1,8 @@
 //! What every word must hold: the last value that any thread of any node wrote to it, in the order
 //! of logical time.
 
+use std::collections::BTreeMap;
+
 use giantvm_core::{PageIndex, Stamp};
 
 use super::config::WORDS;
@@ -65,6 +67,17 @@ impl Oracle {
         let visible = history.partition_point(|&(stamp, _)| stamp <= oldest);
         history.drain(..visible.saturating_sub(1));
         Ok(())
+    }
+}
+
+/// What each version of each page was seen to hold.
+#[derive(Debug, Default)]
+pub(super) struct Versions(BTreeMap<(PageIndex, u64), [u64; WORDS]>);
+
+impl Versions {
+    /// Whether a version holds what it was seen to hold before. Notes what it holds.
+    pub(super) fn agrees(&mut self, page: PageIndex, version: u64, words: [u64; WORDS]) -> bool {
+        *self.0.entry((page, version)).or_insert(words) == words
     }
 }
 

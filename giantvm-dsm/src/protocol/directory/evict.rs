@@ -10,6 +10,7 @@ use giantvm_core::{NodeId, NodeSet, PageIndex, Version};
 use super::home::{Serving, Want};
 use super::message::{Message, Transaction};
 use super::plan::leave;
+use super::requester::after;
 use super::table::{Copied, Entry, Slot};
 use super::{Directory, Out};
 use crate::mutants::mutant;
@@ -97,8 +98,7 @@ impl Directory {
         let message = "Release";
         self.check_home(from, page, message)?;
         let copy = self.copies.get(page);
-        let asked = self.leaving.contains(&page) || mutant!(ReleasesUnasked);
-        if copy.rights.is_none() || !asked {
+        if copy.rights.is_none() || !self.leaving.contains(&page) {
             return Err(self.unexpected(page, message));
         }
         // A writer's copy is the only one: it is taken over, never just dropped.
@@ -160,7 +160,8 @@ impl Directory {
             out.push(Command::Store { page });
             out.push(Command::Map { page, rights });
         }
-        let rights = Some(rights);
+        // What comes may have been read elsewhere under its number; what is written here is new.
+        let (rights, version) = (Some(rights), after(version));
         self.copies.set(page, Copied { rights, version });
         // What local threads have asked for meanwhile is here now.
         if self.pending.remove(&page).is_some() {

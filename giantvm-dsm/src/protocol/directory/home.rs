@@ -64,16 +64,6 @@ impl Directory {
         // `sharing` is what holds once the running transaction is done. A correct node has not
         // more than that when its request arrives, as it asks after its own Done only.
         if plan(sharing, from, access).is_none() && !self.is_taking(page, from) {
-            if mutant!(ChangesBeforeItChecks) {
-                let entry = self.entries.get(slot);
-                self.entries.set(
-                    slot,
-                    Entry {
-                        busy: true,
-                        ..entry
-                    },
-                );
-            }
             return Err(refusal);
         }
         self.enqueue(from, page, Want::Access(access), refusal, slot, out)
@@ -98,6 +88,9 @@ impl Directory {
             node == from && (other == Want::Evict) == (want == Want::Evict)
         };
         if active.queue.iter().any(alike) || active.serving == Serving::Access(from) {
+            if mutant!(QueuesBeforeItRefuses) {
+                active.queue.push_back((from, want));
+            }
             return Err(refusal);
         }
         active.queue.push_back((from, want));
@@ -219,10 +212,7 @@ impl Directory {
         debug_assert!(plan.is_some(), "node {requester} asks for what it holds");
         let plan = plan?;
         let (copy, local) = (self.copies.get(page), self.local);
-        let (version, mut transaction) = (copy.version, entry.transaction.next());
-        if mutant!(SameTransaction) {
-            transaction = entry.transaction;
-        }
+        let (version, transaction) = (copy.version, entry.transaction.next());
         let mut plan = plan;
         if let Some(first) = plan.invalidate.without(local).iter().next()
             && mutant!(SparesASharer)

@@ -67,8 +67,7 @@ impl Directory {
             out.push(Command::Map { page, rights });
             out.push(Command::Wake { page });
         } else if let Some(pending) = self.pending.get_mut(&page) {
-            let writes = access == Access::Write && pending.access == Access::Read;
-            pending.then_write |= writes && !mutant!(ForgetsTheWriter);
+            pending.then_write |= access == Access::Write && pending.access == Access::Read;
         } else {
             self.request(page, access, out);
         }

@@ -1,6 +1,6 @@
 //! What a home can tell about a page: for tests, reports and debuggers.
 
-use giantvm_core::{NodeSet, PageIndex};
+use giantvm_core::{NodeSet, PageIndex, Version};
 
 use super::home::Serving;
 use super::{Directory, Sharing};
@@ -51,6 +51,13 @@ impl Directory {
             (Some(Rights::Read), true, true) => "Read+, leaving",
             (Some(Rights::Write), _, true) => "Write, leaving",
         }
+    }
+
+    /// The version of this node's copy of `page`, if it has one.
+    #[must_use]
+    pub fn copy_version(&self, page: PageIndex) -> Option<Version> {
+        let copy = self.copies.get(page);
+        copy.rights.map(|_| copy.version)
     }
 
     /// The directory's entry of `page`; `None` if this node is not its home.

@@ -5,6 +5,7 @@ use giantvm_core::{NodeSet, PageIndex};
 use super::message::{Message, Request, Source, Token, Want};
 use super::table::Part;
 use super::{Ivy, Out};
+use crate::mutants::mutant;
 use crate::protocol::{Access, Attach, Command, FrameFate, Rights, Tick, Violation};
 
 impl Ivy {
@@ -23,7 +24,9 @@ impl Ivy {
             return Err(self.unexpected(page, "Request"));
         }
         let father = requester;
-        self.table.set(page, Part { father, ..part });
+        if !mutant!(IvyKeepsItsFather) {
+            self.table.set(page, Part { father, ..part });
+        }
         if part.father != self.local {
             out.push(Command::Send {
                 to: part.father,
@@ -34,7 +37,9 @@ impl Ivy {
         }
         // A root without the token is pending: it is the last in the queue so far.
         if !part.token || self.pending.contains_key(&page) {
-            self.next.insert(page, request);
+            if !mutant!(IvyLosesTheNext) {
+                self.next.insert(page, request);
+            }
         } else if takes_away(part, request) && !self.rests.is_over(page, now) {
             self.next.insert(page, request);
             self.rests.notice(page);
@@ -77,6 +82,7 @@ impl Ivy {
         let version = part.version;
         let (source, attach) = match want {
             _ if part.is_untouched() => (Source::Zero, Attach::Nothing),
+            Want::Upgrade(_) if mutant!(IvyTrustsOldCopies) => (Source::Held, Attach::Nothing),
             Want::Upgrade(held) if held == version && part.sharers.contains(requester) => {
                 (Source::Held, Attach::Nothing)
             }
@@ -91,7 +97,9 @@ impl Ivy {
                     out.push(Command::Protect { page });
                 }
                 rights = Some(Rights::Read);
-                sharers = sharers.with(self.local);
+                if !mutant!(IvyForgetsTheGiver) {
+                    sharers = sharers.with(self.local);
+                }
             }
             (Some(_), Access::Write) => {
                 let frame = match attach {

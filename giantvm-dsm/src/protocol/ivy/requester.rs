@@ -5,6 +5,7 @@ use giantvm_core::{NodeId, NodeSet, PageIndex, Version};
 use super::message::{Message, Request, Source, Token, Want};
 use super::table::Part;
 use super::{Ivy, Out};
+use crate::mutants::mutant;
 use crate::protocol::checks::stale;
 use crate::protocol::{Access, Attach, Command, Rights, Tick, Violation};
 
@@ -139,7 +140,8 @@ impl Ivy {
     fn begin_write(&mut self, now: Tick, page: PageIndex, out: &mut Out) {
         let part = self.table.get(page);
         let version = part.version;
-        for to in part.sharers.iter() {
+        let spared = usize::from(mutant!(IvySparesASharer));
+        for to in part.sharers.iter().skip(spared) {
             out.push(Command::Send {
                 to,
                 message: Message::Invalidate { page, version },
@@ -147,7 +149,8 @@ impl Ivy {
             });
         }
         if let Some(pending) = self.pending.get_mut(&page) {
-            pending.awaited = Some(part.sharers);
+            let spared: NodeSet = part.sharers.iter().take(spared).collect();
+            pending.awaited = Some(part.sharers.minus(spared));
         }
         let sharers = NodeSet::EMPTY;
         self.table.set(page, Part { sharers, ..part });
@@ -182,7 +185,7 @@ impl Ivy {
     /// Ends the wait for sharers if there is none left.
     fn complete_write(&mut self, now: Tick, page: PageIndex, out: &mut Out) {
         let awaited = self.pending.get(&page).and_then(|pending| pending.awaited);
-        if awaited != Some(NodeSet::EMPTY) {
+        if awaited != Some(NodeSet::EMPTY) && !(awaited.is_some() && mutant!(IvyAwaitsNoOne)) {
             return;
         }
         self.pending.remove(&page);
@@ -224,6 +227,9 @@ impl Ivy {
 /// The version that a writer makes. The largest stays: no page gets there in two thousand years,
 /// and then no one is given less for it, as only a sharer's copy ever stands for data.
 fn after(version: Version) -> Version {
+    if mutant!(IvySameVersion) {
+        return version;
+    }
     version.next().unwrap_or(Version::MAX)
 }
 

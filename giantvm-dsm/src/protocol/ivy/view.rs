@@ -1,6 +1,6 @@
 //! What a node can tell about a page: for tests, reports and debuggers.
 
-use giantvm_core::{NodeId, NodeSet, PageIndex};
+use giantvm_core::{NodeId, NodeSet, PageIndex, Version};
 
 use super::Ivy;
 use super::message::Want;
@@ -21,6 +21,13 @@ impl Ivy {
     #[must_use]
     pub const fn local(&self) -> NodeId {
         self.local
+    }
+
+    /// The version of this node's copy of `page`, if it has one.
+    #[must_use]
+    pub fn copy_version(&self, page: PageIndex) -> Option<Version> {
+        let part = self.table.get(page);
+        part.rights.map(|_| part.version)
     }
 
     /// What this node knows of a page that it owns; `None` if it does not, or is about to write it

@@ -64,7 +64,7 @@ impl<P: Inspect> Cluster<P> {
         }
         let payload = letter.and_then(|letter| letter.payload.as_ref());
         let outcome = node.carry_out(&self.commands, payload);
-        let outcome = outcome.map_err(|error| (format!("node {at}: {error}"), page))?;
+        let outcome = outcome.map_err(|error| (format!("backing: node {at}: {error}"), page))?;
         let hops = letter.map_or(0, |letter| letter.hops);
         for page in outcome.woken {
             self.wake(at, page, hops);

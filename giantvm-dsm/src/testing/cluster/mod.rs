@@ -4,6 +4,7 @@ mod feed;
 mod report;
 mod step;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use super::inspect::Inspect;
 use super::invariants::{self, World};
 use super::network::{Event, Letter, Network};
 use super::node::Node;
-use super::oracle::Oracle;
+use super::oracle::{Oracle, Versions};
 use super::trace::Trace;
 use crate::protocol::{Command, Contents, HomeMap, PageMessage, Setup, Tick};
 
@@ -37,6 +38,7 @@ pub struct Cluster<P: Inspect> {
     nodes: Vec<Node<P>>,
     network: Network<P::Message>,
     oracle: Oracle,
+    versions: RefCell<Versions>,
     trace: Trace<P::Message>,
     distrusted: BTreeSet<PageIndex>,
     disturbed: bool,
@@ -72,6 +74,7 @@ impl<P: Inspect> Cluster<P> {
             nodes: nodes.iter().map(start).collect(),
             network: Network::new(SmallRng::seed_from_u64(config.seed), config.delay),
             oracle: Oracle::new(config.pages),
+            versions: RefCell::default(),
             trace: Trace::new(),
             distrusted: BTreeSet::new(),
             disturbed: config.hostile.is_some(),
@@ -198,6 +201,7 @@ impl<P: Inspect> Cluster<P> {
         World {
             nodes: &self.nodes,
             oracle: &self.oracle,
+            versions: &self.versions,
             network: &self.network,
             disturbed: self.disturbed,
             distrusted,

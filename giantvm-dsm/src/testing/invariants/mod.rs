@@ -6,6 +6,7 @@
 //! | data-value | every mapped copy, and every read, shows the last write up to its logical time | 2 | every step |
 //! | mapping | what the protocol says of a page is what is mapped | 1 | every step |
 //! | directory | the home knows every holder; exactly those, if the page is settled | 1 | every step |
+//! | version | copies for reading with one version number have the same bytes | 2 | every step |
 //! | bounds | transactions and messages under way stay within their limits | 6 | every step |
 //! | pinned | a pinned page is still mapped for writing when its pin goes | 8 | its unpinning |
 //! | locality | an input about a page changes no other, but for leases that end | 8 | every input |
@@ -28,18 +29,22 @@ mod data_value;
 mod directory;
 mod mapping;
 mod single_writer;
+mod version;
+
+use std::cell::RefCell;
 
 use giantvm_core::{NodeSet, PageIndex};
 
 use super::inspect::Inspect;
 use super::network::Network;
 use super::node::Node;
-use super::oracle::Oracle;
+use super::oracle::{Oracle, Versions};
 
 /// What the invariants look at.
 pub(super) struct World<'a, P: Inspect> {
     pub nodes: &'a [Node<P>],
     pub oracle: &'a Oracle,
+    pub versions: &'a RefCell<Versions>,
     pub network: &'a Network<P::Message>,
     /// Whether a node was lost or lies, so that threads may wait for ever.
     pub disturbed: bool,
@@ -66,6 +71,7 @@ pub(super) fn check<P: Inspect>(world: &World<'_, P>, page: PageIndex) -> Result
         single_writer::check(world, page).map_err(|what| format!("single-writer: {what}"))?;
         data_value::check(world, page).map_err(|what| format!("data-value: {what}"))?;
         directory::check(world, page).map_err(|what| format!("directory: {what}"))?;
+        version::check(world, page).map_err(|what| format!("version: {what}"))?;
     }
     mapping::check(world, page).map_err(|what| format!("mapping: {what}"))?;
     bounds::check(world, page).map_err(|what| format!("bounds: {what}"))
