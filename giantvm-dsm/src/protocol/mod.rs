@@ -8,6 +8,7 @@
 mod api;
 pub mod directory;
 mod home;
+pub mod lease;
 
 pub use api::{
     Access, Attach, CoherenceProtocol, Command, Contents, FrameFate, Input, PageMessage, Rights,
@@ -15,3 +16,4 @@ pub use api::{
 };
 pub use directory::Directory;
 pub use home::{HomeError, HomeMap};
+pub use lease::Lease;

@@ -2,7 +2,7 @@
 
 use giantvm_core::{NodeId, NodeSet, PageIndex};
 
-use crate::protocol::{CoherenceProtocol, Directory, directory::Sharing};
+use crate::protocol::{CoherenceProtocol, Directory, Lease, directory::Sharing};
 
 /// Who holds a page, as its home knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,3 +42,6 @@ impl Inspect for Directory {
         })
     }
 }
+
+/// A home does not know who holds leases.
+impl Inspect for Lease {}
