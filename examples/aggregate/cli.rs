@@ -91,7 +91,7 @@ pub(crate) struct Cli {
     pub(crate) memory: Size,
 
     /// Which programs the guest runs, in this order: ticket, atomic, sum, ep, is, ipi, io, clock,
-    /// idle. All but idle by default. `ep:W` and `is:W` are of the larger NPB class W.
+    /// idle, litmus. All but idle and litmus by default. `ep:W` and `is:W` are of the larger NPB class W.
     #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',', value_parser = run)]
     pub(crate) program: Vec<Run>,
 

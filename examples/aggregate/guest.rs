@@ -18,6 +18,7 @@ use giantvm_vcpu::{InterruptSink, Layout, StartState, Vcpu, VcpuHost};
 use vm_memory::Bytes as _;
 
 use crate::cli::VcpuKind;
+use crate::litmus;
 use crate::report::ProgramReport;
 use crate::threads;
 
@@ -108,15 +109,22 @@ impl Guest {
 
     /// What became of each program: the guest's own word, checked against what the host computes.
     pub(crate) fn verify(&self) -> anyhow::Result<Vec<ProgramReport>> {
-        let mut page = vec![0; usize::try_from(abi::PAGE)?];
-        self.memory
-            .read_slice(&mut page, GuestAddress(abi::RESULTS))?;
-        let verdicts = giantvm_guest::verify(&self.plan.config, &page);
+        let config = &self.plan.config;
+        let results = self.read(abi::RESULTS, abi::PAGE)?;
+        let tables = self.read(abi::LITMUS, config.litmus_tables())?;
+        let verdicts = giantvm_guest::verify(config, &results, &tables);
+        let describe = |verdict| describe(verdict, &tables);
         Ok(verdicts.iter().map(describe).collect())
+    }
+
+    fn read(&self, address: u64, count: u64) -> anyhow::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(count)?];
+        self.memory.read_slice(&mut bytes, GuestAddress(address))?;
+        Ok(bytes)
     }
 }
 
-fn describe(verdict: &Verdict) -> ProgramReport {
+fn describe(verdict: &Verdict, tables: &[u8]) -> ProgramReport {
     ProgramReport {
         name: verdict.run.program.name().to_owned(),
         verified: verdict.result.is_ok(),
@@ -128,12 +136,16 @@ fn describe(verdict: &Verdict) -> ProgramReport {
             ),
             Err(fault) => fault.to_string(),
         },
+        litmus: match verdict.run.program {
+            Program::Litmus => litmus::report(tables),
+            _ => Vec::new(),
+        },
     }
 }
 
 /// What was right, with the figures that show it.
 fn checked(program: Program, values: &Values) -> String {
-    let [first, second, ..] = *values;
+    let [first, second, third, ..] = *values;
     match program {
         Program::Ticket => format!("{first} increments under a ticket lock of {second} tickets"),
         Program::Atomic => format!("{first} atomic increments"),
@@ -150,5 +162,8 @@ fn checked(program: Program, values: &Values) -> String {
         Program::Io => format!("{first} accesses, each seen once by the one device"),
         Program::Clock => format!("{first} readings passed on, none ran backwards"),
         Program::Idle => format!("slept {} ms, then {second} vCPUs woke", first / 1000),
+        Program::Litmus => format!(
+            "{first} rounds, none as x86-TSO forbids; {second} outcomes, {third} rounds weak"
+        ),
     }
 }

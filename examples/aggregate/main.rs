@@ -13,6 +13,7 @@ mod inbox;
 mod join;
 mod launch;
 mod lifecycle;
+mod litmus;
 mod node;
 mod report;
 mod signals;

@@ -155,9 +155,15 @@ impl Node {
 impl Node {
     /// Starts this node's vCPUs.
     fn launch(&mut self) -> anyhow::Result<()> {
+        let mut prepared = Vec::new();
         for vcpu in self.placement.vcpus_of(self.local) {
             let mut vcpu = self.context.host.take(vcpu)?;
             self.guest.prepare(&mut *vcpu)?;
+            prepared.push(vcpu);
+        }
+        // Only now: the boot vCPU starts the others at once, and whoever is prepared after that
+        // has forgotten it.
+        for vcpu in prepared {
             self.threads.push(vcpus::spawn(self.context.clone(), vcpu)?);
         }
         self.started = Instant::now();

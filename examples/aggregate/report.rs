@@ -7,6 +7,8 @@ use giantvm_dsm::engine::{DsmStats, FaultKind};
 use giantvm_transport::Traffic;
 use serde::{Deserialize, Serialize};
 
+use crate::litmus::{self, LitmusReport};
+
 /// What one node did.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct NodeReport {
@@ -79,6 +81,9 @@ pub(crate) struct ProgramReport {
     pub(crate) verified: bool,
     /// What was checked, or what was wrong.
     pub(crate) detail: String,
+    /// What every litmus test ended in; empty for other programs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) litmus: Vec<LitmusReport>,
 }
 
 /// What the whole run comes to.
@@ -102,6 +107,9 @@ impl RunReport {
         for program in &self.programs {
             let mark = if program.verified { "ok   " } else { "WRONG" };
             text += &format!("  {mark} {:<8} {}\n", program.name, program.detail);
+        }
+        for program in self.programs.iter().filter(|p| !p.litmus.is_empty()) {
+            text += &format!("\n{}\n", litmus::table(&program.litmus));
         }
         format!(
             "\nPrograms, checked by the guest and again by the host\n{text}\n{}",

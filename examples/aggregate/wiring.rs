@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
 use giantvm_core::wire::{Body, Class, DecodeError, Frame, Service, read_body};
-use giantvm_core::{Epoch, NodeId, NodeSet, VcpuId};
+use giantvm_core::{Epoch, NodeId, NodeSet, Stamp, VcpuId};
 use giantvm_dsm::backing::BackingError;
 use giantvm_dsm::engine::{FrameHandler, Handlers, Refusal, Watcher};
 use giantvm_io::machine::{FIRST_FREE_KIND, MachineMessage};
@@ -109,6 +109,7 @@ impl Outlet {
             kind,
             from: self.local(),
             epoch: Epoch::FIRST,
+            stamp: Stamp::ZERO,
             body,
             payload: Bytes::new(),
         };
@@ -121,6 +122,7 @@ impl Outlet {
             kind,
             from: self.local(),
             epoch: Epoch::FIRST,
+            stamp: Stamp::ZERO,
             body: Body::EMPTY,
             payload,
         }

@@ -12,10 +12,12 @@ const LIMITS: Limits = Limits { max_payload: 4096 };
 fuzz_target!(|bytes: &[u8]| {
     let frame = Frame::decode(&mut BytesMut::from(bytes), LIMITS);
     let Ok(Some(frame)) = frame else { return };
+    let (from, epoch, stamp) = (frame.from, frame.epoch, frame.stamp);
+    let sent = |encoded| Frame { stamp, ..encoded };
     if let Ok(message) = IoMessage::decode(&frame) {
-        assert_eq!(message.encode(frame.from, frame.epoch), frame);
+        assert_eq!(sent(message.encode(from, epoch)), frame);
     }
     if let Ok(message) = MachineMessage::decode(&frame) {
-        assert_eq!(message.encode(frame.from, frame.epoch), frame);
+        assert_eq!(sent(message.encode(from, epoch)), frame);
     }
 });

@@ -1,8 +1,7 @@
 //! The vocabulary that every GiantVM crate speaks.
 //!
 //! Identifiers ([`NodeId`], [`VcpuId`], [`Epoch`], [`Version`]), logical time ([`Stamp`]), sets of
-//! nodes ([`NodeSet`]),
-//! pages ([`PageSize`], [`PageIndex`]), widths of device accesses ([`AccessSize`]), interrupt
+//! nodes ([`NodeSet`]), pages ([`PageSize`], [`PageIndex`]), widths of device accesses ([`AccessSize`]), interrupt
 //! messages ([`Msi`]), the wire frame and its total, bounded codec ([`wire`]), and latency
 //! statistics ([`stats`]).
 //!

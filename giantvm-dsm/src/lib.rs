@@ -12,6 +12,7 @@
 
 pub mod backing;
 pub mod engine;
+pub mod mutants;
 pub mod protocol;
 pub mod sync;
 #[cfg(feature = "testing")]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use giantvm_core::testing::skip;
 use giantvm_core::wire::{Body, Class, Frame, Limits, Service};
-use giantvm_core::{Epoch, NodeId, PageIndex, PageSize};
+use giantvm_core::{Epoch, NodeId, PageIndex, PageSize, Stamp};
 use giantvm_dsm::backing::BackingError;
 use giantvm_dsm::engine::{Dsm, Handlers, Watcher};
 use giantvm_dsm::protocol::directory::Message;
@@ -73,6 +73,7 @@ fn refused(change: impl FnOnce(&mut Frame)) -> String {
         kind,
         from: peer.local(),
         epoch: Epoch::FIRST,
+        stamp: Stamp::ZERO,
         body,
         payload: Bytes::new(),
     };

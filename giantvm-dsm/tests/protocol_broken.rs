@@ -199,6 +199,10 @@ impl Inspect for Flawed {
     fn holding(&self, page: PageIndex) -> Option<Holding> {
         self.inner.holding(page)
     }
+
+    fn name(message: &Message) -> &'static str {
+        message.name()
+    }
 }
 
 /// By what each of 20 runs noticed the flaw, the first word of each failure; nothing for no failure.

@@ -112,12 +112,12 @@ proptest! {
     }
 }
 
-fn check(seed: u64, disturbances: Disturbances) {
+fn check(seed: u32, disturbances: Disturbances) {
     let config = Config {
         nodes: 1 + seed as usize % 16,
         pages: [1, 2, 4, 16, 64][seed as usize % 5],
         threads: 1 + seed as usize % 3,
-        seed,
+        seed: seed.into(),
         ..Config::default()
     };
     let scenario = Scenario::random(config, 30, disturbances);

@@ -1,7 +1,7 @@
 //! The messages of `Service::Io` and their total codec.
 
 use giantvm_core::wire::{Body, DecodeError, Frame, Service, read_body};
-use giantvm_core::{AccessSize, Epoch, LOWEST_VECTOR, Msi, NodeId, VcpuId};
+use giantvm_core::{AccessSize, Epoch, LOWEST_VECTOR, Msi, NodeId, Stamp, VcpuId};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -86,6 +86,7 @@ impl IoMessage {
             kind,
             from,
             epoch,
+            stamp: Stamp::ZERO,
             body,
             payload: Default::default(),
         }

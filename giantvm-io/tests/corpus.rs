@@ -9,16 +9,14 @@ use giantvm_core::{Epoch, NodeId, VcpuId};
 use giantvm_io::machine::{Cause, MachineMessage, Stop};
 use giantvm_io::{Access, AccessSize, DeviceInterrupt, IoMessage, Msi, Space};
 
-/// What a frame of either service says, encoded once more.
+/// What a frame of either service says, encoded once more and sent at the same time.
 fn re_encoded(frame: &Frame) -> Option<Frame> {
-    let (from, epoch) = (frame.from, frame.epoch);
-    match frame.service {
-        Service::Machine => {
-            let message = MachineMessage::decode(frame).ok()?;
-            Some(message.encode(from, epoch))
-        }
-        _ => Some(IoMessage::decode(frame).ok()?.encode(from, epoch)),
-    }
+    let (from, epoch, stamp) = (frame.from, frame.epoch, frame.stamp);
+    let encoded = match frame.service {
+        Service::Machine => MachineMessage::decode(frame).ok()?.encode(from, epoch),
+        _ => IoMessage::decode(frame).ok()?.encode(from, epoch),
+    };
+    Some(Frame { stamp, ..encoded })
 }
 
 #[test]

@@ -4,7 +4,7 @@ use giantvm_core::wire::{DecodeError, Frame, Limits, Service};
 use giantvm_core::{NodeId, NodeSet};
 
 use crate::link::{self, Kind};
-use crate::{Loss, SendError};
+use crate::{LogicalClock, Loss, SendError};
 
 /// Bytes of output that one link (a peer and a class) queues before
 /// [`SendError::Full`]: 64 MiB.
@@ -42,14 +42,16 @@ pub(crate) fn admit(frame: &Frame, peer: NodeId) -> Result<Admission, Loss> {
     }
 }
 
-/// Checks a frame before it is sent to `to`, by a node with these `peers`.
-pub(crate) fn may_send(
-    frame: &Frame,
+/// Takes a frame that is to be sent to `to`, by a node with these `peers`: checks it, and stamps it
+/// with the time of `clock`.
+pub(crate) fn take(
+    frame: Frame,
     to: NodeId,
     peers: NodeSet,
     limits: Limits,
+    clock: &LogicalClock,
     is_linked: impl FnOnce(NodeId) -> bool,
-) -> Result<(), SendError> {
+) -> Result<Frame, SendError> {
     if !peers.contains(to) {
         return Err(SendError::NoPeer(to));
     }
@@ -60,7 +62,8 @@ pub(crate) fn may_send(
     if !is_linked(to) {
         return Err(SendError::Lost(to));
     }
-    Ok(())
+    let stamp = clock.now();
+    Ok(Frame { stamp, ..frame })
 }
 
 /// Memory that a queued frame is charged with, so that many small frames meet the limit too.
@@ -70,7 +73,7 @@ pub(crate) fn charge(frame: &Frame) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use giantvm_core::Epoch;
+    use giantvm_core::{Epoch, Stamp};
 
     use super::*;
 
@@ -83,6 +86,20 @@ mod tests {
         let peer = NodeId::new(1).unwrap();
         let verdict = admit(&frame(Service::Dsm, 0, &[]), peer);
         assert_eq!(verdict, Err(Loss::Impostor(NodeId::ZERO)));
+    }
+
+    #[test]
+    fn a_frame_is_stamped_by_the_clock_and_not_by_its_maker() {
+        let clock = LogicalClock::default();
+        clock.advance(Stamp(5));
+        let to = NodeId::new(1).unwrap();
+        for made_up in [0, 9] {
+            let mut frame = frame(Service::Dsm, 0, &[]);
+            frame.stamp = Stamp(made_up);
+            let limits = Limits::CONTROL_ONLY;
+            let taken = take(frame, to, NodeSet::only(to), limits, &clock, |_| true);
+            assert_eq!(taken.map(|frame| frame.stamp), Ok(Stamp(5)));
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::os::fd::BorrowedFd;
 use giantvm_core::wire::{Class, DecodeError, Frame};
 use giantvm_core::{NodeId, NodeSet};
 
+use crate::LogicalClock;
+
 /// Links from this node to every other node of one cluster.
 ///
 /// Sending is open to every thread and never waits for the peer. Receiving is for one thread at a
@@ -18,12 +20,30 @@ use giantvm_core::{NodeId, NodeSet};
 ///   lost. Between classes there is no order.
 /// * A frame never waits behind a frame of a less urgent class.
 /// * [`Event::Lost`] is delivered exactly once for a peer, and no frame of it afterwards.
+///
+/// # Logical time
+/// Frames travel beside the shared memory, and what they cause must not be ahead of what the memory
+/// shows. So each of them carries the time of its sender's [`clock`](Self::clock), as
+/// [`Frame::stamp`]; what the caller put there does not count.
+/// * *Sending.* The stamp is read while [`send`](Self::send) runs, in the thread that sends. Whoever
+///   lets a store to shared memory happen advances the clock to the store's time first. Then the
+///   frames that a thread sends after a store, its own or one that it has seen, have stamps no older
+///   than the store; and so the stamps of one thread's frames never go back.
+/// * *Receiving.* A transport does not advance the clock for what it delivers: only the node knows
+///   what must be done in the memory first. Whoever drives the node must take a frame's stamp into
+///   account, and advance the clock to it, before it lets anyone act on the frame.
+///
+/// The transport's own frames, of [`Service::Link`](giantvm_core::wire::Service::Link), cause nothing
+/// beyond it: their stamps mean nothing.
 pub trait Transport: Send + Sync + Debug {
     /// This node.
     fn local(&self) -> NodeId;
 
     /// All other nodes of the cluster, lost ones included.
     fn peers(&self) -> NodeSet;
+
+    /// This node's logical time, which every frame that is sent carries.
+    fn clock(&self) -> &LogicalClock;
 
     /// Hands `frame` over for `to`. Does not block; output that the link cannot take at once is
     /// queued up to a stated limit.

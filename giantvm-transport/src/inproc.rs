@@ -29,7 +29,7 @@ use giantvm_core::{Epoch, NodeId, NodeSet};
 
 use self::mailbox::Mailbox;
 use crate::traffic::Counters;
-use crate::{Event, Loss, SendError, Traffic, Transport, admission};
+use crate::{Event, LogicalClock, Loss, SendError, Traffic, Transport, admission};
 
 /// Most events that one call of [`poll`](Transport::poll) delivers.
 const POLL_EVENTS: usize = 64;
@@ -43,6 +43,7 @@ pub struct InprocTransport {
     peers: NodeSet,
     mailboxes: Arc<[Mailbox]>,
     counters: Counters,
+    clock: LogicalClock,
 }
 
 /// Makes a cluster of `nodes` nodes (at most [`MAX_NODES`](giantvm_core::MAX_NODES)), every one
@@ -68,6 +69,7 @@ pub fn cluster(
             peers: all.without(local),
             mailboxes: Arc::clone(&mailboxes),
             counters: Counters::default(),
+            clock: LogicalClock::default(),
         })
     };
     Ok(all.iter().map(make).collect())
@@ -94,9 +96,13 @@ impl Transport for InprocTransport {
         self.peers
     }
 
+    fn clock(&self) -> &LogicalClock {
+        &self.clock
+    }
+
     fn send(&self, to: NodeId, class: Class, frame: Frame) -> Result<(), SendError> {
         let is_linked = |to| self.mine().is_linked(to);
-        admission::may_send(&frame, to, self.peers, self.limits, is_linked)?;
+        let frame = admission::take(frame, to, self.peers, self.limits, &self.clock, is_linked)?;
         let theirs = &self.mailboxes[to.index()];
         match admission::admit(&frame, self.local) {
             Ok(admission::Admission::Deliver) => theirs.post(self.local, to, class, &frame)?,

@@ -5,6 +5,8 @@
 //!
 //! * [`Transport`] is the seam: an object-safe trait of links with three traffic classes, pumped
 //!   by one thread and open to all for sending.
+//! * [`LogicalClock`] is a node's place in the order of causes and effects, which every frame
+//!   carries on: what travels beside the shared memory stays in order with it.
 //! * [`tcp`] joins processes and hosts: a [`Connector`] waits for all nodes with a deadline, the
 //!   [`handshake`] finds mistakes before they do harm, and keepalive finds a dead node within a
 //!   second.
@@ -45,6 +47,7 @@
 mod admission;
 mod api;
 mod bell;
+mod clock;
 mod connect;
 pub mod handshake;
 pub mod inproc;
@@ -60,5 +63,6 @@ pub mod wrap;
 
 pub use admission::QUEUE_LIMIT;
 pub use api::{Event, Loss, SendError, Traffic, Transport};
+pub use clock::LogicalClock;
 pub use connect::{Connector, join_blocking};
 pub use join::{ConfigError, DEADLINE, JoinConfig, JoinError, Missing, NodeEntry, Progress, Why};

@@ -1,7 +1,7 @@
 //! Messages of [`Service::Link`]: the transport's own.
 
 use giantvm_core::wire::{Body, DecodeError, Frame, Service};
-use giantvm_core::{Epoch, NodeId};
+use giantvm_core::{Epoch, NodeId, Stamp};
 
 /// Kinds of link messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,7 @@ impl Kind {
             kind: self as u8,
             from,
             epoch,
+            stamp: Stamp::ZERO,
             body: Body::of(&[0_u8; 0]),
             payload: bytes::Bytes::new(),
         }

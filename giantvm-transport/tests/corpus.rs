@@ -48,7 +48,13 @@ fn handshakes_of_the_corpus_decode_or_fail_and_what_decodes_encodes_alike() {
         let mut stream = BytesMut::from(&input[..]);
         while let Ok(Some(frame)) = Frame::decode(&mut stream, HANDSHAKE_LIMITS) {
             if let Ok(hello) = Hello::decode(&frame) {
-                assert_eq!(hello.encode(), frame, "{name}");
+                // A greeting has no time of its own: what the link's frames carry means nothing.
+                let stamp = frame.stamp;
+                let again = Frame {
+                    stamp,
+                    ..hello.encode()
+                };
+                assert_eq!(again, frame, "{name}");
                 hellos += 1;
             }
         }

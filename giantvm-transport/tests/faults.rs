@@ -135,7 +135,7 @@ fn a_recording_keeps_the_last_events_one_line_each() {
     );
     let text = recording.to_string();
     assert_eq!(text.lines().count(), 3);
-    assert!(text.contains("<- 0 Bulk Dsm.4 24 B"), "{text}");
+    assert!(text.contains("<- 0 Bulk Dsm.4 32 B"), "{text}");
     assert!(
         text.contains("xx 0 (the peer closed the connection)"),
         "{text}"

@@ -61,6 +61,8 @@ pub const AREA_STACK3_END: u64 = 0x8000;
 pub const HOT: u64 = 0xa0_0000;
 /// The [`ResultBlock`]s, one for each entry of the list, in one page.
 pub const RESULTS: u64 = 0xa1_0000;
+/// How the rounds of the litmus tests ended, a table for each case.
+pub const LITMUS: u64 = 0xa2_0000;
 /// Start of the memory that programs use for their data, up to the memory's size.
 pub const DATA: u64 = 0xc0_0000;
 /// Least memory with which the guest starts; programs need more as their parameters say.
@@ -189,7 +191,7 @@ const _: () = {
     assert!(size_of::<ResultBlock>() == 256);
     assert!(size_of::<ResultBlock>() * MAX_RUNS <= PAGE as usize);
     assert!(VCPU_AREAS + VCPU_AREA_SIZE * 256 <= HOT);
-    assert!(RESULTS + PAGE <= DATA);
+    assert!(RESULTS + PAGE <= LITMUS);
     assert!(VCPU_AREA_SIZE.is_power_of_two());
     assert!(MAX_VCPUS as u16 * 4 <= PORT_SCRATCH_LEN);
     assert!((MAX_VCPUS as u64) < SCRATCH_TOTAL);

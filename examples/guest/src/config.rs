@@ -67,6 +67,9 @@ pub enum ConfigError {
     /// More programs than the table has entries for.
     #[error("{0} programs; the guest takes {max} in one run", max = abi::MAX_RUNS)]
     Runs(usize),
+    /// The list has a program twice whose outcomes have one place in memory.
+    #[error("{program} can be in the list once", program = .0.name())]
+    Twice(Program),
     /// A program's parameters ask for more memory than there is.
     #[error("{program} needs {needed} bytes of memory; the machine has {available}",
         program = program.name())]
@@ -89,11 +92,12 @@ pub enum ConfigError {
 }
 
 impl Default for Config {
-    /// 4 vCPUs on node 0, 128 MiB, a counter of 1 GHz, 30 s, all programs but [`Program::Idle`].
+    /// 4 vCPUs on node 0, 128 MiB, a counter of 1 GHz, 30 s, all programs that do not run on
+    /// request only.
     fn default() -> Self {
         let programs = Program::ALL
             .into_iter()
-            .filter(|program| *program != Program::Idle);
+            .filter(|program| !program.on_request());
         Self {
             nodes: vec![0; 4],
             memory: 128 << 20,
@@ -156,6 +160,10 @@ impl Config {
         }
         if self.runs.len() > abi::MAX_RUNS {
             return Err(ConfigError::Runs(self.runs.len()));
+        }
+        let litmus = |run: &&Run| run.program == Program::Litmus;
+        if self.runs.iter().filter(litmus).count() > 1 {
+            return Err(ConfigError::Twice(Program::Litmus));
         }
         for run in &self.runs {
             let (needed, available) = (run.memory(vcpus), self.memory);
@@ -259,6 +267,10 @@ mod tests {
         assert_eq!(
             with(|c| c.runs = vec![Program::Io.into(); 17]),
             ConfigError::Runs(17)
+        );
+        assert_eq!(
+            with(|c| c.runs = vec![Program::Litmus.into(); 2]),
+            ConfigError::Twice(Program::Litmus)
         );
         assert_eq!(with(|c| c.deadline = Duration::ZERO), ConfigError::Time);
         let needed = abi::DATA + (64 << 20);

@@ -3,8 +3,9 @@
 use core::mem::offset_of;
 
 use crate::abi::{self, ResultBlock};
+use crate::programs::litmus::{Case, Outcome};
 use crate::programs::{Check, Failure, Values, ep, io, ipi, is, sum};
-use crate::{Config, Program, Run};
+use crate::{Config, Program, Run, litmus};
 
 /// What is wrong with a program's result.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
@@ -34,6 +35,17 @@ pub enum Fault {
         /// The guest's value.
         found: u64,
     },
+    /// Rounds of a litmus test ended as x86-TSO forbids.
+    #[error("{case}: {rounds} rounds ended in {told}, which x86-TSO forbids",
+        told = case.test().describe(*outcome))]
+    Forbidden {
+        /// The test, and its variant.
+        case: Case,
+        /// What it ended in.
+        outcome: Outcome,
+        /// How often.
+        rounds: u64,
+    },
 }
 
 /// What the guest reports of one entry of the list.
@@ -58,18 +70,19 @@ pub struct Verdict {
 /// computes itself.
 ///
 /// `results` is the content of the page at [`abi::RESULTS`]; a block that it does not hold counts
-/// as not run.
+/// as not run. `tables` is what the guest's memory holds in [`Config::litmus_tables`] bytes from
+/// [`abi::LITMUS`].
 ///
 /// ```
 /// use giantvm_guest::{Config, Fault, abi, verify};
 ///
 /// let untouched = vec![0; abi::PAGE as usize];
-/// for verdict in verify(&Config::default(), &untouched) {
+/// for verdict in verify(&Config::default(), &untouched, &[]) {
 ///     assert_eq!(verdict.result, Err(Fault::NotRun));
 /// }
 /// ```
 #[must_use]
-pub fn verify(config: &Config, results: &[u8]) -> Vec<Verdict> {
+pub fn verify(config: &Config, results: &[u8], tables: &[u8]) -> Vec<Verdict> {
     let blocks = results.chunks_exact(size_of::<ResultBlock>()).map(Some);
     let blocks = blocks.take(abi::MAX_RUNS).chain(std::iter::repeat(None));
     let judge = |(run, block): (&Run, Option<&[u8]>)| {
@@ -77,7 +90,7 @@ pub fn verify(config: &Config, results: &[u8]) -> Vec<Verdict> {
             .ok_or(Fault::NotRun)
             .and_then(read)
             .and_then(|report| {
-                compare(run, config.nodes.len() as u64, &report.values)?;
+                compare(run, config.nodes.len() as u64, &report.values, tables)?;
                 Ok(report)
             });
         Verdict { run: *run, result }
@@ -105,7 +118,7 @@ fn read(block: &[u8]) -> Result<Report, Fault> {
     }
 }
 
-fn compare(run: &Run, all: u64, values: &Values) -> Result<(), Fault> {
+fn compare(run: &Run, all: u64, values: &Values, tables: &[u8]) -> Result<(), Fault> {
     let [first, second, ..] = run.parameters;
     match run.program {
         Program::Ticket => {
@@ -145,10 +158,11 @@ fn compare(run: &Run, all: u64, values: &Values) -> Result<(), Fault> {
             equal(Check::Clock, 0, values[2])
         }
         Program::Idle => equal(Check::Woken, all - 1, values[1]),
+        Program::Litmus => litmus::compare(first, tables, values[0]),
     }
 }
 
-fn equal(check: Check, expected: u64, found: u64) -> Result<(), Fault> {
+pub(crate) fn equal(check: Check, expected: u64, found: u64) -> Result<(), Fault> {
     if expected == found {
         Ok(())
     } else {

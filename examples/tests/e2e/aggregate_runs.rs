@@ -10,7 +10,7 @@ use crate::machine::{aggregate, end_within, text, turn};
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// Runs a machine; its JSON report, checked for what every run must show.
-fn run(arguments: &[&str]) -> Value {
+pub(crate) fn run(arguments: &[&str]) -> Value {
     let file = tempfile::NamedTempFile::new().unwrap();
     let path = file.path().to_str().unwrap();
     let arguments = [arguments, &["--json", path]].concat();
@@ -134,6 +134,16 @@ fn one_node_needs_no_other() {
     if let Some(_turn) = turn("one_node_needs_no_other", true) {
         let report = run(&["--nodes", "1", "--vcpus", "3", "--program", "ep,is"]);
         assert_eq!(report["nodes"][0]["faults_remote"], 0);
+    }
+}
+
+#[test]
+fn the_boot_vcpu_starts_no_thread_before_it_can_start() {
+    if let Some(_turn) = turn("the_boot_vcpu_starts_no_thread_before_it_can_start", false) {
+        let one_node = ["--nodes", "1", "--vcpus", "8", "--vcpu", "thread"];
+        for _ in 0..5 {
+            run(&[&one_node[..], &["--program", "atomic"]].concat());
+        }
     }
 }
 

@@ -7,6 +7,7 @@ mod built;
 mod doctor;
 mod dsm_bench;
 mod embed_dsm;
+mod litmus;
 mod machine;
 mod rust_vmm;
 

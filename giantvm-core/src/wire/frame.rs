@@ -1,16 +1,16 @@
 //! The frame and its codec.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use zerocopy::little_endian::{U16, U32};
+use zerocopy::little_endian::{U16, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::{DecodeError, EncodeError, Service};
-use crate::{Epoch, NodeId, PageSize};
+use crate::{Epoch, NodeId, PageSize, Stamp};
 
 /// The first two bytes of every frame: `GV` on the wire.
 pub const MAGIC: u16 = u16::from_le_bytes(*b"GV");
 /// The version of the frame layout and of every service's messages.
-pub const PROTOCOL_VERSION: u8 = 1;
+pub const PROTOCOL_VERSION: u8 = 2;
 /// Bytes of a frame's header.
 pub const HEADER: usize = size_of::<Header>();
 /// Most bytes of a frame's body, so that header and body fit 64 bytes.
@@ -19,14 +19,33 @@ pub const MAX_BODY: usize = 64 - HEADER;
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct Header {
-    magic: U16,
-    version: u8,
+    greeting: Greeting,
     service: u8,
     kind: u8,
     from: u8,
     body_len: U16,
     payload_len: U32,
     epoch: U32,
+    stamp: U64,
+}
+
+/// How the frames of every version begin: enough to tell whether the rest can be read, however
+/// long the other version's header is.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct Greeting {
+    magic: U16,
+    version: u8,
+}
+
+impl Greeting {
+    fn check(&self) -> Result<(), DecodeError> {
+        match (self.magic.get(), self.version) {
+            (MAGIC, PROTOCOL_VERSION) => Ok(()),
+            (MAGIC, version) => Err(DecodeError::UnsupportedVersion(version)),
+            (magic, _) => Err(DecodeError::BadMagic(magic)),
+        }
+    }
 }
 
 /// A message body of at most [`MAX_BODY`] bytes, held inline.
@@ -63,7 +82,7 @@ impl Body {
     /// A body of the layout `T`, whose size is checked when the program is compiled.
     #[must_use]
     pub fn of<T: IntoBytes + Immutable>(message: &T) -> Self {
-        const { assert!(size_of::<T>() <= MAX_BODY, "a body has at most 48 bytes") };
+        const { assert!(size_of::<T>() <= MAX_BODY, "a body has at most 40 bytes") };
         let mut bytes = [0; MAX_BODY];
         bytes[..size_of::<T>()].copy_from_slice(message.as_bytes());
         #[expect(
@@ -135,6 +154,9 @@ pub struct Frame {
     pub from: NodeId,
     /// The sender's membership epoch.
     pub epoch: Epoch,
+    /// The sender's logical time when it sent. The transport sets it when it takes the frame, from
+    /// its clock (`giantvm_transport::Transport::clock`), whatever was here before.
+    pub stamp: Stamp,
     /// The message's fixed-layout part.
     pub body: Body,
     /// What the message carries besides, often nothing.
@@ -142,7 +164,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// A frame without payload.
+    /// A frame without payload, not stamped yet.
     ///
     /// # Errors
     /// [`EncodeError::BodyTooLong`] above [`MAX_BODY`] bytes of body.
@@ -158,6 +180,7 @@ impl Frame {
             kind,
             from,
             epoch,
+            stamp: Stamp::ZERO,
             body: Body::new(body)?,
             payload: Bytes::new(),
         })
@@ -172,8 +195,10 @@ impl Frame {
     /// Appends header and body, all but the payload, to `out`: for vectored sends.
     pub fn encode_head(&self, out: &mut impl BufMut) {
         let header = Header {
-            magic: MAGIC.into(),
-            version: PROTOCOL_VERSION,
+            greeting: Greeting {
+                magic: MAGIC.into(),
+                version: PROTOCOL_VERSION,
+            },
             service: self.service as u8,
             kind: self.kind,
             from: self.from.get(),
@@ -181,6 +206,7 @@ impl Frame {
             // A transport refuses payloads over its limit, which is far below 4 GiB.
             payload_len: u32::try_from(self.payload.len()).unwrap_or(u32::MAX).into(),
             epoch: self.epoch.0.into(),
+            stamp: self.stamp.0.into(),
         };
         out.put_slice(header.as_bytes());
         out.put_slice(self.body.as_slice());
@@ -200,19 +226,16 @@ impl Frame {
     /// # Errors
     /// [`DecodeError`] if the bytes are no frame; `stream` is then left as it was.
     pub fn decode(stream: &mut BytesMut, limits: Limits) -> Result<Option<Self>, DecodeError> {
+        if let Ok((greeting, _)) = Greeting::ref_from_prefix(stream) {
+            greeting.check()?;
+        }
         let Ok((header, _)) = Header::ref_from_prefix(stream) else {
             return Ok(None);
         };
-        let magic = header.magic.get();
-        if magic != MAGIC {
-            return Err(DecodeError::BadMagic(magic));
-        }
-        if header.version != PROTOCOL_VERSION {
-            return Err(DecodeError::UnsupportedVersion(header.version));
-        }
         let service = Service::from_wire(header.service)?;
         let from = super::read_node("from", header.from)?;
         let (kind, epoch) = (header.kind, Epoch(header.epoch.get()));
+        let stamp = Stamp(header.stamp.get());
         let body_len = usize::from(header.body_len.get());
         if body_len > MAX_BODY {
             return Err(DecodeError::BodyTooLong(body_len));
@@ -236,13 +259,14 @@ impl Frame {
             kind,
             from,
             epoch,
+            stamp,
             body,
             payload,
         }))
     }
 }
 
-const _: () = assert!(HEADER == 16 && MAX_BODY == 48);
+const _: () = assert!(HEADER == 24 && MAX_BODY == 40);
 
 #[cfg(test)]
 mod tests {
@@ -258,6 +282,7 @@ mod tests {
             kind in any::<u8>(),
             from in 0..64_u8,
             epoch in any::<u32>(),
+            stamp in any::<u64>(),
             body in prop::collection::vec(any::<u8>(), 0..=MAX_BODY),
             payload in prop::collection::vec(any::<u8>(), 0..=256),
         ) -> Frame {
@@ -266,6 +291,7 @@ mod tests {
                 kind,
                 from: NodeId::new(from).unwrap(),
                 epoch: Epoch(epoch),
+                stamp: Stamp(stamp),
                 body: Body::new(&body).unwrap(),
                 payload: payload.into(),
             }
@@ -318,7 +344,7 @@ mod tests {
         assert_eq!(decode(0, b'X'), DecodeError::BadMagic(0x5658));
         assert_eq!(decode(2, 9), DecodeError::UnsupportedVersion(9));
         assert_eq!(decode(3, 200), DecodeError::UnknownService(200));
-        assert_eq!(decode(6, 49), DecodeError::BodyTooLong(49));
+        assert_eq!(decode(6, 41), DecodeError::BodyTooLong(41));
         let from = DecodeError::BadField {
             field: "from",
             value: 64,
@@ -329,6 +355,29 @@ mod tests {
             limit: 4096,
         };
         assert_eq!(decode(10, 0x10), long);
+    }
+
+    #[test]
+    fn another_version_is_told_by_its_first_bytes_whatever_its_header() {
+        let mut stream = sample();
+        stream[2] = 1;
+        stream.truncate(3);
+        let refusal = Frame::decode(&mut stream, LIMITS).unwrap_err();
+        assert_eq!(refusal, DecodeError::UnsupportedVersion(1));
+        stream.truncate(2);
+        assert_eq!(Frame::decode(&mut stream, LIMITS), Ok(None));
+    }
+
+    #[test]
+    fn the_header_is_laid_out_as_documented() {
+        let node = NodeId::new(5).unwrap();
+        let mut frame = Frame::control(Service::Vcpu, 3, node, Epoch(0x0a0b_0c0d), b"!").unwrap();
+        frame.stamp = Stamp(0x0102_0304_0506_0708);
+        let mut bytes = BytesMut::new();
+        frame.encode(&mut bytes);
+        let expected =
+            b"GV\x02\x02\x03\x05\x01\0\0\0\0\0\x0d\x0c\x0b\x0a\x08\x07\x06\x05\x04\x03\x02\x01!";
+        assert_eq!(bytes[..], expected[..]);
     }
 
     #[test]

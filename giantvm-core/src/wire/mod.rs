@@ -1,15 +1,16 @@
 //! The wire frame: what travels between two nodes, and its codec.
 //!
-//! Every message of every service is one [`Frame`]: a 16-byte header, a body of at most
+//! Every message of every service is one [`Frame`]: a 24-byte header, a body of at most
 //! [`MAX_BODY`] bytes that lives inline (so a control message is at most 64 bytes on the wire and
 //! never allocates), and a payload (page contents, configuration) whose limit the receiver states.
 //!
 //! ```text
-//! offset 0        2         3        4      5      6          8             12      16
-//!        magic    version   service  kind   from   body len   payload len   epoch   body, payload
-//!        u16      u8        u8       u8     u8     u16        u32           u32
+//! offset 0        2         3        4      5      6          8             12      16      24
+//!        magic    version   service  kind   from   body len   payload len   epoch   stamp   body, payload
+//!        u16      u8        u8       u8     u8     u16        u32           u32     u64
 //! ```
-//! All integers are little-endian. Decoding is total: any byte sequence yields frames, a request
+//! All integers are little-endian. Magic and version keep their place in every version, and are
+//! judged before anything else. Decoding is total: any byte sequence yields frames, a request
 //! for more bytes, or one [`DecodeError`]; it never panics and never allocates for bytes that have
 //! not arrived.
 //!
@@ -21,7 +22,7 @@
 //! let sent = Frame::control(Service::Dsm, 3, NodeId::ZERO, Epoch::FIRST, &[1, 2, 3])?;
 //! let mut stream = BytesMut::new();
 //! sent.encode(&mut stream);
-//! assert_eq!(stream.len(), 16 + 3);
+//! assert_eq!(stream.len(), 24 + 3);
 //! let received = Frame::decode(&mut stream, Limits::CONTROL_ONLY)?;
 //! assert_eq!(received, Some(sent));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

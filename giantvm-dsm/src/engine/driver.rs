@@ -21,6 +21,10 @@ use crate::protocol::{
     Access, CoherenceProtocol, Command, Contents, Input, PageMessage, Rights, Tick,
 };
 
+/// The latest time that a peer may say it is: half of all there are, so that a peer that names
+/// another cannot take the rest from everyone.
+const LATEST: Stamp = Stamp(u64::MAX / 2);
+
 /// A message that arrived, and what came with it.
 #[derive(Debug)]
 struct Letter<M> {
@@ -127,12 +131,17 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// Takes note of the logical time at which a peer sent a frame of another service.
     ///
     /// # Errors
-    /// [`BackingError`]: the node has to stop.
-    pub fn heard(&mut self, stamp: Stamp) -> Result<(), BackingError> {
+    /// The outer error is the backing's, and the node has to stop. The inner one is the peer's
+    /// fault: its time is so late that none could come after it.
+    pub fn heard(&mut self, stamp: Stamp) -> Result<Result<(), Refused>, BackingError> {
+        if stamp > LATEST {
+            return Ok(Err(Refused::Stamp(stamp)));
+        }
+        self.outlet.transport.clock().advance(stamp);
         if stamp > self.protocol.clock() {
             self.feed(Input::Heard { stamp })?;
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// Feeds the loss of a peer.
@@ -290,6 +299,11 @@ impl<P: CoherenceProtocol> Driver<P> {
 
     /// Carries out the commands of one input.
     fn carry_out(&mut self, payload: Option<&Bytes>) -> Result<(), BackingError> {
+        // Before any access that the commands allow: what a thread sends after it must be later.
+        let clock = self.protocol.clock();
+        if clock > Stamp::ZERO {
+            self.outlet.transport.clock().advance(clock);
+        }
         let payload = payload.map(|bytes| &bytes[..]);
         let outlet = &mut self.outlet;
         let done = execute(&self.commands, payload, &mut *self.backing, outlet);

@@ -6,6 +6,7 @@
 use giantvm_core::{NodeId, PageIndex};
 
 use crate::backing::{Backing, BackingError};
+use crate::mutants::mutant;
 use crate::protocol::{Attach, Command, PageMessage};
 
 /// What was done to the local memory, for whoever counts.
@@ -40,7 +41,14 @@ pub(crate) fn execute<M: PageMessage>(
     backing: &mut dyn Backing,
     outside: &mut impl Outside<M>,
 ) -> Result<(), BackingError> {
-    for command in commands {
+    let sends = |command: &&Command<M>| matches!(command, Command::Send { .. });
+    let first = commands
+        .iter()
+        .filter(|command| mutant!(SendsFirst) && sends(command));
+    let then = commands
+        .iter()
+        .filter(|command| !mutant!(SendsFirst) || !sends(command));
+    for command in first.chain(then) {
         match command {
             Command::Send {
                 to,
@@ -53,6 +61,10 @@ pub(crate) fn execute<M: PageMessage>(
                 };
                 outside.send(*to, message, page);
             }
+            Command::Store { .. } if mutant!(SkipsStores) => {}
+            Command::Protect { .. } if mutant!(SkipsProtects) => {}
+            Command::Unmap { .. } if mutant!(SkipsUnmaps) => {}
+            Command::Wake { .. } if mutant!(SkipsWakes) => {}
             Command::Store { page } => {
                 backing.store(*page, payload.unwrap_or_default())?;
                 outside.did(Deed::Stored);

@@ -31,7 +31,7 @@ mod tests {
 
     use bytes::Bytes;
     use giantvm_core::wire::{Body, Service};
-    use giantvm_core::{Epoch, NodeId, NodeSet};
+    use giantvm_core::{Epoch, NodeId, NodeSet, Stamp};
 
     use super::*;
 
@@ -41,6 +41,7 @@ mod tests {
             kind: KIND,
             from: NodeId::new(from).unwrap(),
             epoch: Epoch::FIRST,
+            stamp: Stamp::ZERO,
             body: Body::new(&[]).unwrap(),
             payload: Bytes::new(),
         }

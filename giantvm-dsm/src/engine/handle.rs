@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use giantvm_core::wire::{Body, Class, Frame, Service};
-use giantvm_core::{Epoch, NodeSet, PageIndex, PageSize};
+use giantvm_core::{Epoch, NodeSet, PageIndex, PageSize, Stamp};
 use giantvm_transport::{SendError, Transport};
 
 use super::driver::Driver;
@@ -171,6 +171,7 @@ impl Dsm {
                 kind: finish::KIND,
                 from: self.transport.local(),
                 epoch: self.epoch,
+                stamp: Stamp::ZERO,
                 body: Body::EMPTY,
                 payload: bytes::Bytes::new(),
             };

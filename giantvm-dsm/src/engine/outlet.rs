@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use giantvm_core::wire::{Class, Frame, Service};
-use giantvm_core::{Epoch, NodeId, PageIndex};
+use giantvm_core::{Epoch, NodeId, PageIndex, Stamp};
 use giantvm_transport::{Loss, SendError, Transport};
 
 use super::execute::{Deed, Outside};
@@ -104,6 +104,8 @@ impl<M: PageMessage> Outside<M> for Outlet {
                     kind,
                     from: self.transport.local(),
                     epoch: self.epoch,
+                    // The transport's to say.
+                    stamp: Stamp::ZERO,
                     body,
                     payload,
                 };

@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use giantvm_core::PageIndex;
 
+use crate::mutants::mutant;
+
 /// Most pages that can be pinned at a time on one node.
 pub(crate) const MAX_PINS: usize = 256;
 
@@ -68,8 +70,14 @@ impl<L> Pins<L> {
     /// Lets a message wait if its page is pinned; gives it back otherwise.
     pub(crate) fn hold(&mut self, page: PageIndex, message: L) -> Option<L> {
         match self.pages.get_mut(&page) {
+            Some(_) if mutant!(PinsNothing) => Some(message),
+            Some(_) if mutant!(LosesWhatWaits) => None,
             Some(pinned) => {
-                pinned.waiting.push_back(message);
+                if mutant!(ReordersWhatWaits) {
+                    pinned.waiting.push_front(message);
+                } else {
+                    pinned.waiting.push_back(message);
+                }
                 None
             }
             None => Some(message),

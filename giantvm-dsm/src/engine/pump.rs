@@ -150,11 +150,15 @@ impl<P: CoherenceProtocol> Pump<P> {
         if let Err(refused) = self.driver.admit(frame) {
             return Ok(Err(refused));
         }
+        // Coherence messages say themselves what they have to of logical time.
+        if frame.service == Service::Dsm && frame.kind != finish::KIND {
+            return self.driver.frame(frame);
+        }
+        if let Err(refused) = self.driver.heard(frame.stamp)? {
+            return Ok(Err(refused));
+        }
         match frame.service {
-            Service::Dsm if frame.kind == finish::KIND => {
-                Ok(finish::received(&self.farewells, frame).map_err(Refused::from))
-            }
-            Service::Dsm => self.driver.frame(frame),
+            Service::Dsm => Ok(finish::received(&self.farewells, frame).map_err(Refused::from)),
             service => Ok(match self.handlers.handler(service) {
                 Some(handler) => handler
                     .frame(frame)

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use giantvm_core::NodeId;
 
+use crate::mutants::mutant;
 use crate::protocol::Contents;
 
 /// Messages from one node to another keep their order within these.
@@ -37,7 +38,9 @@ impl Sequences {
     pub(crate) fn number(&mut self, to: NodeId, contents: Contents) -> u32 {
         let next = self.out.entry((to, contents)).or_default();
         let number = *next;
-        *next = next.wrapping_add(1);
+        if !mutant!(NumbersStandStill) {
+            *next = next.wrapping_add(1);
+        }
         number
     }
 
@@ -51,6 +54,7 @@ impl Sequences {
                 Arrival::Next
             }
             ahead if ahead < u32::MAX / 2 => Arrival::Gap(*expected),
+            _ if mutant!(ReadsRepeatedMessages) => Arrival::Next,
             _ => Arrival::Again,
         }
     }

@@ -275,6 +275,20 @@ pub enum Violation {
     },
 }
 
+impl Violation {
+    /// The kind of violation, as it stands in transition tables.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::NoSuchPage { .. } => "no such page",
+            Self::WrongNode { .. } => "wrong node",
+            Self::Unexpected { .. } => "unexpected",
+            Self::Payload { .. } => "payload",
+            Self::Stale { .. } => "stale",
+        }
+    }
+}
+
 /// A coherence protocol: one node's share of the decision who may read and write which page.
 ///
 /// # Logical time

@@ -2,7 +2,9 @@
 
 use giantvm_core::{NodeId, NodeSet, PageIndex};
 
-use crate::protocol::{CoherenceProtocol, Directory, Lease, directory::Sharing};
+use crate::protocol::directory::{self, Sharing};
+use crate::protocol::lease::{self, Lease};
+use crate::protocol::{CoherenceProtocol, Directory, HomeMap, PageMessage, Rights};
 
 /// Who holds a page, as its home knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,9 +27,42 @@ pub trait Inspect: CoherenceProtocol {
         let _ = page;
         None
     }
+
+    /// Whether correct nodes have to take `from` at its word in `message`, so that the page is no
+    /// longer coherent if it lies. By default that is so of everything.
+    fn believes(from: NodeId, message: &Self::Message, homes: &HomeMap) -> bool {
+        let _ = (from, message, homes);
+        true
+    }
+
+    /// The names of the page's states on this node, one for each role that it has: what the
+    /// [transition table](super::transitions) is made of.
+    fn states(&self, page: PageIndex) -> Vec<&'static str> {
+        vec![match self.rights(page) {
+            None => "none",
+            Some(Rights::Read) => "read",
+            Some(Rights::Write) => "write",
+        }]
+    }
+
+    /// The name of a message, for the same table.
+    fn name(message: &Self::Message) -> &'static str;
 }
 
 impl Inspect for Directory {
+    fn believes(from: NodeId, message: &Self::Message, homes: &HomeMap) -> bool {
+        // A home is believed about its pages, and who requests a page about what it does with it.
+        homes.home(message.page()) == Some(from) || matches!(message, directory::Message::Request { .. })
+    }
+
+    fn states(&self, page: PageIndex) -> Vec<&'static str> {
+        self.state_names(page)
+    }
+
+    fn name(message: &Self::Message) -> &'static str {
+        message.name()
+    }
+
     fn holding(&self, page: PageIndex) -> Option<Holding> {
         let entry = self.entry(page)?;
         let writer = match entry.sharing {
@@ -43,5 +78,18 @@ impl Inspect for Directory {
     }
 }
 
-/// A home does not know who holds leases.
-impl Inspect for Lease {}
+/// A home does not know who holds leases, so there is nothing to compare.
+impl Inspect for Lease {
+    fn believes(from: NodeId, message: &Self::Message, homes: &HomeMap) -> bool {
+        let requests = matches!(message, lease::Message::Request { .. });
+        homes.home(message.page()) == Some(from) || requests
+    }
+
+    fn states(&self, page: PageIndex) -> Vec<&'static str> {
+        self.state_names(page)
+    }
+
+    fn name(message: &Self::Message) -> &'static str {
+        message.name()
+    }
+}

@@ -18,11 +18,16 @@
 //! assert_eq!(report.accesses, 4 * 2 * 20);
 //! # Ok::<(), giantvm_dsm::testing::Failure>(())
 //! ```
+//!
+//! [`history`] checks what threads of a real cluster recorded.
 
+mod adversary;
 mod chaos;
 mod cluster;
 mod config;
+pub mod conformance;
 mod failure;
+pub mod history;
 mod inspect;
 pub mod invariants;
 pub mod model;
@@ -32,7 +37,9 @@ mod oracle;
 mod scenario;
 mod shrink;
 mod trace;
+pub mod transitions;
 
+pub use adversary::Adversary;
 pub use chaos::{Chaos, Disturbances};
 pub use cluster::{Cluster, Report};
 pub use config::{Config, Op};

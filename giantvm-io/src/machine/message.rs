@@ -1,7 +1,7 @@
 //! The life cycle's messages of `Service::Machine` and their total codec.
 
 use giantvm_core::wire::{Body, DecodeError, Frame, Service, read_body, read_node};
-use giantvm_core::{Epoch, NodeId};
+use giantvm_core::{Epoch, NodeId, Stamp};
 use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -75,6 +75,7 @@ impl MachineMessage {
             kind,
             from,
             epoch,
+            stamp: Stamp::ZERO,
             body: Body::of(&body),
             payload: Default::default(),
         }

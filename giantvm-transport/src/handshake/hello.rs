@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use giantvm_core::wire::Class;
 use giantvm_core::wire::{Body, DecodeError, Frame, Limits, Service, read_body};
-use giantvm_core::{Epoch, NodeId};
+use giantvm_core::{Epoch, NodeId, Stamp};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -68,6 +68,7 @@ impl Hello {
             kind: Kind::Hello as u8,
             from: self.node,
             epoch: self.epoch,
+            stamp: Stamp::ZERO,
             body: Body::of(&body),
             payload: Bytes::from([self.cluster.as_bytes(), self.name.as_bytes()].concat()),
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use giantvm_core::wire::{Body, Class, Frame, Limits, Service};
-use giantvm_core::{Epoch, NodeId};
+use giantvm_core::{Epoch, NodeId, Stamp};
 
 use super::{HandshakeError, Hello, Refusal, Settings, SettingsError};
 use crate::link::{Kind, expect_lengths};
@@ -229,6 +229,7 @@ impl Handshake {
             kind: kind as u8,
             from: self.local.node,
             epoch: self.local.epoch,
+            stamp: Stamp::ZERO,
             body,
             payload,
         }

@@ -19,7 +19,7 @@ use super::open::OpenLinks;
 use super::output::Sent;
 use super::poller::Poller;
 use crate::traffic::Counters;
-use crate::{Event, Loss, QUEUE_LIMIT, SendError, Traffic, Transport, admission};
+use crate::{Event, LogicalClock, Loss, QUEUE_LIMIT, SendError, Traffic, Transport, admission};
 
 /// The three connections to one peer, as the join leaves them: by class, each with the bytes that
 /// arrived after the last message of the join.
@@ -42,6 +42,7 @@ pub struct TcpTransport {
     pub(super) poller: Poller,
     input: Mutex<Input>,
     pub(super) counters: Counters,
+    clock: LogicalClock,
     started: Instant,
 }
 
@@ -93,6 +94,7 @@ impl TcpTransport {
             poller,
             input: Mutex::new(Input::new(buffers)),
             counters: Counters::default(),
+            clock: LogicalClock::default(),
             started: Instant::now(),
         })
     }
@@ -163,9 +165,13 @@ impl Transport for TcpTransport {
         self.peers
     }
 
+    fn clock(&self) -> &LogicalClock {
+        &self.clock
+    }
+
     fn send(&self, to: NodeId, class: Class, frame: Frame) -> Result<(), SendError> {
         let is_linked = |to| self.open.peers().contains(to);
-        admission::may_send(&frame, to, self.peers, self.limits, is_linked)?;
+        let frame = admission::take(frame, to, self.peers, self.limits, &self.clock, is_linked)?;
         self.dispatch(to, class, &frame)
     }
 

@@ -17,6 +17,7 @@ mod delivery;
 mod flow;
 mod net;
 mod tcp;
+mod time;
 
 use std::sync::Arc;
 
@@ -45,6 +46,8 @@ const CHECKS: &[Check] = &[
     ("impossible sends are refused", 2, delivery::refused),
     ("traffic is counted", 2, delivery::counted),
     ("threads send at the same time", 2, delivery::threads),
+    ("frames carry their sender's time", 2, time::stamps),
+    ("threads that share a clock", 2, time::racing),
     ("an urgent frame passes bulk", 2, flow::urgent),
     ("ready tells of work, level-triggered", 2, flow::ready),
     ("closing flushes, and is seen once", 3, flow::close),

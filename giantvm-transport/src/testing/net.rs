@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use giantvm_core::NodeId;
 use giantvm_core::wire::{Body, Class, Frame, Service};
+use giantvm_core::{NodeId, Stamp};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::EPOCH;
@@ -53,6 +53,7 @@ impl Net {
             kind,
             from: id(from),
             epoch: EPOCH,
+            stamp: Stamp::ZERO,
             body: Body::of(&[kind; 8]),
             payload: payload.into(),
         }

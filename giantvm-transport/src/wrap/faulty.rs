@@ -15,7 +15,7 @@ use rustix::time::{
 };
 
 use super::held::Held;
-use crate::{Event, Loss, SendError, Traffic, Transport};
+use crate::{Event, LogicalClock, Loss, SendError, Traffic, Transport};
 
 /// What goes wrong, and how often. By default nothing does.
 #[derive(Debug, Clone, Default)]
@@ -188,6 +188,10 @@ impl Transport for Faulty {
 
     fn peers(&self) -> NodeSet {
         self.inner.peers()
+    }
+
+    fn clock(&self) -> &LogicalClock {
+        self.inner.clock()
     }
 
     fn send(&self, to: NodeId, class: Class, frame: Frame) -> Result<(), SendError> {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use giantvm_core::wire::{Class, Frame, Service};
 use giantvm_core::{NodeId, NodeSet};
 
-use crate::{Event, Loss, SendError, Traffic, Transport};
+use crate::{Event, LogicalClock, Loss, SendError, Traffic, Transport};
 
 /// Which way something went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl fmt::Display for Record {
 /// let node = Recording::new(nodes[0].clone(), 100);
 /// let frame = Frame::control(Service::Dsm, 7, NodeId::ZERO, Epoch::FIRST, b"hi")?;
 /// node.send(NodeId::new(1)?, Class::Control, frame)?;
-/// assert!(node.to_string().ends_with("-> 1 Control Dsm.7 18 B\n"));
+/// assert!(node.to_string().ends_with("-> 1 Control Dsm.7 26 B\n"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -137,6 +137,10 @@ impl Transport for Recording {
 
     fn peers(&self) -> NodeSet {
         self.inner.peers()
+    }
+
+    fn clock(&self) -> &LogicalClock {
+        self.inner.clock()
     }
 
     fn send(&self, to: NodeId, class: Class, frame: Frame) -> Result<(), SendError> {

@@ -40,6 +40,9 @@ mod sync {
         }
     }
 }
+#[expect(unreachable_pub, reason = "public in the crate")]
+#[path = "../../src/clock.rs"]
+mod clock;
 #[path = "../../src/wake.rs"]
 mod wake;
 mod admission {
@@ -54,6 +57,7 @@ pub(crate) use giantvm_transport::{Event, Loss, SendError};
 
 mod inproc;
 mod tcp;
+mod time;
 
 use giantvm_core::wire::{Frame, Service};
 use giantvm_core::{Epoch, NodeId};

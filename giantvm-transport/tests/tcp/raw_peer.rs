@@ -7,8 +7,8 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use giantvm_core::NodeId;
 use giantvm_core::wire::{Body, Class, Frame, Service};
+use giantvm_core::{NodeId, Stamp};
 use giantvm_transport::handshake::{HANDSHAKE_LIMITS, Handshake, LocalNode, Step};
 use giantvm_transport::tcp::TcpConnector;
 use giantvm_transport::testing::{EPOCH, Net, loopback_configs};
@@ -92,6 +92,7 @@ pub(crate) fn link_frame(from: NodeId, kind: u8) -> Frame {
         kind,
         from,
         epoch: EPOCH,
+        stamp: Stamp::ZERO,
         body: Body::new(&[]).unwrap(),
         payload: bytes::Bytes::new(),
     }

@@ -159,6 +159,25 @@ impl<'m, M: Machine> Context<'m, M> {
         }
     }
 
+    /// Fails if the machine has fewer vCPUs than `needed`.
+    ///
+    /// # Errors
+    /// [`Failure::Vcpus`].
+    pub fn need_vcpus(&self, needed: u32) -> Result<(), Failure> {
+        let available = self.vcpus;
+        if needed <= available {
+            Ok(())
+        } else {
+            Err(Failure::Vcpus { needed, available })
+        }
+    }
+
+    /// What this vCPU's counter counts in `nanos` nanoseconds.
+    #[must_use]
+    pub fn cycles_in(&self, nanos: u64) -> u64 {
+        nanos.saturating_mul(self.cycles_per_ms) / 1_000_000
+    }
+
     /// Microseconds since an earlier reading of this vCPU's counter.
     #[must_use]
     pub fn micros_since(&self, cycles: u64) -> u64 {

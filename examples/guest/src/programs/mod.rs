@@ -14,6 +14,7 @@ pub mod io;
 pub mod ipi;
 pub mod is;
 mod is_class;
+pub mod litmus;
 mod outcome;
 pub mod random;
 pub mod sum;
@@ -58,11 +59,14 @@ pub enum Program {
     Clock = 8,
     /// All vCPUs sleep. Parameter: milliseconds. Values: microseconds slept, vCPUs woken.
     Idle = 9,
+    /// Litmus tests on four vCPUs. Parameter: rounds of each case. Values: rounds of all cases,
+    /// different outcomes, rounds whose outcome only store buffers explain.
+    Litmus = 10,
 }
 
 impl Program {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Ticket,
         Self::Atomic,
         Self::Sum,
@@ -72,6 +76,7 @@ impl Program {
         Self::Io,
         Self::Clock,
         Self::Idle,
+        Self::Litmus,
     ];
 
     /// Its name on command lines and in messages.
@@ -87,7 +92,14 @@ impl Program {
             Self::Io => "io",
             Self::Clock => "clock",
             Self::Idle => "idle",
+            Self::Litmus => "litmus",
         }
+    }
+
+    /// Whether it runs only where it is asked for.
+    #[must_use]
+    pub const fn on_request(self) -> bool {
+        matches!(self, Self::Idle | Self::Litmus)
     }
 
     /// Parameters that keep a run short.
@@ -103,6 +115,7 @@ impl Program {
             Self::Io => [50, 0, 0, 0],
             Self::Clock => [100, 0, 0, 0],
             Self::Idle => [1000, 0, 0, 0],
+            Self::Litmus => [100_000, 0, 0, 0],
         }
     }
 
@@ -129,6 +142,7 @@ impl Program {
             Self::Io => io::run(context, parameters),
             Self::Clock => clock::run(context, parameters),
             Self::Idle => idle::run(context, parameters),
+            Self::Litmus => litmus::run(context, parameters),
         }
     }
 }

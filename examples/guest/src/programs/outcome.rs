@@ -100,6 +100,10 @@ numbered! {
         Woken = 18 "vCPUs woken",
         /// Clock readings taken.
         Readings = 19 "clock readings",
+        /// Rounds of litmus tests that ended as x86-TSO forbids.
+        Forbidden = 20 "litmus rounds that x86-TSO forbids",
+        /// Rounds of a litmus test.
+        Rounds = 21 "litmus rounds",
     }
 }
 
@@ -133,6 +137,13 @@ pub enum Failure {
         /// Bytes it has.
         available: u64,
     },
+    /// The machine has too few vCPUs.
+    Vcpus {
+        /// vCPUs the program needs.
+        needed: u32,
+        /// vCPUs the machine has.
+        available: u32,
+    },
     /// No program has this number.
     Program(u64),
 }
@@ -143,6 +154,7 @@ const WRONG: u64 = 4;
 const PARAMETER: u64 = 5;
 const MEMORY: u64 = 6;
 const PROGRAM: u64 = 7;
+const VCPUS: u64 = 8;
 
 impl Failure {
     /// Fails unless the two are equal.
@@ -174,6 +186,7 @@ impl Failure {
             } => [WRONG, check as u64, expected, found],
             Self::Parameter { index, value } => [PARAMETER, index, value, 0],
             Self::Memory { needed, available } => [MEMORY, needed, available, 0],
+            Self::Vcpus { needed, available } => [VCPUS, needed.into(), available.into(), 0],
             Self::Program(number) => [PROGRAM, number, 0, 0],
         }
     }
@@ -194,6 +207,10 @@ impl Failure {
             MEMORY => Self::Memory {
                 needed: a,
                 available: b,
+            },
+            VCPUS => Self::Vcpus {
+                needed: u32::try_from(a).ok()?,
+                available: u32::try_from(b).ok()?,
             },
             PROGRAM => Self::Program(a),
             _ => return None,
@@ -216,6 +233,9 @@ impl fmt::Display for Failure {
             Self::Parameter { index, value } => write!(f, "parameter {index} cannot be {value}"),
             Self::Memory { needed, available } => {
                 write!(f, "needs {needed} bytes of memory, has {available}")
+            }
+            Self::Vcpus { needed, available } => {
+                write!(f, "needs {needed} vCPUs, has {available}")
             }
             Self::Program(number) => write!(f, "there is no program {number}"),
         }

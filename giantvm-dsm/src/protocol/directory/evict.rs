@@ -12,6 +12,7 @@ use super::message::{Message, Transaction};
 use super::plan::leave;
 use super::table::{Copied, Entry, Slot};
 use super::{Directory, Out};
+use crate::mutants::mutant;
 use crate::protocol::{Attach, Command, FrameFate, Rights, Violation};
 
 impl Directory {
@@ -96,7 +97,8 @@ impl Directory {
         let message = "Release";
         self.check_home(from, page, message)?;
         let copy = self.copies.get(page);
-        if copy.rights.is_none() || !self.leaving.contains(&page) {
+        let asked = self.leaving.contains(&page) || mutant!(ReleasesUnasked);
+        if copy.rights.is_none() || !asked {
             return Err(self.unexpected(page, message));
         }
         // A writer's copy is the only one: it is taken over, never just dropped.
@@ -152,8 +154,12 @@ impl Directory {
             });
         }
         let rights = Rights::Write;
-        out.push(Command::Store { page });
-        out.push(Command::Map { page, rights });
+        if mutant!(DropsTheReturnedPage) {
+            out.push(Command::MapZero { page, rights });
+        } else {
+            out.push(Command::Store { page });
+            out.push(Command::Map { page, rights });
+        }
         let rights = Some(rights);
         self.copies.set(page, Copied { rights, version });
         // What local threads have asked for meanwhile is here now.

@@ -5,6 +5,7 @@ use giantvm_core::{NodeId, PageIndex, Version};
 use super::message::{Message, Transaction};
 use super::table::Copied;
 use super::{Directory, Out};
+use crate::mutants::mutant;
 use crate::protocol::{Access, Attach, Command, FrameFate, Rights, Violation};
 
 /// What the home tells a holder about the transaction.
@@ -26,13 +27,18 @@ impl Directory {
         out: &mut Out,
     ) -> Result<(), Violation> {
         self.check_order(from, order, "Fetch")?;
-        self.surrender(order.page, access, out);
+        if !mutant!(SendsBeforeProtecting) {
+            self.surrender(order.page, access, out);
+        }
         let data = Message::Data {
             page: order.page,
             transaction: order.transaction,
             version: order.version,
         };
         self.send(order.requester, data, Attach::Page, out);
+        if mutant!(SendsBeforeProtecting) {
+            self.surrender(order.page, access, out);
+        }
         Ok(())
     }
 
@@ -49,10 +55,17 @@ impl Directory {
         if self.copies.get(page).rights != Some(Rights::Read) {
             return Err(self.unexpected(page, message));
         }
-        self.discard(page, out);
+        if !mutant!(KeepsAnInvalidatedCopy) {
+            self.discard(page, out);
+        }
         let transaction = order.transaction;
         let gone = Message::Acknowledge { page, transaction };
-        self.send(order.requester, gone, Attach::Nothing, out);
+        let to = if mutant!(AcknowledgesToTheHome) {
+            from
+        } else {
+            order.requester
+        };
+        self.send(to, gone, Attach::Nothing, out);
         Ok(())
     }
 
@@ -60,11 +73,12 @@ impl Directory {
     pub(super) fn surrender(&mut self, page: PageIndex, access: Access, out: &mut Out) {
         let copy = self.copies.get(page);
         let rights = match (access, copy.rights) {
-            (Access::Read, Some(Rights::Write)) => {
+            (Access::Read, Some(Rights::Write)) if !mutant!(KeepsWriting) => {
                 out.push(Command::Protect { page });
                 Some(Rights::Read)
             }
             (Access::Read, rights) => rights,
+            (Access::Write, rights) if mutant!(KeepsATakenCopy) => rights,
             (Access::Write, _) => {
                 self.give_up(page, FrameFate::Keep, out);
                 return;

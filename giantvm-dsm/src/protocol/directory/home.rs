@@ -9,6 +9,7 @@ use super::plan::plan;
 use super::requester::after;
 use super::table::{Copied, Entry, Slot};
 use super::{Directory, Out};
+use crate::mutants::mutant;
 use crate::protocol::{Access, Attach, Rights, Tick, Violation};
 
 /// What a node asks its home for.
@@ -63,6 +64,16 @@ impl Directory {
         // `sharing` is what holds once the running transaction is done. A correct node has not
         // more than that when its request arrives, as it asks after its own Done only.
         if plan(sharing, from, access).is_none() && !self.is_taking(page, from) {
+            if mutant!(ChangesBeforeItChecks) {
+                let entry = self.entries.get(slot);
+                self.entries.set(
+                    slot,
+                    Entry {
+                        busy: true,
+                        ..entry
+                    },
+                );
+            }
             return Err(refusal);
         }
         self.enqueue(from, page, Want::Access(access), refusal, slot, out)
@@ -78,7 +89,8 @@ impl Directory {
         slot: Slot,
         out: &mut Out,
     ) -> Result<(), Violation> {
-        let Some(active) = self.active.get_mut(&page) else {
+        let busy = |_: &&mut Active| !mutant!(ServesWhileBusy);
+        let Some(active) = self.active.get_mut(&page).filter(busy) else {
             self.serve(page, slot, VecDeque::from([(from, want)]), out);
             return Ok(());
         };
@@ -152,7 +164,7 @@ impl Directory {
     /// Serves the pages that have rested long enough.
     pub(super) fn timeout(&mut self, now: Tick, out: &mut Out) {
         while let Some(&(until, page)) = self.resting.first() {
-            if until > now {
+            if until > now || mutant!(RestsForEver) {
                 return;
             }
             self.resting.pop_first();
@@ -165,7 +177,8 @@ impl Directory {
     /// Serves the next request in the queue, or none.
     pub(super) fn next(&mut self, page: PageIndex, slot: Slot, out: &mut Out) {
         let active = self.active.remove(&page);
-        let queue = active.map_or_else(VecDeque::new, |active| active.queue);
+        let queue = active.filter(|_| !mutant!(LosesTheQueue));
+        let queue = queue.map_or_else(VecDeque::new, |active| active.queue);
         self.serve(page, slot, queue, out);
     }
 
@@ -206,7 +219,16 @@ impl Directory {
         debug_assert!(plan.is_some(), "node {requester} asks for what it holds");
         let plan = plan?;
         let (copy, local) = (self.copies.get(page), self.local);
-        let (version, transaction) = (copy.version, entry.transaction.next());
+        let (version, mut transaction) = (copy.version, entry.transaction.next());
+        if mutant!(SameTransaction) {
+            transaction = entry.transaction;
+        }
+        let mut plan = plan;
+        if let Some(first) = plan.invalidate.without(local).iter().next() {
+            if mutant!(SparesASharer) {
+                plan.invalidate = plan.invalidate.without(first);
+            }
+        }
         for sharer in plan.invalidate.without(local) {
             let order = Message::Invalidate {
                 page,
@@ -230,7 +252,7 @@ impl Directory {
             };
             self.send(owner, order, Attach::Nothing, out);
         }
-        if plan.invalidate.contains(local) {
+        if plan.invalidate.contains(local) && !mutant!(KeepsOwnCopy) {
             self.discard(page, out);
         }
         if plan.rights == Rights::Write && requester != local {
@@ -243,13 +265,21 @@ impl Directory {
                 },
             );
         }
-        let grant = Grant {
+        let mut grant = Grant {
             transaction,
             rights: plan.rights,
             version,
             source,
             awaited: plan.invalidate.without(local),
         };
+        if let Some(first) = grant.awaited.iter().next()
+            && mutant!(AwaitsOneFewer)
+        {
+            grant.awaited = grant.awaited.without(first);
+        }
+        if mutant!(GrantsWriteToReaders) {
+            grant.rights = Rights::Write;
+        }
         let attach = match source {
             Source::Attached => Attach::Page,
             Source::Zero | Source::Held | Source::Node(_) => Attach::Nothing,

@@ -27,8 +27,9 @@
 //! them, and the home starts nothing else before: when a transaction starts, no message of an
 //! older one is under way. That holds whatever the order of arrival across senders, receivers and
 //! traffic classes. Within one class from one node to another the transport keeps the order, and
-//! the protocol needs this once: a node's *Done* arrives before its next *Request*. Both have no
-//! payload, so a driver that chooses the class by the payload gives them the same one.
+//! the protocol needs this of what a node tells its home: a *Done* arrives before the node's next
+//! *Request* or *Evict*, and an *Evict* before its next *Request*. None of them has a payload, so a
+//! driver that chooses the class by the payload gives them the same one.
 //!
 //! # Requester: state of the local copy, and what changes it
 //! A copy is `Invalid`, `Read` or `Write`; `+` means that a request is pending.
@@ -51,13 +52,12 @@
 //! | Read | Fetch for a read | Read | Data |
 //! | Read, Write | Fetch for a write | Invalid | Unmap keeping the bytes, Data |
 //! | Read | Invalidate | Invalid | Unmap, Acknowledge |
-//!
-//! | Read, Write | eviction wanted, no request pending | same | Evict to home |
+//! | Read, Write | eviction wanted, no request pending, first time | same | Evict to home |
 //! | Read | Release | Invalid | Unmap, Done |
 //! | Read, Write | Release that takes the page over | Invalid | Unmap keeping the bytes, Returned |
 //!
 //! A pending request stays as it is: an upgrade whose copy went gets data, since the home serves
-//! it by what the directory says at that time.
+//! it by what the directory says at that time. The wish to be rid of a copy goes with the copy.
 //!
 //! # Home
 //! | directory | Request | next | messages |
@@ -68,18 +68,23 @@
 //! | Shared(owner; sharers) | read | Shared(owner; sharers + requester) | Fetch, Grant Read |
 //! | Shared(owner; sharers) | write of a sharer | Exclusive(requester) | Invalidates, Grant Write, no data |
 //! | Shared(owner; sharers) | write of another | Exclusive(requester) | Fetch, Invalidates, Grant Write |
-//! | busy | any | same | none; queued, at most one a node |
-//! | busy | Done | not busy | the next in the queue, after a rest |
+//! | busy | any | same | none; queued, of each node at most one Request and one Evict |
+//! | busy with an access | Done | not busy | the next in the queue, after a rest |
+//! | busy with a Release | Done, or Returned if it takes over | not busy | the next in the queue |
 //!
 //! | directory | Evict, in its turn | next | messages |
 //! |---|---|---|---|
 //! | the node has no copy (any more) | | same | none |
-//! | Shared with others | | Shared without the node; another sharer is owner | Release |
+//! | Shared with others | | Shared without the node; if it was the owner, another sharer is | Release |
 //! | it has the only copy | | Exclusive(home) | Release that takes over; Returned |
 //! | the home itself has the only copy | | same | none: it has nowhere to go |
 //!
 //! The home's own copy is treated on the spot: if it is the owner, the page travels with the
-//! Grant; if it is a sharer, it is unmapped before the Grant goes.
+//! Grant; if it is a sharer, it is unmapped before the Grant goes, or when its own Evict's turn
+//! comes. Of other sharers the home is the next owner before any other.
+//!
+//! With Returned the home has the page for writing. If its own threads have asked for it meanwhile,
+//! they are woken, and their Request leaves the queue.
 //!
 //! Every other pair of state and message, every wrong sender, version, transaction or payload is
 //! a [`Violation`], found before anything is changed.
@@ -136,6 +141,8 @@ use holder::Order;
 use home::Active;
 use requester::Pending;
 use table::{Copies, Entries};
+
+use crate::mutants::mutant;
 
 use super::{
     Attach, CoherenceProtocol, Command, Contents, HomeMap, Input, PageMessage, Rights, Setup, Tick,
@@ -222,7 +229,7 @@ impl Directory {
                 self.check_page(page)?;
                 self.fault(page, access, out);
             }
-            Input::Lost { .. } => self.halted = true,
+            Input::Lost { .. } => self.halted = !mutant!(MapsAfterALoss),
             Input::Evict { page } => {
                 self.check_page(page)?;
                 self.evict(page, out);
@@ -342,7 +349,7 @@ impl Directory {
                 message: name,
             });
         }
-        if payload != message.contents() {
+        if payload != message.contents() && !mutant!(ChecksNoPayload) {
             return Err(Violation::Payload {
                 page,
                 message: name,
@@ -357,7 +364,7 @@ impl Directory {
         page: PageIndex,
         message: &'static str,
     ) -> Result<(), Violation> {
-        if self.homes.home(page) == Some(from) {
+        if self.homes.home(page) == Some(from) || mutant!(ChecksNoSender) {
             Ok(())
         } else {
             Err(Violation::WrongNode { page, message })
@@ -366,14 +373,7 @@ impl Directory {
 
     /// The refusal of a message to the requester or holder, naming the copy's state.
     fn unexpected(&self, page: PageIndex, message: &'static str) -> Violation {
-        let waiting = self.pending.contains_key(&page);
-        let state = match (self.copies.get(page).rights, waiting) {
-            (None, false) => "Invalid",
-            (None, true) => "Invalid+",
-            (Some(Rights::Read), false) => "Read",
-            (Some(Rights::Read), true) => "Read+",
-            (Some(Rights::Write), _) => "Write",
-        };
+        let state = self.copy_state(page);
         Violation::Unexpected {
             page,
             message,

@@ -4,6 +4,7 @@ use giantvm_core::{NodeId, NodeSet};
 
 use super::message::Source;
 use super::table::Sharing;
+use crate::mutants::mutant;
 use crate::protocol::{Access, Rights};
 
 /// What serving one request takes.
@@ -32,6 +33,9 @@ pub(super) fn plan(now: Sharing, requester: NodeId, access: Access) -> Option<Pl
         // Exclusive even for a read: the page is shared with no one, and the write that often
         // follows is then free.
         (Sharing::Untouched, _) => Some(exclusive(Source::Zero, NodeSet::EMPTY)),
+        (Sharing::Exclusive { owner }, _) if mutant!(GrantsZeroesTwice) && owner != requester => {
+            Some(exclusive(Source::Zero, NodeSet::EMPTY))
+        }
         (Sharing::Shared { sharers, .. }, Access::Read) if sharers.contains(requester) => None,
         (Sharing::Exclusive { owner }, _) if owner == requester => None,
         (Sharing::Shared { owner, .. } | Sharing::Exclusive { owner }, Access::Read) => {
@@ -41,7 +45,11 @@ pub(super) fn plan(now: Sharing, requester: NodeId, access: Access) -> Option<Pl
                 invalidate: NodeSet::EMPTY,
                 after: Sharing::Shared {
                     owner,
-                    sharers: now.holders().with(requester),
+                    sharers: if mutant!(ForgetsAReader) {
+                        now.holders()
+                    } else {
+                        now.holders().with(requester)
+                    },
                 },
             })
         }
@@ -78,7 +86,8 @@ pub(super) fn leave(now: Sharing, leaver: NodeId, home: NodeId) -> Option<Leave>
             let Some(heir) = heir else {
                 return leave(Sharing::Exclusive { owner: leaver }, leaver, home);
             };
-            let owner = if owner == leaver { heir } else { owner };
+            let leaves = owner == leaver && !mutant!(KeepsTheLeaverAsOwner);
+            let owner = if leaves { heir } else { owner };
             let after = Sharing::Shared { owner, sharers };
             Some(Leave { take: false, after })
         }

@@ -5,6 +5,7 @@ use giantvm_core::{NodeId, NodeSet, PageIndex, Version};
 use super::message::{Grant, Message, Source, Transaction};
 use super::table::Copied;
 use super::{Directory, Out};
+use crate::mutants::mutant;
 use crate::protocol::{Access, Attach, Command, Rights, Violation};
 
 /// A request of this node that is not complete.
@@ -41,10 +42,11 @@ impl Pending {
     fn complete(&self) -> Option<Grant> {
         let grant = self.grant?;
         let data = match grant.source {
-            Source::Node(_) => self.data.is_some(),
+            Source::Node(_) => self.data.is_some() || mutant!(DoneBeforeData),
             Source::Zero | Source::Held | Source::Attached => true,
         };
-        (data && grant.awaited.is_subset(self.acknowledged)).then_some(grant)
+        let all = grant.awaited.is_subset(self.acknowledged) || mutant!(DoneBeforeAcknowledgements);
+        (data && all).then_some(grant)
     }
 
     /// Whether what came before the grant fits it.
@@ -64,7 +66,8 @@ impl Directory {
             out.push(Command::Map { page, rights });
             out.push(Command::Wake { page });
         } else if let Some(pending) = self.pending.get_mut(&page) {
-            pending.then_write |= access == Access::Write && pending.access == Access::Read;
+            let writes = access == Access::Write && pending.access == Access::Read;
+            pending.then_write |= writes && !mutant!(ForgetsTheWriter);
         } else {
             self.request(page, access, out);
         }
@@ -198,7 +201,8 @@ impl Directory {
             Source::Held => Command::Unprotect { page },
             Source::Attached | Source::Node(_) => Command::Map { page, rights },
         });
-        if let Some(home) = self.homes.home(page) {
+        let home = self.homes.home(page).filter(|_| !mutant!(LosesADone));
+        if let Some(home) = home {
             let transaction = grant.transaction;
             self.send(
                 home,
@@ -210,7 +214,9 @@ impl Directory {
         if then_write && rights == Rights::Read {
             self.request(page, Access::Write, out);
         }
-        out.push(Command::Wake { page });
+        if !mutant!(ForgetsToWake) {
+            out.push(Command::Wake { page });
+        }
     }
 
     /// Whether data and acknowledgements may overtake the grant: not on the home itself.
@@ -222,6 +228,9 @@ impl Directory {
 /// The version that a writer makes of a granted one. The largest stays: no page gets there in
 /// two thousand years, and a home that claims it only harms its own pages.
 pub(super) fn after(version: Version) -> Version {
+    if mutant!(SameVersion) {
+        return version;
+    }
     version.next().unwrap_or(Version::MAX)
 }
 

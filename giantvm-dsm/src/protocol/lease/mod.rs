@@ -146,6 +146,7 @@ mod rest;
 mod table;
 #[cfg(test)]
 mod tests;
+mod view;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -159,7 +160,7 @@ use home::{Active, Asked};
 use leases::Leases;
 use requester::Pending;
 use rest::Rest;
-use table::{State, Table};
+use table::Table;
 
 use super::{
     Attach, CoherenceProtocol, Command, Contents, HomeMap, Input, PageMessage, Rights, Setup, Tick,
@@ -357,17 +358,7 @@ impl Lease {
 
     /// The refusal of a message to the requester or holder, naming what it has.
     fn unexpected(&self, page: PageIndex, message: &'static str) -> Violation {
-        let waiting = self.pending.contains_key(&page);
-        let state = match (self.table.get(page).state, waiting) {
-            (State::Invalid, false) => "Invalid",
-            (State::Invalid, true) => "Invalid+",
-            (State::Retained, false) => "Retained",
-            (State::Retained, true) => "Retained+",
-            (State::Leased, false) => "Leased",
-            (State::Leased, true) => "Leased+",
-            (State::Source, _) => "Source",
-            (State::Owned, _) => "Owned",
-        };
+        let state = self.copy_state(page);
         Violation::Unexpected {
             page,
             message,

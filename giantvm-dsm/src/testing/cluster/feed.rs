@@ -6,7 +6,7 @@ use bytes::Bytes;
 use giantvm_core::wire::{Frame, Service};
 use giantvm_core::{Epoch, NodeId, PageIndex, Stamp};
 
-use super::{Broken, Cluster};
+use super::{Broken, Cluster, REMEMBERED};
 use crate::engine::letter;
 use crate::protocol::{Command, Input, PageMessage, Violation};
 use crate::testing::Inspect;
@@ -115,6 +115,7 @@ impl<P: Inspect> Cluster<P> {
             kind,
             from,
             epoch: Epoch::FIRST,
+            stamp: Stamp::ZERO,
             body,
             payload: letter.payload.clone().unwrap_or_default(),
         };
@@ -128,6 +129,9 @@ impl<P: Inspect> Cluster<P> {
                 return Err((what, page));
             }
             Err(error) => return Err((format!("wire: {:?}: {error}", letter.message), page)),
+        }
+        if self.sent.len() < REMEMBERED {
+            self.sent.push((letter.message.clone(), contents));
         }
         self.network.send(to, letter);
         Ok(())

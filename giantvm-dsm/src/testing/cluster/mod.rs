@@ -24,6 +24,9 @@ use crate::protocol::{Command, Contents, HomeMap, PageMessage, Setup, Tick};
 
 pub use report::Report;
 
+/// Most messages that are remembered.
+const REMEMBERED: usize = 512;
+
 /// Why a step failed, and the page it is about.
 type Broken = (String, Option<PageIndex>);
 
@@ -39,6 +42,8 @@ pub struct Cluster<P: Inspect> {
     disturbed: bool,
     lost: BTreeSet<(NodeId, NodeId)>,
     commands: Vec<Command<P::Message>>,
+    /// The first messages that were sent.
+    sent: Vec<(P::Message, Contents)>,
     report: Report,
 }
 
@@ -72,6 +77,7 @@ impl<P: Inspect> Cluster<P> {
             disturbed: config.hostile.is_some(),
             lost: BTreeSet::new(),
             commands: Vec::new(),
+            sent: Vec::new(),
             report: Report::default(),
             config,
         }
@@ -167,6 +173,11 @@ impl<P: Inspect> Cluster<P> {
     #[must_use]
     pub fn trace(&self) -> Vec<String> {
         self.trace.lines(None)
+    }
+
+    /// The first messages that were sent, up to a limit.
+    pub(super) fn sent(&self) -> &[(P::Message, Contents)] {
+        &self.sent
     }
 
     /// A node's protocol.

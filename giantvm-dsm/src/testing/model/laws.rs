@@ -53,7 +53,7 @@ impl<P: Checkable> World<P> {
             }
             for writer in writers.without(at).iter() {
                 let writes_at = self.nodes[writer.index()].protocol.clock();
-                if !lease.is_some_and(|end| end < writes_at) || writers.contains(at) {
+                if lease.is_none_or(|end| end >= writes_at) || writers.contains(at) {
                     return Err(format!("single-writer: {writers} of {holders}, {page}"));
                 }
             }

@@ -30,7 +30,7 @@ const CLASSES: [Contents; 2] = [Contents::Nothing, Contents::Page];
 
 impl<P: Checkable> World<P> {
     /// Untouched pages, homed evenly.
-    pub(super) fn new(world: &SmallWorld, make: &dyn Fn(Setup) -> P) -> Self {
+    pub(in crate::testing) fn new(world: &SmallWorld, make: &dyn Fn(Setup) -> P) -> Self {
         let nodes = NodeSet::first(world.budgets.len());
         let homes = HomeMap::even(world.pages, nodes);
         let pages = index(PageIndex(world.pages));
@@ -54,7 +54,7 @@ impl<P: Checkable> World<P> {
     }
 
     /// All that may happen next.
-    pub(super) fn events(&self) -> Vec<Event> {
+    pub(in crate::testing) fn events(&self) -> Vec<Event> {
         if self.broken.is_some() {
             return Vec::new();
         }
@@ -112,6 +112,17 @@ impl<P: Checkable> World<P> {
         events
     }
 
+    /// The protocols of the nodes that live.
+    pub(in crate::testing) fn protocols(&self) -> impl Iterator<Item = (NodeId, &P)> {
+        self.alive().map(|(id, node)| (id, &node.protocol))
+    }
+
+    /// The messages under way.
+    pub(in crate::testing) fn letters(&self) -> impl Iterator<Item = (&P::Message, Contents)> {
+        let letters = self.channels.iter().flatten();
+        letters.map(|letter| (&letter.message, class_of(letter.bytes.is_some())))
+    }
+
     /// Whether nothing happens unless something new begins.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
@@ -122,7 +133,7 @@ impl<P: Checkable> World<P> {
     }
 
     /// The state after an event, which says so if anything is wrong about it.
-    pub(super) fn after(&self, event: Event) -> Self {
+    pub(in crate::testing) fn after(&self, event: Event) -> Self {
         let mut world = self.clone();
         let wrong = world.step(event).and_then(|()| {
             world.settle();

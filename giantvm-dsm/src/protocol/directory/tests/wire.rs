@@ -1,7 +1,7 @@
 //! The wire form: what is sent is what arrives, and everything else is refused.
 
-use giantvm_core::Epoch;
-use giantvm_core::wire::{Body, DecodeError, Frame, HEADER, Service};
+use giantvm_core::wire::{Body, DecodeError, Frame, HEADER, MAX_BODY, Service};
+use giantvm_core::{Epoch, Stamp};
 use proptest::prelude::*;
 
 use super::*;
@@ -13,6 +13,7 @@ fn frame(kind: u8, body: Body) -> Frame {
         kind,
         from: NodeId::ZERO,
         epoch: Epoch::FIRST,
+        stamp: Stamp::ZERO,
         body,
         payload: bytes::Bytes::new(),
     }
@@ -95,7 +96,7 @@ proptest! {
     #[test]
     fn any_body_decodes_to_a_message_of_the_same_bytes_or_fails(
         kind in 0..12_u8,
-        bytes in prop::collection::vec(0..3_u8, 0..=48),
+        bytes in prop::collection::vec(0..3_u8, 0..=MAX_BODY),
     ) {
         let body = Body::new(&bytes).unwrap();
         if let Ok(message) = Message::decode(&frame(kind, body)) {

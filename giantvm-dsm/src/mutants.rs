@@ -1,0 +1,107 @@
+//! Bugs on purpose, to see that the checks notice them.
+//!
+//! With the feature `mutants`, which is for tests only, the protocol and the engine contain every
+//! bug of this list, and [`choose`] turns one of them on for the whole process. Without it none of
+//! them is compiled.
+//!
+//! `docs/mutants.md` has the table of which check notices which, made by `tests/mutants.rs`.
+
+#[cfg(feature = "mutants")]
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// True where the chosen bug is to show. Without the feature `mutants` it is the constant false.
+#[cfg(feature = "mutants")]
+macro_rules! mutant {
+    ($name:ident) => {
+        $crate::mutants::is_chosen($crate::mutants::Mutant::$name)
+    };
+}
+#[cfg(not(feature = "mutants"))]
+macro_rules! mutant {
+    ($name:ident) => {
+        false
+    };
+}
+pub(crate) use mutant;
+
+#[cfg(feature = "mutants")]
+macro_rules! mutants {
+    ($($name:ident: $what:literal,)*) => {
+        /// A bug.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Mutant {
+            $(#[doc = $what] $name,)*
+        }
+
+        impl Mutant {
+            /// All of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            /// What is wrong with it.
+            #[must_use]
+            pub const fn what(self) -> &'static str {
+                match self {
+                    $(Self::$name => $what,)*
+                }
+            }
+        }
+    };
+}
+
+#[cfg(feature = "mutants")]
+mutants! {
+    SparesASharer: "the home neither invalidates one of the sharers nor awaits it",
+    AwaitsOneFewer: "the home tells a requester to await one sharer fewer than it invalidates",
+    ForgetsAReader: "the home does not note a reader as a sharer",
+    GrantsWriteToReaders: "the home grants the right to write to a reader",
+    GrantsZeroesTwice: "the home takes a page that was touched for one that never was",
+    ServesWhileBusy: "the home serves a request while another transaction of the page runs",
+    LosesTheQueue: "the home forgets who waits when a transaction ends",
+    RestsForEver: "the home never ends a page's rest",
+    KeepsOwnCopy: "the home does not unmap its own copy when another node writes",
+    SameTransaction: "the home gives every transaction of a page one number",
+    SameVersion: "a writer makes no new version",
+    DoneBeforeData: "a requester maps a page before its data has come",
+    DoneBeforeAcknowledgements: "a requester maps a page before all sharers have acknowledged",
+    LosesADone: "a requester does not tell the home when it is done",
+    ForgetsTheWriter: "a write fault during a read of the same page is forgotten",
+    ForgetsToWake: "a requester does not wake its threads",
+    KeepsAnInvalidatedCopy: "a sharer acknowledges an invalidation and keeps its copy",
+    AcknowledgesToTheHome: "a sharer sends its acknowledgement to the home",
+    KeepsWriting: "an owner sends its page to a reader and goes on writing",
+    KeepsATakenCopy: "an owner sends its page to a writer and keeps its copy",
+    SendsBeforeProtecting: "an owner sends its page before it takes the right to write away",
+    DropsTheReturnedPage: "the home throws away the only copy that a node gives up",
+    KeepsTheLeaverAsOwner: "the home goes on naming a node that gave up its copy as the owner",
+    ReleasesUnasked: "a node takes any Release for one that it asked for",
+    MapsAfterALoss: "a node goes on serving after a peer was lost",
+    ChecksNoSender: "a node takes a grant from any node",
+    ChecksNoPayload: "a node does not look at whether a page came with a message",
+    ChangesBeforeItChecks: "the home notes that a page is busy before it refuses a request",
+    ReadsRepeatedMessages: "the driver handles a message that comes once more",
+    NumbersStandStill: "the driver gives all messages of a stream one number",
+    LosesWhatWaits: "the driver forgets the messages that waited for a pinned page",
+    ReordersWhatWaits: "the driver handles the messages that waited for a pinned page backwards",
+    PinsNothing: "the driver handles messages of a pinned page at once",
+    SkipsUnmaps: "the driver does not carry out Unmap",
+    SkipsProtects: "the driver does not carry out Protect",
+    SkipsWakes: "the driver does not carry out Wake",
+    SkipsStores: "the driver does not carry out Store",
+    SendsFirst: "the driver sends messages before it changes mappings",
+}
+
+/// The place of the chosen one in the list, counted from 1; 0 for none.
+#[cfg(feature = "mutants")]
+static CHOSEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Turns one bug on, and all others off.
+#[cfg(feature = "mutants")]
+pub fn choose(mutant: Option<Mutant>) {
+    let number = mutant.map_or(0, |mutant| mutant as usize + 1);
+    CHOSEN.store(number, Ordering::Relaxed);
+}
+
+#[cfg(feature = "mutants")]
+pub(crate) fn is_chosen(mutant: Mutant) -> bool {
+    CHOSEN.load(Ordering::Relaxed) == mutant as usize + 1
+}

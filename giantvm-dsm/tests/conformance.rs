@@ -1,0 +1,15 @@
+//! Every protocol of this crate passes the whole suite.
+
+use giantvm_dsm::protocol::Directory;
+use giantvm_dsm::testing::conformance::Suite;
+use giantvm_dsm::testing::model::Checkable;
+
+fn conforms<P: Checkable>() {
+    let verdict = Suite::full().check::<P>(&mut |step| println!("{step}"));
+    verdict.unwrap_or_else(|fault| panic!("{fault}"));
+}
+
+#[test]
+fn the_directory_passes_the_whole_suite() {
+    conforms::<Directory>();
+}
