@@ -1,6 +1,6 @@
 //! Every protocol of this crate passes the whole suite.
 
-use giantvm_dsm::protocol::{Directory, Ivy};
+use giantvm_dsm::protocol::{Directory, Ivy, Lease};
 use giantvm_dsm::testing::conformance::Suite;
 use giantvm_dsm::testing::model::Checkable;
 
@@ -17,4 +17,9 @@ fn the_directory_passes_the_whole_suite() {
 #[test]
 fn ivy_passes_the_whole_suite() {
     conforms::<Ivy>();
+}
+
+#[test]
+fn leases_pass_the_whole_suite() {
+    conforms::<Lease>();
 }

@@ -5,7 +5,7 @@ mod support;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use giantvm_dsm::engine::{DsmStats, FaultKind};
-use giantvm_dsm::protocol::{CoherenceProtocol, Directory, Ivy};
+use giantvm_dsm::protocol::{CoherenceProtocol, Directory, Ivy, Lease};
 use giantvm_dsm::sync::{Lock, OwnPages};
 
 #[derive(zerocopy::FromBytes)]
@@ -60,6 +60,11 @@ fn atomic_counts_and_a_lock_are_exact_over_three_nodes() {
 #[test]
 fn atomic_counts_and_a_lock_are_exact_under_ivy() {
     counts_are_exact::<Ivy>("atomic_counts_and_a_lock_are_exact_under_ivy");
+}
+
+#[test]
+fn atomic_counts_and_a_lock_are_exact_under_leases() {
+    counts_are_exact::<Lease>("atomic_counts_and_a_lock_are_exact_under_leases");
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::{env, fs};
 
-use giantvm_dsm::protocol::{Directory, Ivy};
+use giantvm_dsm::protocol::{Directory, Ivy, Lease};
 use giantvm_dsm::testing::model::{Budget, Checkable, SmallWorld};
 use giantvm_dsm::testing::transitions::Transitions;
 
@@ -60,4 +60,9 @@ fn the_directorys_table_is_complete_and_up_to_date() {
 #[test]
 fn ivys_table_is_complete_and_up_to_date() {
     covers_and_matches::<Ivy>();
+}
+
+#[test]
+fn the_table_of_leases_is_complete_and_up_to_date() {
+    covers_and_matches::<Lease>();
 }

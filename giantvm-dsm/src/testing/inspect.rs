@@ -1,9 +1,12 @@
 //! What the simulation asks a protocol besides the trait.
 
-use giantvm_core::{NodeId, NodeSet, PageIndex, Version};
+mod directory;
+mod ivy;
+mod lease;
 
-use crate::protocol::directory::{Message, Sharing};
-use crate::protocol::{CoherenceProtocol, Directory, HomeMap, Ivy, PageMessage, Rights, ivy};
+use giantvm_core::{NodeId, NodeSet, PageIndex};
+
+use crate::protocol::{CoherenceProtocol, HomeMap, Rights};
 
 /// Who holds a page, as its home knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,72 +56,4 @@ pub trait Inspect: CoherenceProtocol {
 
     /// The name of a message, for the same table.
     fn name(message: &Self::Message) -> &'static str;
-}
-
-impl Inspect for Directory {
-    fn believes(from: NodeId, message: &Self::Message, homes: &HomeMap) -> bool {
-        // A home is believed about its pages, and who requests a page about what it does with it.
-        homes.home(message.page()) == Some(from) || matches!(message, Message::Request { .. })
-    }
-
-    fn version(&self, page: PageIndex) -> Option<u64> {
-        self.copy_version(page).map(Version::get)
-    }
-
-    fn states(&self, page: PageIndex) -> Vec<&'static str> {
-        self.state_names(page)
-    }
-
-    fn name(message: &Self::Message) -> &'static str {
-        message.name()
-    }
-
-    fn holding(&self, page: PageIndex) -> Option<Holding> {
-        let entry = self.entry(page)?;
-        let writer = match entry.sharing {
-            Sharing::Exclusive { owner } => Some(owner),
-            Sharing::Untouched | Sharing::Shared { .. } => None,
-        };
-        Some(Holding {
-            holders: entry.sharing.holders(),
-            writer,
-            possible: entry.possible,
-            settled: !entry.busy,
-        })
-    }
-}
-
-impl Inspect for Ivy {
-    fn believes(_: NodeId, message: &Self::Message, _: &HomeMap) -> bool {
-        // Who gives a page is believed about it, and who asks about what it does with it.
-        matches!(
-            message,
-            ivy::Message::Request { .. } | ivy::Message::Token { .. }
-        )
-    }
-
-    fn version(&self, page: PageIndex) -> Option<u64> {
-        self.copy_version(page).map(Version::get)
-    }
-
-    fn states(&self, page: PageIndex) -> Vec<&'static str> {
-        vec![self.state_name(page), self.queue_name(page)]
-    }
-
-    fn name(message: &Self::Message) -> &'static str {
-        ivy::Message::name(message)
-    }
-
-    /// Only the owner knows, and of sharers only who may hold a copy.
-    fn holding(&self, page: PageIndex) -> Option<Holding> {
-        let ivy::Owned { rights, sharers } = self.owned(page)?;
-        let own = rights.map_or(NodeSet::EMPTY, |_| NodeSet::only(self.local()));
-        let holders = sharers.union(own);
-        Some(Holding {
-            holders,
-            writer: (rights == Some(Rights::Write)).then(|| self.local()),
-            possible: holders,
-            settled: sharers.is_empty(),
-        })
-    }
 }

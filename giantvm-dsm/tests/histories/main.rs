@@ -8,7 +8,7 @@ mod support;
 
 use std::thread;
 
-use giantvm_dsm::protocol::{CoherenceProtocol, Directory};
+use giantvm_dsm::protocol::{CoherenceProtocol, Directory, Ivy, Lease};
 use giantvm_dsm::testing::history::{History, Model, Operation, Scope};
 
 use record::{Mix, Words, record};
@@ -116,4 +116,6 @@ macro_rules! protocols {
 
 protocols! {
     directory: Directory;
+    ivy: Ivy;
+    lease: Lease;
 }
