@@ -37,10 +37,13 @@ macro_rules! mutants {
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
-            /// Whether it is a bug of Ivy, and not of the directory or the engine.
+            /// The name of the protocol whose bug it is; the engine's are seen with the default.
             #[must_use]
-            pub fn is_of_ivy(self) -> bool {
-                format!("{self:?}").starts_with("Ivy")
+            pub fn protocol(self) -> &'static str {
+                let name = format!("{self:?}");
+                let others = [("Ivy", "ivy"), ("Lease", "lease")];
+                let other = others.iter().find(|(prefix, _)| name.starts_with(prefix));
+                other.map_or("directory", |&(_, protocol)| protocol)
             }
 
             /// What is wrong with it.
@@ -87,6 +90,12 @@ mutants! {
     IvySparesASharer: "Ivy: a writer neither invalidates one of the sharers nor awaits it",
     IvyAwaitsNoOne: "Ivy: a writer does not wait until the sharers' copies are gone",
     IvySameVersion: "Ivy: a writer makes no new version",
+    LeaseNeverEnds: "leases: a copy stays mapped when the clock has passed its end",
+    LeaseIsNeverRefreshed: "leases: a node never asks for what is new",
+    LeaseWritesTooEarly: "leases: a writer writes at the last time at which others may read",
+    LeaseForgetsTheHome: "leases: a home gives a page away without regard to its own reads",
+    LeaseTrustsOldCopies: "leases: a home sends no data to who has an old copy",
+    LeaseIsForgotten: "leases: a home does not note how long a lease is that it gives",
     ReadsRepeatedMessages: "the driver handles a message that comes once more",
     NumbersStandStill: "the driver gives all messages of a stream one number",
     LosesWhatWaits: "the driver forgets the messages that waited for a pinned page",

@@ -7,8 +7,25 @@ use giantvm_core::{PageIndex, Stamp};
 
 use super::config::WORDS;
 
-/// The values of one word that some node may still see, by the logical times of their writes.
-type History = Vec<(Stamp, u64)>;
+/// One word: what its copies must show.
+#[derive(Debug, Clone)]
+struct History {
+    /// The values that some node may still see, by the logical times of their writes.
+    writes: Vec<(Stamp, u64)>,
+    /// The latest logical time at which it was read.
+    read: Stamp,
+}
+
+/// A write at a logical time that is over: what was written or read later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Late {
+    /// There is a later write.
+    #[error("after a write at {0}")]
+    Written(Stamp),
+    /// Someone has seen the old value at a later time.
+    #[error("after a read at {0}")]
+    Read(Stamp),
+}
 
 /// The values written. Where all clocks stand still, each word has one: the last.
 #[derive(Debug)]
@@ -19,7 +36,12 @@ pub(super) struct Oracle {
 
 impl Oracle {
     pub(super) fn new(pages: u64) -> Self {
-        let untouched = || std::array::from_fn(|_| vec![(Stamp::ZERO, 0)]);
+        let untouched = || {
+            std::array::from_fn(|_| History {
+                writes: vec![(Stamp::ZERO, 0)],
+                read: Stamp::ZERO,
+            })
+        };
         let pages = (0..pages).map(|_| untouched()).collect();
         Self { pages, writes: 0 }
     }
@@ -37,8 +59,14 @@ impl Oracle {
     /// What a node whose clock shows `at` must see of a word.
     pub(super) fn word(&self, page: PageIndex, word: usize, at: Stamp) -> u64 {
         let history = &self.pages[index(page)][word];
-        let seen = history.iter().rev().find(|(stamp, _)| *stamp <= at);
+        let seen = history.writes.iter().rev().find(|(stamp, _)| *stamp <= at);
         seen.map_or(0, |&(_, value)| value)
+    }
+
+    /// Notes a read at logical time `at`.
+    pub(super) fn read(&mut self, page: PageIndex, word: usize, at: Stamp) {
+        let history = &mut self.pages[index(page)][word];
+        history.read = history.read.max(at);
     }
 
     /// A value that was never written before.
@@ -48,7 +76,7 @@ impl Oracle {
 
     /// Notes a write at logical time `at`; no clock shows less than `oldest`.
     ///
-    /// The error is a later write that was there already.
+    /// The error is what makes it too late.
     pub(super) fn wrote(
         &mut self,
         page: PageIndex,
@@ -56,11 +84,15 @@ impl Oracle {
         value: u64,
         at: Stamp,
         oldest: Stamp,
-    ) -> Result<(), Stamp> {
+    ) -> Result<(), Late> {
         self.writes += 1;
         let history = &mut self.pages[index(page)][word];
+        if history.read > at {
+            return Err(Late::Read(history.read));
+        }
+        let history = &mut history.writes;
         match history.last_mut() {
-            Some((last, _)) if *last > at => return Err(*last),
+            Some((last, _)) if *last > at => return Err(Late::Written(*last)),
             Some((last, old)) if *last == at => *old = value,
             Some(_) | None => history.push((at, value)),
         }
@@ -102,11 +134,15 @@ mod tests {
     }
 
     #[test]
-    fn a_write_before_the_last_one_is_an_error() {
+    fn a_write_before_what_was_written_or_read_is_an_error() {
         let mut oracle = Oracle::new(1);
         oracle.wrote(PAGE, 0, 7, Stamp(5), Stamp::ZERO).unwrap();
         let early = oracle.wrote(PAGE, 0, 8, Stamp(4), Stamp::ZERO);
-        assert_eq!(early, Err(Stamp(5)));
+        assert_eq!(early, Err(Late::Written(Stamp(5))));
+        oracle.read(PAGE, 0, Stamp(8));
+        let early = oracle.wrote(PAGE, 0, 8, Stamp(7), Stamp::ZERO);
+        assert_eq!(early, Err(Late::Read(Stamp(8))));
+        assert!(oracle.wrote(PAGE, 0, 8, Stamp(8), Stamp::ZERO).is_ok());
     }
 
     #[test]
@@ -116,6 +152,6 @@ mod tests {
             let oldest = Stamp(at - 1);
             oracle.wrote(PAGE, 0, at, Stamp(at), oldest).unwrap();
         }
-        assert!(oracle.pages[0][0].len() <= 2);
+        assert!(oracle.pages[0][0].writes.len() <= 2);
     }
 }

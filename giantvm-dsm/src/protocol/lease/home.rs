@@ -7,6 +7,7 @@ use giantvm_core::{NodeId, PageIndex, Stamp};
 use super::message::{Grant, Message, Order, Source};
 use super::table::{Holder, Page, State};
 use super::{Lease, Out};
+use crate::mutants::mutant;
 use crate::protocol::{Access, Attach, Command, FrameFate, Rights, Tick, Violation};
 
 /// What a node asks for.
@@ -187,10 +188,15 @@ impl Lease {
         let books = self.table.get(page);
         let end = sum(books.written.max(asked.clock), books.doublings).max(books.end);
         let doublings = books.doublings.saturating_add(1).min(Self::MOST_DOUBLINGS);
+        let noted = if mutant!(LeaseIsForgotten) {
+            books.end
+        } else {
+            end
+        };
         self.table.set(
             page,
             Page {
-                end,
+                end: noted,
                 doublings,
                 ..books
             },
@@ -208,7 +214,12 @@ impl Lease {
         };
         out.push(Command::Unmap { page, frame });
         // This node could read the page up to now without a lease.
-        let end = books.end.max(self.clock);
+        let read = if mutant!(LeaseForgetsTheHome) {
+            Stamp::ZERO
+        } else {
+            self.clock
+        };
+        let end = books.end.max(read);
         let given = Page {
             state: State::Invalid,
             holder: Holder::Owner(asked.node),
@@ -229,7 +240,8 @@ impl Lease {
         out: &mut Out,
     ) {
         let written = self.table.get(page).written;
-        let (source, attach) = if asked.held == written {
+        let held = asked.held == written || mutant!(LeaseTrustsOldCopies);
+        let (source, attach) = if held {
             (Source::Held, Attach::Nothing)
         } else {
             (Source::Attached, Attach::Page)

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use giantvm_core::{PageIndex, Stamp};
 
+use crate::mutants::mutant;
 use crate::protocol::Tick;
 
 /// A lease that the node holds.
@@ -50,14 +51,16 @@ impl Leases {
 
     /// Removes and gives a lease that has ended when the clock shows `now`.
     pub(super) fn pop_ended(&mut self, now: Stamp) -> Option<PageIndex> {
-        let &(_, page) = self.ends.first().filter(|&&(end, _)| end < now)?;
+        let ended = |end| end < now && !mutant!(LeaseNeverEnds);
+        let &(_, page) = self.ends.first().filter(|&&(end, _)| ended(end))?;
         self.remove(page);
         Some(page)
     }
 
     /// When the first lease is due.
     pub(super) fn first_due(&self) -> Option<Tick> {
-        self.due.first().map(|&(due, _)| due)
+        let first = self.due.first().filter(|_| !mutant!(LeaseIsNeverRefreshed));
+        first.map(|&(due, _)| due)
     }
 
     /// Gives a lease that is due by `now`; it is not due any more.

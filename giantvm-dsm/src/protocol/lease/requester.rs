@@ -6,6 +6,7 @@ use super::home::{Asked, stale};
 use super::message::{Grant, Message, Order, Source};
 use super::table::{Page, State};
 use super::{Lease, Out};
+use crate::mutants::mutant;
 use crate::protocol::{Access, Attach, Command, FrameFate, Rights, Tick, Violation};
 
 /// A request of this node that is not answered.
@@ -225,7 +226,12 @@ impl Lease {
         let books = self.table.get(page);
         let mapped = self.leases.remove(page).is_some();
         // Nobody else may read the page at the time that the clock shows after this.
-        self.advance(grant.end.after(), out);
+        let first = if mutant!(LeaseWritesTooEarly) {
+            grant.end
+        } else {
+            grant.end.after()
+        };
+        self.advance(first, out);
         let rights = Rights::Write;
         match grant.source {
             Source::Zero => out.push(Command::MapZero { page, rights }),

@@ -80,12 +80,13 @@ impl<P: Inspect> Cluster<P> {
                     let what = format!("data-value: {before} was there, not {expected}");
                     return Err((what, about));
                 }
-                if op.access == Access::Write {
+                if op.access == Access::Read {
+                    self.oracle.read(op.page, op.word, clock);
+                } else {
                     let oldest = oldest.unwrap_or(Stamp::ZERO);
                     let wrote = self.oracle.wrote(op.page, op.word, value, clock, oldest);
-                    let late = wrote.err().filter(|_| trusted);
-                    if let Some(last) = late {
-                        let what = format!("data-value: a write at {clock} after one at {last}");
+                    if let Some(late) = wrote.err().filter(|_| trusted) {
+                        let what = format!("data-value: a write at {clock} {late}");
                         return Err((what, about));
                     }
                 }

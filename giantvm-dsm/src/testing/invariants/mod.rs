@@ -15,6 +15,7 @@
 //! | sequence | no message is lost, and none is handled twice | | every message |
 //! | wire | a message survives its wire form | | every message |
 //! | healing | after the last disturbance everything is done within a bound | 3 | the end |
+//! | converged | every mapped copy shows the last write there was | 3 | the end |
 //! | answered | every thread has done its work and no transaction is left | 3 | the end |
 //!
 //! A step is about one page, so the page's invariants are checked; after a step about no page, one
@@ -25,6 +26,7 @@
 
 mod answered;
 mod bounds;
+mod converged;
 mod data_value;
 mod directory;
 mod mapping;
@@ -79,5 +81,6 @@ pub(super) fn check<P: Inspect>(world: &World<'_, P>, page: PageIndex) -> Result
 
 /// Checks what must hold when nothing is left to happen.
 pub(super) fn check_end<P: Inspect>(world: &World<'_, P>) -> Result<(), String> {
-    answered::check(world).map_err(|what| format!("answered: {what}"))
+    answered::check(world).map_err(|what| format!("answered: {what}"))?;
+    converged::check(world).map_err(|what| format!("converged: {what}"))
 }
