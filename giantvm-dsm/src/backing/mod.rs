@@ -4,6 +4,8 @@ mod api;
 mod mapping;
 mod minor;
 mod missing;
+#[cfg(feature = "testing")]
+mod primitives;
 mod probe;
 mod serve;
 mod side;

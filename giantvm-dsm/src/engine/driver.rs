@@ -180,38 +180,71 @@ impl<P: CoherenceProtocol> Driver<P> {
         order: Order,
     ) -> Result<Result<(), (NodeId, Refused)>, BackingError> {
         match order {
-            Order::Evict(page) if self.pins.contains(page) => {}
-            Order::Evict(page) => self.feed(Input::Evict { page })?,
-            Order::Pin(page, reply) => self.pin(page, reply)?,
-            Order::Unpin(page) => {
-                for letter in self.pins.unpin(page) {
-                    if let Err(refused) = self.deliver(&letter)? {
-                        return Ok(Err((letter.from, refused)));
-                    }
-                }
+            Order::Evict(page) => self.evict(page)?,
+            Order::Pin(page, reply) => self.pin_for(page, reply)?,
+            Order::Unpin(page) => return self.unpin(page),
+        }
+        Ok(Ok(()))
+    }
+
+    /// Asks for a page to be given up. A pinned one stays.
+    ///
+    /// # Errors
+    /// [`BackingError`]: the node has to stop.
+    pub fn evict(&mut self, page: PageIndex) -> Result<(), BackingError> {
+        if self.pins.contains(page) {
+            return Ok(());
+        }
+        self.feed(Input::Evict { page })
+    }
+
+    /// Pins a page that this node may write, until it was [unpinned](Self::unpin) as often.
+    /// `false` if it cannot be pinned now: it was asked for, if need be, and who wants it tries
+    /// again when something happened.
+    ///
+    /// # Errors
+    /// [`BackingError`]: the node has to stop.
+    pub fn pin(&mut self, page: PageIndex) -> Result<bool, BackingError> {
+        let overdue = self.protocol.next_timeout();
+        let overdue = overdue.is_some_and(|due| due <= self.now());
+        let writable = self.protocol.rights(page) == Some(Rights::Write);
+        if writable && !overdue && self.pins.pin(page) {
+            return Ok(true);
+        }
+        if !writable && page.0 < self.backing.pages() {
+            let access = Access::Write;
+            self.feed(Input::Fault { page, access })?;
+        }
+        Ok(false)
+    }
+
+    /// Takes one pin off a page. With the last one goes what waited for it.
+    ///
+    /// # Errors
+    /// The outer error is the backing's, and the node has to stop. The inner one is a peer's, whose
+    /// message waited: the link to it has to end.
+    pub fn unpin(
+        &mut self,
+        page: PageIndex,
+    ) -> Result<Result<(), (NodeId, Refused)>, BackingError> {
+        for letter in self.pins.unpin(page) {
+            if let Err(refused) = self.deliver(&letter)? {
+                return Ok(Err((letter.from, refused)));
             }
         }
         Ok(Ok(()))
     }
 
-    /// Pins a page now, or when this node may write it.
-    fn pin(&mut self, page: PageIndex, reply: PinReply) -> Result<(), BackingError> {
-        let overdue = self.protocol.next_timeout();
-        let overdue = overdue.is_some_and(|due| due <= self.now());
-        let writable = self.protocol.rights(page) == Some(Rights::Write);
-        if writable && !overdue && self.pins.pin(page) {
-            if !reply.give() {
-                // Whoever asked has given up: nothing was held meanwhile.
-                self.pins.unpin(page);
-            }
+    /// Pins a page for a thread that waits for it, now or later.
+    fn pin_for(&mut self, page: PageIndex, reply: PinReply) -> Result<(), BackingError> {
+        if !reply.is_awaited() || page.0 >= self.backing.pages() {
             return Ok(());
         }
-        if reply.is_awaited() && page.0 < self.backing.pages() {
+        if !self.pin(page)? {
             self.pinning.push((page, reply));
-            if !writable {
-                let access = Access::Write;
-                self.feed(Input::Fault { page, access })?;
-            }
+        } else if !reply.give() {
+            // Whoever asked has given up: nothing was held meanwhile.
+            self.pins.unpin(page);
         }
         Ok(())
     }
@@ -225,7 +258,7 @@ impl<P: CoherenceProtocol> Driver<P> {
         for (page, reply) in std::mem::take(&mut self.pinning) {
             let writable = self.protocol.rights(page) == Some(Rights::Write);
             if writable || woken.contains(&page) {
-                self.pin(page, reply)?;
+                self.pin_for(page, reply)?;
             } else if reply.is_awaited() {
                 self.pinning.push((page, reply));
             }

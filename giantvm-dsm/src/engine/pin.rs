@@ -1,10 +1,9 @@
 //! Holding a page for a while.
 
-use std::sync::Arc;
-
 use giantvm_core::PageIndex;
 
 use super::orders::{Order, Orders};
+use super::primitives::Arc;
 
 /// A page was not pinned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{OnceLock, PoisonError};
 
 use giantvm_core::{PageIndex, PageSize};
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::page::SimPage;
 use crate::backing::Fault;
+use crate::backing::primitives::{Arc, Condvar, Mutex, MutexGuard};
 use crate::protocol::{Access, Rights};
 
 /// An access to a page whose contents are lost.
@@ -38,7 +39,7 @@ pub(super) struct Inner {
 pub(super) struct Shared {
     inner: Mutex<Inner>,
     pub woken: Condvar,
-    /// Made when someone first asks for it, as simulations do without.
+    /// Made when someone first asks for it, as simulations do without. Only used under the lock.
     ready: OnceLock<OwnedFd>,
 }
 

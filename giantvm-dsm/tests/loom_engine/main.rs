@@ -2,7 +2,7 @@
 
 mod primitives {
     pub(crate) use loom::sync::atomic::{AtomicBool, Ordering};
-    pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
+    pub(crate) use loom::sync::{Arc, Condvar, Mutex, MutexGuard};
 
     /// The kernel's event counter: readable, for as long as nobody reads it, once it was rung.
     #[derive(Debug, Default)]
@@ -22,6 +22,10 @@ mod primitives {
             self.changed.notify_all();
         }
 
+        pub(crate) fn hush(&self) {
+            *self.rung.lock().unwrap() = false;
+        }
+
         /// What waiting for the descriptor does.
         pub(crate) fn wait(&self) {
             let mut rung = self.rung.lock().unwrap();
@@ -31,10 +35,21 @@ mod primitives {
         }
     }
 }
-#[path = "../src/engine/farewells.rs"]
+#[path = "../../src/engine/farewells.rs"]
 mod farewells;
-#[path = "../src/engine/stop.rs"]
+#[path = "../../src/engine/orders.rs"]
+mod orders;
+#[path = "../../src/engine/pin.rs"]
+#[expect(
+    dead_code,
+    unreachable_pub,
+    reason = "public in its crate, and here only its end is tested"
+)]
+mod pin;
+#[path = "../../src/engine/stop.rs"]
 mod stop;
+
+mod asking;
 
 use std::time::Duration;
 

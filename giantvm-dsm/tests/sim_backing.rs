@@ -1,9 +1,12 @@
+//! The simulated backing: which commands it refuses, and what its threads see.
+
 use std::time::Duration;
 
+use giantvm_core::{PageIndex, PageSize};
+use giantvm_dsm::backing::sim::{Attempt, Poisoned, SimBacking};
+use giantvm_dsm::backing::{Backing as _, BackingError, Fault};
+use giantvm_dsm::protocol::{Access, FrameFate, Rights};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-
-use super::*;
-use crate::protocol::Access;
 
 const PAGE: PageIndex = PageIndex(1);
 
@@ -110,11 +113,11 @@ fn a_thread_waits_for_the_wake_and_sees_the_page() {
     let thread = std::thread::spawn(move || memory.fetch_add(PAGE, 0, 5));
     let mut faults = Vec::new();
     while faults.is_empty() {
-        let mut ready = [PollFd::new(&sim, PollFlags::IN)];
+        let mut ready = [PollFd::from_borrowed_fd(sim.ready(), PollFlags::IN)];
         poll(&mut ready, None).unwrap();
         sim.take_faults(&mut faults).unwrap();
     }
-    let mut ready = [PollFd::new(&sim, PollFlags::IN)];
+    let mut ready = [PollFd::from_borrowed_fd(sim.ready(), PollFlags::IN)];
     assert_eq!(poll(&mut ready, Some(&Timespec::default())), Ok(0));
     sim.map_zero(PAGE, Rights::Write).unwrap();
     std::thread::sleep(Duration::from_millis(1));
@@ -135,10 +138,4 @@ fn a_poisoned_page_fails_every_access() {
         reason(sim.map_zero(PAGE, Rights::Read)),
         "the page is poisoned"
     );
-}
-
-impl AsFd for SimBacking {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.ready()
-    }
 }

@@ -5,17 +5,15 @@
 
 mod memory;
 mod page;
-#[cfg(test)]
-mod tests;
 
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
 
 use giantvm_core::{PageIndex, PageSize};
 
 use self::memory::Shared;
 pub use self::memory::{Attempt, Poisoned, SimMemory};
 use self::page::SimPage;
+use super::primitives::Arc;
 use super::{Backing, BackingError, Fault};
 use crate::protocol::{FrameFate, Rights};
 
