@@ -2,7 +2,7 @@
 
 use crate::litmus::*;
 use crate::loss::*;
-use crate::protocol::{Directory, Tick};
+use crate::protocol::{Directory, Ivy, Lease, Tick};
 use crate::races::*;
 use crate::watched::Subject;
 
@@ -37,4 +37,6 @@ macro_rules! races {
 races! {
     // Nothing rests: no real time passes between a schedule's steps.
     directory: |setup| Directory::with_rest(setup, Tick(0)), takes true;
+    ivy: |setup| Ivy::with_rest(setup, Tick(0)), takes true;
+    lease: |setup| Lease::with_times(setup, Tick(0), None), takes false;
 }
