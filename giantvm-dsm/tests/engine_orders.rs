@@ -12,12 +12,14 @@ use giantvm_dsm::protocol::{Directory, HomeMap};
 use giantvm_dsm::sync::OwnPages;
 use giantvm_dsm::uffd::Support;
 use giantvm_dsm::view::Region;
+use giantvm_transport::Transport as _;
 use giantvm_transport::inproc::{self, InprocTransport};
-use giantvm_transport::{Traffic, Transport as _};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The page of the shared word, at home on node 0.
 const PAGE: PageIndex = PageIndex(0);
+/// A page at home on each of two nodes, and used by no other.
+const OWN: [PageIndex; 2] = [PageIndex(1), PageIndex(63)];
 
 #[derive(zerocopy::FromBytes)]
 #[repr(C)]
@@ -42,8 +44,15 @@ impl Node {
         until(|| self.dsm.stats().faults(FaultKind::RemoteRead) == times);
     }
 
-    fn traffic(&self) -> Traffic {
-        self.transport.traffic()
+    /// Waits until the pump has dealt with a frame that came after the first `before` ones.
+    fn is_asked(&self, before: u64) {
+        until(|| self.transport.traffic().frames_received > before);
+        // The pump does what it is asked after it has dealt with the frames that it took.
+        drop(
+            self.dsm
+                .pin(OWN[self.transport.local().index()], PATIENCE)
+                .unwrap(),
+        );
     }
 }
 
@@ -87,15 +96,15 @@ fn a_pinned_page_is_written_by_another_node_only_when_it_is_let_go() {
     std::thread::scope(|scope| {
         let pin = holder.dsm.pin(PAGE, PATIENCE).unwrap();
         assert_eq!(pin.page(), PAGE);
-        let before = holder.traffic().frames_received;
+        let before = holder.transport.traffic().frames_received;
         scope.spawn(|| {
             other.word().fetch_add(1, Ordering::SeqCst);
             written.store(true, Ordering::SeqCst);
         });
-        until(|| holder.traffic().frames_received > before);
-        for _ in 0..1000 {
+        holder.is_asked(before);
+        for value in 0..1000 {
             // Not one step: exact only if no one else comes between.
-            let value = holder.word().load(Ordering::SeqCst);
+            assert_eq!(holder.word().load(Ordering::SeqCst), value);
             holder.word().store(value + 1, Ordering::SeqCst);
         }
         assert!(!written.load(Ordering::SeqCst));
@@ -116,12 +125,12 @@ fn a_page_that_is_pinned_twice_stays_until_both_let_go() {
         let first = holder.dsm.pin(PAGE, PATIENCE).unwrap();
         let second = holder.dsm.pin(PAGE, PATIENCE).unwrap();
         drop(first);
-        let before = holder.traffic().frames_received;
+        let before = holder.transport.traffic().frames_received;
         scope.spawn(|| {
             other.word().store(7, Ordering::SeqCst);
             written.store(true, Ordering::SeqCst);
         });
-        until(|| holder.traffic().frames_received > before);
+        holder.is_asked(before);
         assert_eq!(holder.word().load(Ordering::SeqCst), 0);
         assert!(!written.load(Ordering::SeqCst));
         drop(second);
