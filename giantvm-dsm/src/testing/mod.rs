@@ -1,25 +1,40 @@
-//! A deterministic cluster on a virtual clock: the real protocol, simulated memory and network.
+//! A kit to check coherence protocols with: yours as well as those of this crate.
 //!
-//! [`Cluster`] runs any [`CoherenceProtocol`](crate::protocol::CoherenceProtocol) on up to 64
-//! nodes. Every node has virtual threads that read and write words of shared pages; an access
-//! without rights faults, and its thread waits for a wake. Messages cross their real wire form and
-//! take random times; their order is kept only from one node to another within one traffic class.
-//! After every step the [invariants] are checked over the pages as they are really mapped. All
-//! randomness comes from one seed: equal seeds give equal runs.
+//! One call, [`conformance::Suite::check`], holds a protocol to all the laws of
+//! [`CoherenceProtocol`](crate::protocol::CoherenceProtocol). Its parts can be used alone:
+//!
+//! | part | what it does |
+//! |---|---|
+//! | [`Cluster`] | up to 64 nodes on a virtual clock: the real protocol, simulated memory and network |
+//! | [`Scenario`] | a whole run as a value: made from a seed, repeated, shrunk when it fails |
+//! | [`Chaos`] | evictions, pins, signals, partitions, links made anew, nodes that stop |
+//! | [`invariants`] | what must hold after every step |
+//! | [`model`] | every state of small worlds, searched with stateright |
+//! | [`Adversary`] | a hostile node that lies in the protocol's own words |
+//! | [`transitions`] | the table of every state and every message |
+//! | [`history`] | what threads of a real cluster recorded, checked for consistency |
+//!
+//! A protocol has to implement [`Inspect`], most of which has defaults.
+//!
+//! # The simulated cluster
+//! Every node has virtual threads that read and write words of shared pages; an access without
+//! rights faults, and its thread waits for a wake. Messages cross their real wire form and take
+//! random times, each link at its own speed; their order is kept only from one node to another
+//! within one traffic class. Commands are carried out by the engine's own code, over memory that
+//! refuses what does not fit. After every step the [invariants] are checked over the pages as they
+//! are really mapped. All randomness comes from one seed: equal seeds give equal runs, byte for
+//! byte.
 //!
 //! ```
 //! use giantvm_dsm::protocol::Directory;
-//! use giantvm_dsm::testing::{Cluster, Config};
+//! use giantvm_dsm::testing::{Config, Disturbances, Scenario};
 //!
 //! let config = Config { nodes: 4, pages: 2, seed: 7, ..Config::default() };
-//! let mut cluster = Cluster::<Directory>::new(config);
-//! cluster.plan_random(20);
-//! let report = cluster.run()?;
+//! let scenario = Scenario::random(config, 20, Disturbances::LIVELY);
+//! let report = scenario.check::<Directory>()?;
 //! assert_eq!(report.accesses, 4 * 2 * 20);
 //! # Ok::<(), giantvm_dsm::testing::Failure>(())
 //! ```
-//!
-//! [`history`] checks what threads of a real cluster recorded.
 
 mod adversary;
 mod chaos;
