@@ -112,7 +112,8 @@ impl<P: CoherenceProtocol> Driver<P> {
         })
     }
 
-    /// Feeds a frame of [`Service::Dsm`] that was [admitted](Self::admit).
+    /// Feeds a frame of [`Service::Dsm`](giantvm_core::wire::Service::Dsm) that was
+    /// [admitted](Self::admit).
     ///
     /// # Errors
     /// The outer error is the backing's, and the node has to stop. The inner one is the peer's
