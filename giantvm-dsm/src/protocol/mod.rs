@@ -10,6 +10,7 @@ mod checks;
 pub mod directory;
 mod home;
 pub mod ivy;
+pub mod lease;
 
 pub use api::{
     Access, Attach, CoherenceProtocol, Command, Contents, FrameFate, Input, PageMessage, Rights,
@@ -18,3 +19,4 @@ pub use api::{
 pub use directory::Directory;
 pub use home::{HomeError, HomeMap};
 pub use ivy::Ivy;
+pub use lease::Lease;

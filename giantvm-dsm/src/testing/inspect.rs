@@ -2,7 +2,8 @@
 
 use giantvm_core::{NodeId, NodeSet, PageIndex};
 
-use crate::protocol::directory::{Message, Sharing};
+use crate::protocol::directory::{self, Sharing};
+use crate::protocol::lease::{self, Lease};
 use crate::protocol::{CoherenceProtocol, Directory, HomeMap, Ivy, PageMessage, Rights, ivy};
 
 /// Who holds a page, as its home knows.
@@ -51,7 +52,8 @@ pub trait Inspect: CoherenceProtocol {
 impl Inspect for Directory {
     fn believes(from: NodeId, message: &Self::Message, homes: &HomeMap) -> bool {
         // A home is believed about its pages, and who requests a page about what it does with it.
-        homes.home(message.page()) == Some(from) || matches!(message, Message::Request { .. })
+        homes.home(message.page()) == Some(from)
+            || matches!(message, directory::Message::Request { .. })
     }
 
     fn states(&self, page: PageIndex) -> Vec<&'static str> {
@@ -105,5 +107,21 @@ impl Inspect for Ivy {
             possible: holders,
             settled: sharers.is_empty(),
         })
+    }
+}
+
+/// A home does not know who holds leases, so there is nothing to compare.
+impl Inspect for Lease {
+    fn believes(from: NodeId, message: &Self::Message, homes: &HomeMap) -> bool {
+        let requests = matches!(message, lease::Message::Request { .. });
+        homes.home(message.page()) == Some(from) || requests
+    }
+
+    fn states(&self, page: PageIndex) -> Vec<&'static str> {
+        self.state_names(page)
+    }
+
+    fn name(message: &Self::Message) -> &'static str {
+        message.name()
     }
 }

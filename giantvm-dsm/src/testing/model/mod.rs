@@ -35,7 +35,7 @@ pub use world::World;
 use super::Inspect;
 use crate::protocol::Setup;
 
-/// Most states of a world. One that grows beyond is a failure, not a full memory.
+/// Most steps of a search. A world that takes more is a failure, not a full memory.
 const LIMIT: usize = 8_000_000;
 
 /// A protocol whose nodes can be copied and compared: what the search needs.
@@ -166,7 +166,7 @@ impl SmallWorld {
             return Err(Counterexample { what, events });
         }
         let states = found.unique_state_count();
-        if states >= LIMIT || found.discovery(QUIET).is_none() {
+        if found.state_count() >= LIMIT || found.discovery(QUIET).is_none() {
             let what = format!("search: {states} states, more than can be searched or never quiet");
             let events = Vec::new();
             return Err(Counterexample { what, events });

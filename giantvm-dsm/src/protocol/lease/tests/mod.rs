@@ -1,0 +1,1 @@
+//! The exact commands of every kind of transaction, and what is refused.
