@@ -13,6 +13,7 @@ use giantvm_sched::{ClusterSpec, MAX_FILE, NodeAddress, Placement, Size};
 use crate::exit::{Exit, Fatal, OrExit};
 use crate::guest::Plan;
 use crate::node::Task;
+use crate::protocol::ProtocolKind;
 use crate::{threads, tsc};
 
 /// How the nodes of one host are joined.
@@ -49,6 +50,7 @@ Examples:
   aggregate --nodes 4 --vcpus 2            two nodes give memory only
   aggregate --program ep,is                only these programs
   aggregate --transport inproc             all nodes in one process
+  aggregate --protocol lease               another coherence protocol; `compare_protocols` has figures
   aggregate --json run.json                figures for machines
   aggregate --cluster cluster.toml --node a
                                            this host is node `a` of the cluster in the file; run the
@@ -102,6 +104,10 @@ pub(crate) struct Cli {
     /// What stands behind a vCPU.
     #[arg(long, value_enum, default_value_t = VcpuKind::Kvm)]
     pub(crate) vcpu: VcpuKind,
+
+    /// How the nodes keep their memory coherent. All nodes have to name the same.
+    #[arg(long, value_enum, default_value_t = ProtocolKind::Directory)]
+    pub(crate) protocol: ProtocolKind,
 
     /// Write everything in the table, and more, to FILE as JSON (`-` is standard output). In a
     /// cluster the first node has it.
@@ -199,6 +205,7 @@ impl Cli {
         let plan = Plan {
             config,
             vcpu: self.vcpu,
+            protocol: self.protocol,
             transport,
         };
         let one_host = self.cluster.is_none();

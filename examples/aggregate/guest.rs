@@ -19,6 +19,7 @@ use vm_memory::Bytes as _;
 
 use crate::cli::VcpuKind;
 use crate::litmus;
+use crate::protocol::ProtocolKind;
 use crate::report::ProgramReport;
 use crate::threads;
 
@@ -27,6 +28,7 @@ use crate::threads;
 pub(crate) struct Plan {
     pub(crate) config: Config,
     pub(crate) vcpu: VcpuKind,
+    pub(crate) protocol: ProtocolKind,
     pub(crate) transport: &'static str,
 }
 

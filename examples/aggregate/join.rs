@@ -62,6 +62,7 @@ fn settings(task: &Task) -> BTreeMap<String, String> {
         "run.programs".into(),
         programs.collect::<Vec<_>>().join(","),
     );
+    settings.insert("run.protocol".into(), task.plan.protocol.name().into());
     settings.insert("run.vcpu".into(), task.plan.vcpu.name().into());
     settings
 }

@@ -15,6 +15,8 @@ mod launch;
 mod lifecycle;
 mod litmus;
 mod node;
+#[path = "../protocol.rs"]
+mod protocol;
 mod report;
 mod signals;
 mod threads;

@@ -6,9 +6,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use giantvm_core::{Epoch, NodeId, NodeSet, VcpuId};
+use giantvm_core::{NodeId, NodeSet, VcpuId};
 use giantvm_dsm::engine::Dsm;
-use giantvm_dsm::protocol::{Directory, HomeMap};
+use giantvm_dsm::protocol::HomeMap;
 use giantvm_io::machine::{Cause, Stop};
 use giantvm_io::{Bus, DeviceServer, IoMessage, Unsent};
 use giantvm_sched::{ClusterSpec, Placement};
@@ -107,14 +107,15 @@ impl Node {
             host: OnceLock::new(),
         });
         let homes = HomeMap::new(placement.page_runs()).or_exit(Exit::Usage)?;
-        let dsm = Dsm::start::<Directory>(
-            transport.clone(),
-            Epoch::FIRST,
-            spec.page_size(),
-            homes,
-            wiring.handlers(),
-        )
-        .or_exit(Exit::Host)?;
+        let dsm = plan
+            .protocol
+            .start(
+                transport.clone(),
+                spec.page_size(),
+                homes,
+                wiring.handlers(),
+            )
+            .or_exit(Exit::Host)?;
         timekeeper.start().or_exit(Exit::Host)?;
 
         let vcpu_nodes = VcpuId::first(placement.vcpu_count())

@@ -2,7 +2,6 @@
 
 use anyhow::anyhow;
 use giantvm_core::NodeId;
-use giantvm_dsm::protocol::{CoherenceProtocol, Directory};
 use giantvm_io::machine::{Cause, Stop};
 
 use crate::exit::{Exit, Fatal};
@@ -57,7 +56,7 @@ pub(crate) fn report(
         verified: passed && !programs.is_empty() && programs.iter().all(|p| p.verified),
         outcome,
         transport: task.plan.transport.to_owned(),
-        protocol: Directory::NAME.to_owned(),
+        protocol: task.plan.protocol.name().to_owned(),
         vcpu_host: task.plan.vcpu.name().to_owned(),
         memory_bytes: task.spec.memory(),
         programs,

@@ -5,6 +5,8 @@
 
 mod floor;
 mod pair;
+#[path = "../protocol.rs"]
+mod protocol;
 mod report;
 mod sample;
 mod workload;
@@ -20,6 +22,7 @@ use clap::builder::RangedU64ValueParser;
 
 use crate::floor::{Floors, RawLink};
 use crate::pair::{FarSide, Node, Ports};
+use crate::protocol::ProtocolKind;
 use crate::report::Report;
 use crate::workload::{Role, Round};
 
@@ -42,6 +45,9 @@ struct Cli {
     #[arg(long, value_name = "MIB", default_value_t = 32,
         value_parser = RangedU64ValueParser::<u64>::new().range(1..=16_384))]
     scan: u64,
+    /// How the two nodes keep their memory coherent.
+    #[arg(long, value_enum, default_value_t = ProtocolKind::Directory)]
+    protocol: ProtocolKind,
     /// Also write the figures as JSON to FILE, or with `-` to standard output, and then nothing
     /// else.
     #[arg(long, value_name = "FILE")]
@@ -82,7 +88,7 @@ fn main() -> ExitCode {
 fn answer(cli: &Cli, ports: Ports) -> anyhow::Result<()> {
     pair::die_with_parent()?;
     let raw = std::thread::spawn(move || floor::answer(ports.raw));
-    let node = Node::join(Role::B, ports, cli.data_pages())?;
+    let node = Node::join(Role::B, ports, cli.protocol, cli.data_pages())?;
     for _ in 0..cli.rounds {
         node.script().round(cli.pages, cli.scan_pages())?;
     }
@@ -97,7 +103,7 @@ fn measure(cli: &Cli) -> anyhow::Result<()> {
     let (ports, listener) = Ports::choose()?;
     let mut far = FarSide::spawn(ports)?;
     let mut link = RawLink::accept(&listener, &mut far)?;
-    let node = Node::join(Role::A, ports, cli.data_pages())?;
+    let node = Node::join(Role::A, ports, cli.protocol, cli.data_pages())?;
     let mut rounds: Vec<(Round, Floors)> = Vec::new();
     for number in 1..=cli.rounds {
         let floors = Floors::measure(&mut link, cli.pages, cli.scan << 20)?;
@@ -108,7 +114,7 @@ fn measure(cli: &Cli) -> anyhow::Result<()> {
     node.finish()?;
     drop(link);
     ensure!(far.wait()?.success(), "node b failed");
-    let report = Report::of(&rounds);
+    let report = Report::of(cli.protocol, &rounds);
     match json {
         Some(mut file) => {
             eprint!("{}", report.to_text());

@@ -7,16 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use giantvm_core::{Epoch, GuestAddress, NodeId, PageIndex, PageRange, PageSize};
+use giantvm_core::{GuestAddress, NodeId, PageIndex, PageRange, PageSize};
 use giantvm_dsm::backing::BackingError;
 use giantvm_dsm::engine::{Dsm, Handlers, Watcher};
-use giantvm_dsm::protocol::{Directory, HomeMap};
+use giantvm_dsm::protocol::HomeMap;
 use giantvm_dsm::sync::Barrier;
 use giantvm_dsm::view::{DsmMemory, Region};
 use giantvm_transport::tcp::TcpConnector;
 use giantvm_transport::{JoinConfig, Loss, NodeEntry, join_blocking};
 use rustix::process::{Signal, set_parent_process_death_signal};
 
+use crate::protocol::ProtocolKind;
 use crate::workload::{Role, Script};
 
 /// How long the other node may take to come and to go.
@@ -104,7 +105,12 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn join(role: Role, ports: Ports, data_pages: u64) -> anyhow::Result<Self> {
+    pub(crate) fn join(
+        role: Role,
+        ports: Ports,
+        protocol: ProtocolKind,
+        data_pages: u64,
+    ) -> anyhow::Result<Self> {
         let [a, b] = [NodeId::ZERO, NodeId::new(1)?];
         let nodes = ["a", "b"].into_iter().zip(ports.nodes);
         let nodes = nodes.map(|(name, port)| NodeEntry {
@@ -125,7 +131,7 @@ impl Node {
         };
         let homes = HomeMap::new([(barrier, a), (data, b)])?;
         let handlers = Handlers::default().watch(Arc::new(EndTogether));
-        let dsm = Dsm::start::<Directory>(transport, Epoch::FIRST, PageSize::K4, homes, handlers)?;
+        let dsm = protocol.start(transport, PageSize::K4, homes, handlers)?;
         Ok(Self {
             role,
             barrier: Region::new(dsm.mapping(), barrier.start)?,

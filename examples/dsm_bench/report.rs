@@ -4,6 +4,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use crate::floor::Floors;
+use crate::protocol::ProtocolKind;
 use crate::sample::{Spread, Times};
 use crate::workload::Round;
 
@@ -46,6 +47,7 @@ pub(crate) struct Throughput {
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     rounds: usize,
+    protocol: &'static str,
     results: Vec<Latency>,
     throughputs: Vec<Throughput>,
 }
@@ -110,10 +112,11 @@ impl Throughput {
 }
 
 impl Report {
-    pub(crate) fn of(rounds: Rounds<'_>) -> Self {
+    pub(crate) fn of(protocol: ProtocolKind, rounds: Rounds<'_>) -> Self {
         let (trips, scan) = ("round trips/s", "MiB/s");
         Self {
             rounds: rounds.len(),
+            protocol: protocol.name(),
             results: vec![
                 Latency::of("remote read", rounds, |r| &r.read, Floors::fetch),
                 Latency::of("remote write", rounds, |r| &r.write, Floors::fetch),
@@ -180,12 +183,12 @@ impl Report {
         }
         format!(
             "{times}\n{throughputs}\n\
-             Medians of {} rounds over {TRANSPORT}, {MODE}; each ratio is to the floor of its own \
+             Medians of {} rounds of protocol {} over {TRANSPORT}, {MODE}; each ratio is to the floor of its own \
              round.\n\
              Floor of a fault: one bare userfaultfd fault and one bare TCP round trip of as many \
              bytes.\n\
              Floor of ping-pong: one such fetch each way. Floor of a scan: a bare TCP stream.\n",
-            self.rounds
+            self.rounds, self.protocol
         )
     }
 }

@@ -165,17 +165,21 @@ fn free_ports() -> [u16; 3] {
 }
 
 fn node(file: &tempfile::NamedTempFile, name: &str) -> Child {
+    node_with(file, name, &[])
+}
+
+/// The same with more arguments.
+fn node_with(file: &tempfile::NamedTempFile, name: &str, more: &[&str]) -> Child {
     let path = file.path().to_str().unwrap();
-    aggregate(&[
+    let common = [
         "--cluster",
         path,
         "--node",
         name,
         "--program",
         "ticket,io,ipi",
-    ])
-    .spawn()
-    .unwrap()
+    ];
+    aggregate(&[&common, more].concat()).spawn().unwrap()
 }
 
 #[test]
@@ -221,6 +225,25 @@ fn nodes_with_different_files_refuse_each_other_and_name_the_key() {
 }
 
 #[test]
+fn nodes_with_different_protocols_refuse_each_other_and_name_both() {
+    let Some(_turn) = turn("nodes_with_different_protocols_refuse_each_other", true) else {
+        return;
+    };
+    let file = cluster("128M", &free_ports());
+    let children = ["ivy", "lease"]
+        .into_iter()
+        .zip(["a", "b"])
+        .map(|(protocol, name)| node_with(&file, name, &["--protocol", protocol]));
+    for child in children.collect::<Vec<_>>() {
+        let output = end_within(child, LIMIT);
+        assert_eq!(output.status.code(), Some(3), "{}", text(&output));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains("run.protocol"), "{said}");
+        assert!(said.contains("`ivy`") && said.contains("`lease`"), "{said}");
+    }
+}
+
+#[test]
 fn a_taken_port_is_named_with_a_mend() {
     let Some(_turn) = turn("a_taken_port_is_named_with_a_mend", true) else {
         return;
@@ -249,6 +272,7 @@ fn mistakes_of_the_command_line_end_with_status_two_and_one_clear_line() {
         (&["--memory", "100K"], "memory"),
         (&["--memory", "4G"], "memory"),
         (&["--program", "nonesuch"], "ticket, atomic"),
+        (&["--protocol", "nonesuch"], "directory, ivy, lease"),
         (&["--program", "sum", "--memory", "32M"], "sum needs"),
         (&["--cluster", path, "--node", "a"], ":3:"),
         (

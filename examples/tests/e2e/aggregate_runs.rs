@@ -62,7 +62,9 @@ fn assert_whole(report: &Value, nodes: usize, vcpus: u64) {
 #[test]
 fn two_nodes_and_four_vcpus_by_default() {
     if let Some(_turn) = turn("two_nodes_and_four_vcpus_by_default", true) {
-        assert_whole(&run(&[]), 2, 4);
+        let report = run(&[]);
+        assert_eq!(report["protocol"], "directory");
+        assert_whole(&report, 2, 4);
     }
 }
 
@@ -97,6 +99,34 @@ fn host_threads_in_place_of_vcpus() {
             3,
             5,
         );
+    }
+}
+
+/// Every program on three nodes that keep their memory coherent by `protocol`.
+fn assert_whole_by(protocol: &str) {
+    let report = run(&["--nodes", "3", "--protocol", protocol]);
+    assert_eq!(report["protocol"], protocol);
+    assert_whole(&report, 3, 4);
+}
+
+#[test]
+fn every_program_by_directory() {
+    if let Some(_turn) = turn("every_program_by_directory", true) {
+        assert_whole_by("directory");
+    }
+}
+
+#[test]
+fn every_program_by_ivy() {
+    if let Some(_turn) = turn("every_program_by_ivy", true) {
+        assert_whole_by("ivy");
+    }
+}
+
+#[test]
+fn every_program_by_lease() {
+    if let Some(_turn) = turn("every_program_by_lease", true) {
+        assert_whole_by("lease");
     }
 }
 

@@ -16,10 +16,17 @@ fn the_report_has_every_figure_beside_its_floor() {
     let arguments = [
         "--pages", "20", "--rounds", "1", "--scan", "1", "--json", "-",
     ];
-    let run = built::run("dsm_bench", &arguments);
+    for protocol in ["directory", "ivy", "lease"] {
+        let arguments = [&arguments[..], &["--protocol", protocol]].concat();
+        assert_complete(&built::run("dsm_bench", &arguments), protocol);
+    }
+}
+
+fn assert_complete(run: &built::Run, protocol: &str) {
     assert!(run.status.success(), "{run:?}");
     assert!(run.stderr.contains("round 1 of 1"), "{run:?}");
     let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(report["protocol"], protocol);
     let positive = |row: &Value, field: &str| {
         let figure = row[field].as_f64();
         assert!(

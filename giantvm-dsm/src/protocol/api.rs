@@ -211,7 +211,7 @@ pub trait PageMessage: Clone + Debug + PartialEq + Eq + Hash + Send + 'static {
 }
 
 /// What every protocol is set up with; the same on all nodes but for `local`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Setup {
     /// This node.
     pub local: NodeId,

@@ -11,6 +11,8 @@ pub struct Report {
     pub steps: u64,
     /// Accesses that threads completed.
     pub accesses: u64,
+    /// Those of them that were writes.
+    pub writes: u64,
     /// Faults: accesses that had to wait, repeated ones included.
     pub faults: u64,
     /// Faults that were answered after at least one message.

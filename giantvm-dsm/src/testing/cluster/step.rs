@@ -83,6 +83,7 @@ impl<P: Inspect> Cluster<P> {
                 if op.access == Access::Read {
                     self.oracle.read(op.page, op.word, clock);
                 } else {
+                    self.report.writes += 1;
                     let oldest = oldest.unwrap_or(Stamp::ZERO);
                     let wrote = self.oracle.wrote(op.page, op.word, value, clock, oldest);
                     if let Some(late) = wrote.err().filter(|_| trusted) {

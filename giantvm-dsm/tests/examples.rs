@@ -1,0 +1,62 @@
+//! The programs that show the kit do what their help says.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// An example of this package, which `cargo test` builds beside the tests.
+fn built(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.parent().and_then(Path::parent).unwrap();
+    profile.join("examples").join(name)
+}
+
+fn run(name: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let Output { status, stdout, .. } = Command::new(built(name)).args(arguments).output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap())
+}
+
+#[test]
+fn a_protocol_of_ones_own_passes_the_suite() {
+    let (code, said) = run("custom_protocol", &["--quick"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("Every law was kept"), "{said}");
+}
+
+#[test]
+fn a_bug_is_caught_with_a_law_a_seed_a_small_scenario_and_a_trace() {
+    let (code, said) = run("custom_protocol", &["--bug"]);
+    assert_eq!(code, Some(1), "{said}");
+    for part in [
+        "A law is broken: single-writer",
+        "seed 0, step",
+        "The smallest scenario found that fails so:",
+        "Protect; to",
+    ] {
+        assert!(said.contains(part), "{part} is not in:\n{said}");
+    }
+    let again = run("custom_protocol", &["--bug"]).1;
+    assert_eq!(said, again, "equal seeds give equal traces");
+}
+
+#[test]
+fn the_protocol_of_the_example_has_under_250_lines() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let file = root.join("../examples/custom_protocol/protocol.rs");
+    assert!(std::fs::read_to_string(file).unwrap().lines().count() < 250);
+}
+
+#[test]
+fn seeds_that_once_failed_are_soaked_with_every_protocol() {
+    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/seeds.txt");
+    for protocol in ["directory", "ivy", "lease"] {
+        let (code, said) = run("soak", &["--protocol", protocol, "--seed-file", seeds]);
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("3 seeds"), "{said}");
+    }
+}
+
+#[test]
+fn a_wrong_range_of_seeds_is_a_usage_error() {
+    assert_eq!(run("soak", &["--seeds", "9..3"]).0, Some(2));
+    assert_eq!(run("soak", &["--seeds", "0.."]).0, Some(2));
+}
