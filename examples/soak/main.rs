@@ -111,10 +111,8 @@ impl Soak<'_> {
             if late || place >= self.end {
                 return;
             }
-            let seed = self
-                .seeds
-                .as_ref()
-                .map_or(place, |seeds| seeds[place as usize]);
+            let listed = |seeds: &Vec<u64>| seeds.get(usize::try_from(place).ok()?).copied();
+            let seed = self.seeds.as_ref().and_then(listed).unwrap_or(place);
             if let Err(failure) = self.check(seed)
                 && let Ok(mut first) = self.failure.lock()
             {

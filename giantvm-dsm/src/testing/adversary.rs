@@ -139,6 +139,7 @@ impl Adversary {
             seed,
             hostile: Some(node_of(HOSTILE)),
             sever: bytes.byte() & 1 == 0,
+            step_limit: STEPS,
             ..Config::default()
         };
         let mut cluster = Cluster::<P>::new(config);
@@ -203,6 +204,9 @@ impl Adversary {
         Some((message, contents))
     }
 }
+
+/// Steps within which a besieged cluster has to come to its end.
+const STEPS: u64 = 200_000;
 
 /// Bytes of a body that are worth changing: all of the longest.
 const HOT_BYTES: usize = 40;
