@@ -169,7 +169,7 @@ impl<const BUG: bool> OneCopy<BUG> {
                 match attach {
                     Attach::Nothing => out.push(Command::MapZero { page, rights }),
                     Attach::Page => {
-                        out.extend([Command::Store { page }, Command::Map { page, rights }])
+                        out.extend([Command::Store { page }, Command::Map { page, rights }]);
                     }
                 }
                 self.waiting.remove(&page);
