@@ -1,34 +1,16 @@
-//! The Ivy protocol in the simulated cluster, and in every state of small worlds.
+//! The Ivy protocol under contention and deaths, and in every state of small worlds. What all
+//! protocols have in common is in `conformance.rs`.
 //!
 //! The numbers of states are pinned, so that a world that shrinks by mistake is noticed: after a
 //! change of the protocol, look whether the new number makes sense.
 
-use giantvm_core::{NodeId, PageIndex};
-use giantvm_dsm::protocol::{Access, Ivy, Tick};
+use giantvm_core::NodeId;
+use giantvm_dsm::protocol::{Ivy, Tick};
 use giantvm_dsm::testing::model::{Budget, SmallWorld};
-use giantvm_dsm::testing::{Chaos, Cluster, Config, Op};
-use proptest::prelude::*;
+use giantvm_dsm::testing::{Cluster, Config};
 
 mod simulated {
     use super::*;
-
-    #[test]
-    fn two_hundred_seeds_of_one_to_sixteen_nodes_keep_every_invariant() {
-        for seed in 0..240_u32 {
-            let config = Config {
-                nodes: 1 + seed as usize % 16,
-                pages: u64::from(1 + seed / 16 % 4),
-                threads: 1 + seed as usize % 3,
-                seed: seed.into(),
-                ..Config::default()
-            };
-            let accesses = config.nodes * config.threads * 10;
-            let mut cluster = Cluster::<Ivy>::new(config);
-            cluster.plan_random(10);
-            let report = cluster.run().unwrap_or_else(|failure| panic!("{failure}"));
-            assert_eq!(report.accesses, accesses as u64);
-        }
-    }
 
     #[test]
     fn contended_pages_keep_every_invariant_whatever_the_rest() {
@@ -63,56 +45,6 @@ mod simulated {
             cluster.run().unwrap_or_else(|failure| panic!("{failure}"));
             let mut others = NodeId::first(nodes - 1);
             assert!(others.all(|node| cluster.protocol(node).is_halted()));
-        }
-    }
-
-    #[test]
-    fn pages_that_are_evicted_at_any_time_lose_nothing() {
-        for seed in 0..200_u32 {
-            let nodes = 2 + seed as usize % 7;
-            let config = Config {
-                nodes,
-                pages: 3,
-                seed: seed.into(),
-                ..Config::default()
-            };
-            let mut cluster = Cluster::<Ivy>::new(config);
-            cluster.plan_random(30);
-            for at in 0..400 {
-                let node = NodeId::try_from(at % nodes).unwrap();
-                let page = PageIndex((at / nodes) as u64 % 3);
-                cluster.disturb(Tick(at as u64 * 1_000), Chaos::Evict { node, page });
-            }
-            cluster.run().unwrap_or_else(|failure| panic!("{failure}"));
-        }
-    }
-
-    prop_compose! {
-        fn op(nodes: usize)(
-            node in 0..nodes,
-            thread in 0..2_usize,
-            page in 0..3_u64,
-            word in 0..4_usize,
-            write in any::<bool>(),
-        ) -> Op {
-            let access = if write { Access::Write } else { Access::Read };
-            Op { node, thread, page: PageIndex(page), word, access }
-        }
-    }
-
-    fn plans() -> impl Strategy<Value = (usize, Vec<Op>)> {
-        (2..=8_usize).prop_flat_map(|nodes| (Just(nodes), prop::collection::vec(op(nodes), 1..80)))
-    }
-
-    proptest! {
-        #[test]
-        fn any_plan_of_accesses_completes((nodes, ops) in plans(), seed in any::<u64>()) {
-            let config = Config { nodes, pages: 3, seed, ..Config::default() };
-            let mut cluster = Cluster::<Ivy>::new(config);
-            let count = ops.len() as u64;
-            cluster.plan(ops);
-            let done = cluster.run().map(|report| report.accesses);
-            prop_assert_eq!(done.map_err(|failure| failure.to_string()), Ok(count));
         }
     }
 }
