@@ -54,13 +54,17 @@ fn a_renewal_that_changes_nothing_gives_no_command() {
 #[test]
 fn what_was_written_meanwhile_replaces_the_copy_in_one_step_with_the_clock() {
     let mut nodes = shared();
+    for _ in 0..2 {
+        let asked = nodes.time_out(1);
+        nodes.settle(1, asked);
+    }
     nodes.access(0, Write);
     let asked = nodes.time_out(1);
     let given = nodes.settle_first(1, &asked);
-    assert_eq!(given, grant(Rights::Read, 10, 18, Source::Attached));
+    assert_eq!(given, grant(Rights::Read, 34, 42, Source::Attached));
     let replaced = [unmap(FrameFate::Retain), STORE, map(Rights::Read)];
     assert_eq!(nodes.say(0, 1, given), replaced);
-    assert_eq!((nodes.lease(1), nodes.clocks()[1]), (Some(18), 10));
+    assert_eq!((nodes.lease(1), nodes.clocks()[1]), (Some(42), 34));
     // Who writes once may write again: back to the shortest time.
     let due = nodes.nodes[1].next_timeout().unwrap();
     assert_eq!(due.0 - nodes.now.0, REFRESH.0);

@@ -15,7 +15,7 @@ fn a_clock_never_goes_back() {
 
 #[test]
 fn leases_double_until_the_page_is_written() {
-    let mut nodes = Nodes::new(2);
+    let mut nodes = Nodes::new(3);
     nodes.access(0, Write);
     let mut lengths = Vec::new();
     for _ in 0..20 {
@@ -26,10 +26,14 @@ fn leases_double_until_the_page_is_written() {
     }
     let doubled = (0..20).map(|times| 8 << times.min(17));
     assert_eq!(lengths, doubled.collect::<Vec<_>>());
-    nodes.access(0, Write);
-    nodes.hear(1, nodes.clocks()[0]);
-    nodes.access(1, Read);
-    assert_eq!(nodes.lease(1).unwrap() - nodes.clocks()[1], 8);
+    for writer in [0, 2] {
+        nodes.access(writer, Write);
+        nodes.hear(1, nodes.clocks()[usize::from(writer)]);
+        nodes.access(1, Read);
+        assert_eq!(nodes.lease(1).unwrap() - nodes.clocks()[1], 8);
+        nodes.hear(1, nodes.lease(1).unwrap() + 1);
+        nodes.access(1, Read);
+    }
 }
 
 #[test]
@@ -106,4 +110,16 @@ fn no_lease_goes_past_the_last_time_and_no_one_writes_after_it() {
     assert_eq!(home.fault(0, Write), []);
     assert!(home.nodes[0].is_halted());
     assert_eq!(home.rights()[0], Some(Rights::Read));
+}
+
+#[test]
+fn a_home_that_halts_serves_no_one_else_in_the_queue() {
+    let mut nodes = Nodes::new(3);
+    nodes.access(1, Write);
+    nodes.later();
+    nodes.fault(0, Write);
+    nodes.say(2, 0, request(Write, 0, 0));
+    let last = Lease::LAST.0;
+    assert_eq!(nodes.say(1, 0, back(last)), [STORE, map(Rights::Read)]);
+    assert!(nodes.nodes[0].is_halted());
 }
