@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use clap::{Parser, ValueEnum};
-use giantvm_dsm::protocol::{Directory, Ivy, Lease};
+use giantvm_dsm::protocol::{CoherenceProtocol, Directory, Ivy, Lease};
 use giantvm_dsm::testing::conformance::check_seed;
 use giantvm_dsm::testing::{Disturbances, Failure, Report};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,6 +38,14 @@ enum Protocol {
 }
 
 impl Protocol {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Directory => Directory::NAME,
+            Self::Ivy => Ivy::NAME,
+            Self::Lease => Lease::NAME,
+        }
+    }
+
     fn check(self, seed: u64, accesses: usize, kind: Disturbances) -> Result<Report, Failure> {
         match self {
             Self::Directory => check_seed::<Directory>(seed, accesses, kind),
@@ -72,6 +81,9 @@ struct Cli {
     /// Append seeds that fail to FILE.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Print one line of JSON instead.
+    #[arg(long)]
+    json: bool,
 }
 
 /// A range of seeds as it stands on the command line.
@@ -96,6 +108,7 @@ struct Soak<'a> {
     seeds: Option<Vec<u64>>,
     next: AtomicU64,
     end: u64,
+    start: Instant,
     until: Option<Instant>,
     done: AtomicU64,
     steps: AtomicU64,
@@ -119,6 +132,9 @@ impl Soak<'_> {
                 first.get_or_insert(failure);
             }
             self.done.fetch_add(1, Ordering::Relaxed);
+            let steps = self.steps.load(Ordering::Relaxed) as f64;
+            let speed = steps / self.start.elapsed().as_secs_f64();
+            self.bar.set_message(format!("{speed:.0} steps/s"));
             self.bar.inc(1);
         }
     }
@@ -140,10 +156,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match soak(&cli) {
         Ok(None) => ExitCode::SUCCESS,
-        Ok(Some(failure)) => {
-            println!("{failure}");
-            ExitCode::FAILURE
-        }
+        Ok(Some(_)) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("soak: {error:#}");
             ExitCode::from(2)
@@ -159,19 +172,24 @@ fn soak(cli: &Cli) -> anyhow::Result<Option<Failure>> {
     if to == u64::MAX && cli.minutes.is_none() {
         return Err(anyhow!("a range without end needs --minutes"));
     }
-    let bar = match to {
-        u64::MAX => ProgressBar::new_spinner(),
-        to => ProgressBar::new(to - from),
+    let (bar, template) = match to {
+        u64::MAX => (
+            ProgressBar::new_spinner(),
+            "{spinner} {pos} seeds, {per_sec}, {msg}, for {elapsed}",
+        ),
+        to => (
+            ProgressBar::new(to - from),
+            "{wide_bar} {pos}/{len} seeds, {per_sec}, {msg}, {eta} left",
+        ),
     };
-    bar.set_style(ProgressStyle::with_template(
-        "{wide_bar} {pos}/{len} seeds, {per_sec}, {eta} left",
-    )?);
+    bar.set_style(ProgressStyle::with_template(template)?);
     let start = Instant::now();
     let soak = Soak {
         cli,
         seeds,
         next: AtomicU64::new(from),
         end: to,
+        start,
         until: cli.minutes.map(|n| start + Duration::from_secs(60 * n)),
         done: AtomicU64::new(0),
         steps: AtomicU64::new(0),
@@ -187,17 +205,45 @@ fn soak(cli: &Cli) -> anyhow::Result<Option<Failure>> {
     });
     soak.bar.finish_and_clear();
     let (done, steps) = (soak.done.into_inner(), soak.steps.into_inner());
-    let took = start.elapsed().as_secs_f64();
-    println!(
-        "{done} seeds, {steps} steps in {took:.0} s ({:.0} steps/s)",
-        steps as f64 / took
-    );
     let failure = soak.failure.into_inner().unwrap_or(None);
     if let (Some(failure), Some(file)) = (&failure, &cli.record) {
         let mut file = OpenOptions::new().create(true).append(true).open(file)?;
         writeln!(file, "{} # {}", failure.seed, failure.law())?;
     }
+    report(cli, (done, steps), start.elapsed(), failure.as_ref());
     Ok(failure)
+}
+
+fn report(cli: &Cli, (seeds, steps): (u64, u64), took: Duration, failure: Option<&Failure>) {
+    let (protocol, seconds) = (cli.protocol.name(), took.as_secs_f64());
+    if cli.json {
+        let failure = failure.map(|failure| {
+            let (seed, law, text) = (failure.seed, failure.law(), failure.to_string());
+            json!({ "seed": seed, "law": law, "text": text })
+        });
+        let accesses = cli.accesses;
+        println!(
+            "{}",
+            json!({
+                "protocol": protocol, "accesses": accesses, "seeds": seeds, "steps": steps,
+                "seconds": seconds, "failure": failure,
+            })
+        );
+        return;
+    }
+    if let Some(failure) = failure {
+        let (seed, accesses) = (failure.seed, cli.accesses);
+        println!("{failure}");
+        println!(
+            "To see it again: cargo run --release --example soak -- --protocol {protocol} --seeds {seed}..{} --accesses {accesses}\n",
+            seed.saturating_add(1)
+        );
+    }
+    let failed = u64::from(failure.is_some());
+    println!(
+        "{protocol}: {seeds} seeds, {steps} steps in {seconds:.0} s ({:.0} steps/s), {failed} failed",
+        steps as f64 / seconds
+    );
 }
 
 fn read_seeds(file: &PathBuf) -> anyhow::Result<Vec<u64>> {
