@@ -9,8 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use clap::{Parser, ValueEnum};
+use giantvm_dsm::mutants::{Mutant, choose};
 use giantvm_dsm::protocol::{CoherenceProtocol, Directory, Ivy, Lease};
 use giantvm_dsm::testing::conformance::check_seed;
 use giantvm_dsm::testing::{Disturbances, Failure, Report};
@@ -81,6 +82,9 @@ struct Cli {
     /// Append seeds that fail to FILE.
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
+    /// Turn a bug on, to see it found: a name of giantvm-dsm/docs/mutants.md.
+    #[arg(long, value_name = "NAME", value_parser = mutant)]
+    mutant: Option<Mutant>,
     /// Print one line of JSON instead.
     #[arg(long)]
     json: bool,
@@ -100,6 +104,13 @@ fn range(text: &str) -> Result<(u64, u64), String> {
     } else {
         Err(bad())
     }
+}
+
+/// A bug on purpose by its name.
+fn mutant(name: &str) -> Result<Mutant, String> {
+    let named = |mutant: &Mutant| format!("{mutant:?}") == name;
+    let found = Mutant::ALL.iter().copied().find(named);
+    found.ok_or_else(|| "there is no such bug".to_owned())
 }
 
 /// What all threads share.
@@ -165,6 +176,7 @@ fn main() -> ExitCode {
 }
 
 fn soak(cli: &Cli) -> anyhow::Result<Option<Failure>> {
+    choose(cli.mutant);
     let seeds = cli.seed_file.as_ref().map(read_seeds).transpose()?;
     let (from, to) = seeds
         .as_ref()
@@ -232,11 +244,13 @@ fn report(cli: &Cli, (seeds, steps): (u64, u64), took: Duration, failure: Option
         return;
     }
     if let Some(failure) = failure {
-        let (seed, accesses) = (failure.seed, cli.accesses);
-        println!("{failure}");
+        let (from, accesses) = (failure.seed, cli.accesses);
+        let to = from.saturating_add(1);
+        let bug = cli.mutant.map(|mutant| format!(" --mutant {mutant:?}"));
         println!(
-            "To see it again: cargo run --release --example soak -- --protocol {protocol} --seeds {seed}..{} --accesses {accesses}\n",
-            seed.saturating_add(1)
+            "{failure}\nTo see it again: cargo run --release --example soak -- --protocol {protocol} \
+             --seeds {from}..{to} --accesses {accesses}{}\n",
+            bug.unwrap_or_default()
         );
     }
     let failed = u64::from(failure.is_some());
@@ -256,5 +270,11 @@ fn read_seeds(file: &PathBuf) -> anyhow::Result<Vec<u64>> {
         line.parse()
             .with_context(|| format!("`{line}` in {} is no seed", file.display()))
     });
-    numbers.collect()
+    let seeds: Vec<_> = numbers.collect::<anyhow::Result<_>>()?;
+    ensure!(
+        !seeds.is_empty(),
+        "there are no seeds in {}",
+        file.display()
+    );
+    Ok(seeds)
 }

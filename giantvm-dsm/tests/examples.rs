@@ -89,6 +89,46 @@ fn a_soak_sums_up_in_one_line_of_json() {
 }
 
 #[test]
+fn a_soak_that_finds_a_bug_fails_and_notes_a_seed_that_finds_it_again() {
+    let record = Path::new(env!("CARGO_TARGET_TMPDIR")).join("soak-record.txt");
+    let _ = std::fs::remove_file(&record);
+    let record = record.to_str().unwrap();
+    let lease = ["--protocol", "lease", "--jobs", "1"];
+    let bug = ["--mutant", "LeaseNeverEnds"];
+    let found = run(
+        "soak",
+        &[&lease[..], &bug, &["--seeds", "0..50", "--record", record]].concat(),
+    );
+    assert_eq!(found.0, Some(1), "{}", found.1);
+    for part in [
+        "single-writer",
+        "The smallest scenario",
+        "To see it again",
+        "1 failed",
+    ] {
+        assert!(found.1.contains(part), "{part} is not in:\n{}", found.1);
+    }
+    let (code, said) = run(
+        "soak",
+        &[&lease[..], &bug, &["--seed-file", record, "--json"]].concat(),
+    );
+    assert_eq!(code, Some(1), "{said}");
+    let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(report["failure"]["law"], "single-writer");
+    assert_eq!(
+        run("soak", &["--seed-file", record]).0,
+        Some(0),
+        "without the bug"
+    );
+}
+
+#[test]
+fn a_soak_of_nothing_is_a_usage_error() {
+    assert_eq!(run("soak", &["--seed-file", "/dev/null"]).0, Some(2));
+    assert_eq!(run("soak", &["--mutant", "NoSuchBug"]).0, Some(2));
+}
+
+#[test]
 fn a_wrong_range_of_seeds_is_a_usage_error() {
     assert_eq!(run("soak", &["--seeds", "9..3"]).0, Some(2));
     assert_eq!(run("soak", &["--seeds", "0.."]).0, Some(2));
