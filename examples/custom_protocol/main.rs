@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use giantvm_dsm::testing::conformance::{Fault, Suite, Verdict, check_seed};
 use giantvm_dsm::testing::model::Checkable;
-use giantvm_dsm::testing::{Disturbances, Failure};
+use giantvm_dsm::testing::{Disturbances, Failure, Report};
 
 use protocol::OneCopy;
 
@@ -19,7 +19,7 @@ Examples:
   custom_protocol              holds the protocol to every law: it passes
   custom_protocol --bug        the same with a bug: it is caught, and you see how
   custom_protocol --bug --seed 3
-                               one random run only: the same seed gives the same trace
+                               one seed only: the same seed gives the same trace
 
 Exit status:
   0  every law was kept
@@ -36,8 +36,8 @@ struct Cli {
     /// Check a small part only, in about a second.
     #[arg(long)]
     quick: bool,
-    /// Run the disturbed random scenario of this seed, and nothing else.
-    #[arg(long, value_name = "N", conflicts_with = "quick")]
+    /// Run the random scenarios of this seed, and nothing else.
+    #[arg(long, value_name = "N")]
     seed: Option<u64>,
 }
 
@@ -58,16 +58,7 @@ fn run<P: Checkable>(cli: &Cli) -> ExitCode {
     };
     println!("Protocol `{}`\n", P::NAME);
     if let Some(seed) = cli.seed {
-        return match check_seed::<P>(seed, suite.accesses, Disturbances::LIVELY) {
-            Ok(report) => {
-                println!(
-                    "  ok    seed {seed}: {} accesses, {} steps",
-                    report.accesses, report.steps
-                );
-                ExitCode::SUCCESS
-            }
-            Err(failure) => caught(&failure),
-        };
+        return one_seed::<P>(cli, &suite, seed);
     }
     let passed = suite.check::<P>(&mut |step| println!("  ok    {step}"));
     match passed {
@@ -77,7 +68,7 @@ fn run<P: Checkable>(cli: &Cli) -> ExitCode {
         }
         Err(Fault::Simulation { step, failure }) => {
             println!("  FAIL  {step}");
-            caught(&failure)
+            caught(cli, &failure)
         }
         Err(fault) => {
             println!("  FAIL  {fault}");
@@ -86,13 +77,38 @@ fn run<P: Checkable>(cli: &Cli) -> ExitCode {
     }
 }
 
-/// Says how to read what was caught.
-fn caught(failure: &Failure) -> ExitCode {
+/// The random scenarios of one seed, as the suite runs them.
+fn one_seed<P: Checkable>(cli: &Cli, suite: &Suite, seed: u64) -> ExitCode {
+    for (kind, disturbances) in [
+        ("undisturbed", Disturbances::default()),
+        ("disturbed", Disturbances::LIVELY),
+        ("with a death", Disturbances::DEADLY),
+    ] {
+        match check_seed::<P>(seed, suite.accesses, disturbances) {
+            Ok(Report {
+                accesses, steps, ..
+            }) => println!("  ok    seed {seed}, {kind}: {accesses} accesses, {steps} steps"),
+            Err(failure) => {
+                println!("  FAIL  seed {seed}, {kind}");
+                return caught(cli, &failure);
+            }
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// Shows what was caught, and says how to see it again.
+fn caught(cli: &Cli, failure: &Failure) -> ExitCode {
     println!("\nA law is broken: {}\n\n{failure}", failure.law());
-    println!(
-        "A line is one event: when, at which node, and behind the arrow what the protocol ordered. \
-         The last\nline is the one after which the law did not hold. What the laws are: \
-         `giantvm_dsm::testing::invariants`."
-    );
+    println!("What the laws are: `giantvm_dsm::testing::invariants`.");
+    // Only random scenarios are made small, and only they have a seed of their own.
+    if failure.scenario.is_some() {
+        let given = [(cli.bug, " --bug"), (cli.quick, " --quick")];
+        let flags: String = given.iter().filter(|(is, _)| *is).map(|f| f.1).collect();
+        println!(
+            "To see it again: cargo run --release --example custom_protocol --{flags} --seed {}",
+            failure.seed
+        );
+    }
     ExitCode::FAILURE
 }

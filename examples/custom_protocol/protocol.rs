@@ -84,6 +84,7 @@ struct Entry {
 }
 
 type Out = Vec<Command<Message>>;
+
 /// One node. With `BUG` it goes on reading a page that it gave away.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct OneCopy<const BUG: bool> {
@@ -190,6 +191,7 @@ impl<const BUG: bool> OneCopy<BUG> {
 impl<const BUG: bool> CoherenceProtocol for OneCopy<BUG> {
     type Message = Message;
     const NAME: &'static str = "one-copy";
+
     fn new(setup: Setup) -> Self {
         let (rights, entries, own) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
         let (waiting, resting) = (BTreeSet::new(), BTreeSet::new());
@@ -206,8 +208,10 @@ impl<const BUG: bool> CoherenceProtocol for OneCopy<BUG> {
                 _ => {}
             },
             Input::Timeout => {
-                let later = self.resting.split_off(&(Tick(now.0 + 1), PageIndex(0)));
-                std::mem::replace(&mut self.resting, later).iter().for_each(|r| self.serve(r.1, out));
+                while self.next_timeout().is_some_and(|due| due <= now) {
+                    let rested = self.resting.pop_first();
+                    rested.iter().for_each(|&(_, page)| self.serve(page, out));
+                }
             }
             Input::Message { from, message, payload } => {
                 let (page, (_, name, attach)) = (message.page(), message.kind());
@@ -227,23 +231,18 @@ impl<const BUG: bool> CoherenceProtocol for OneCopy<BUG> {
         Ok(())
     }
 
-    #[rustfmt::skip]
     fn next_timeout(&self) -> Option<Tick> { self.resting.first().map(|&(due, _)| due) }
 
-    #[rustfmt::skip]
     fn rights(&self, page: PageIndex) -> Option<Rights> { self.rights.get(&page).copied() }
 
     fn in_flight(&self) -> usize {
-        self.waiting.len()
-            + self
-                .entries
-                .values()
-                .filter(|e| e.serving.is_some())
-                .count()
+        let serving = |entry: &&Entry| entry.serving.is_some();
+        self.waiting.len() + self.entries.values().filter(serving).count()
     }
 }
 
-#[rustfmt::skip]
 impl<const BUG: bool> Inspect for OneCopy<BUG> {
-    fn name(message: &Message) -> &'static str { message.kind().1 }
+    fn name(message: &Message) -> &'static str {
+        message.kind().1
+    }
 }

@@ -7,7 +7,13 @@ use std::process::{Command, Output};
 fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).unwrap();
-    profile.join("examples").join(name)
+    let path = profile.join("examples").join(name);
+    let shown = path.display();
+    assert!(
+        path.exists(),
+        "{shown} is not built: run `cargo build --examples` with the same profile"
+    );
+    path
 }
 
 fn run(name: &str, arguments: &[&str]) -> (Option<i32>, String) {
@@ -31,11 +37,25 @@ fn a_bug_is_caught_with_a_law_a_seed_a_small_scenario_and_a_trace() {
         "seed 0, step",
         "The smallest scenario found that fails so:",
         "Protect; to",
+        "after this: single-writer",
     ] {
         assert!(said.contains(part), "{part} is not in:\n{said}");
     }
-    let again = run("custom_protocol", &["--bug"]).1;
-    assert_eq!(said, again, "equal seeds give equal traces");
+}
+
+#[test]
+fn the_command_that_a_failure_ends_with_shows_it_again() {
+    let shown = |said: &str| said.split_once("A law is broken").unwrap().1.to_owned();
+    for arguments in [&["--bug"][..], &["--bug", "--quick"]] {
+        let said = run("custom_protocol", arguments).1;
+        let advice = said.lines().last().unwrap();
+        let (_, again) = advice.split_once("custom_protocol -- ").unwrap();
+        let again: Vec<_> = again.split(' ').collect();
+        assert!(again.contains(&"--seed"), "{advice}");
+        let (code, again) = run("custom_protocol", &again);
+        assert_eq!(code, Some(1), "{again}");
+        assert_eq!(shown(&said), shown(&again), "equal seeds give equal traces");
+    }
 }
 
 #[test]
@@ -53,6 +73,59 @@ fn seeds_that_once_failed_are_soaked_with_every_protocol() {
         assert_eq!(code, Some(0), "{said}");
         assert!(said.contains("3 seeds"), "{said}");
     }
+}
+
+#[test]
+fn a_soak_sums_up_in_one_line_of_json() {
+    let (code, said) = run("soak", &["--protocol", "ivy", "--seeds", "3..5", "--json"]);
+    assert_eq!(code, Some(0), "{said}");
+    let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(
+        (&report["protocol"], &report["seeds"]),
+        (&"ivy".into(), &2.into())
+    );
+    assert!(report["steps"].as_u64().unwrap() > 0, "{said}");
+    assert!(report["failure"].is_null(), "{said}");
+}
+
+#[test]
+fn a_soak_that_finds_a_bug_fails_and_notes_a_seed_that_finds_it_again() {
+    let record = Path::new(env!("CARGO_TARGET_TMPDIR")).join("soak-record.txt");
+    let _ = std::fs::remove_file(&record);
+    let record = record.to_str().unwrap();
+    let lease = ["--protocol", "lease", "--jobs", "1"];
+    let bug = ["--mutant", "LeaseNeverEnds"];
+    let found = run(
+        "soak",
+        &[&lease[..], &bug, &["--seeds", "0..50", "--record", record]].concat(),
+    );
+    assert_eq!(found.0, Some(1), "{}", found.1);
+    for part in [
+        "single-writer",
+        "The smallest scenario",
+        "To see it again",
+        "1 failed",
+    ] {
+        assert!(found.1.contains(part), "{part} is not in:\n{}", found.1);
+    }
+    let (code, said) = run(
+        "soak",
+        &[&lease[..], &bug, &["--seed-file", record, "--json"]].concat(),
+    );
+    assert_eq!(code, Some(1), "{said}");
+    let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(report["failure"]["law"], "single-writer");
+    assert_eq!(
+        run("soak", &["--seed-file", record]).0,
+        Some(0),
+        "without the bug"
+    );
+}
+
+#[test]
+fn a_soak_of_nothing_is_a_usage_error() {
+    assert_eq!(run("soak", &["--seed-file", "/dev/null"]).0, Some(2));
+    assert_eq!(run("soak", &["--mutant", "NoSuchBug"]).0, Some(2));
 }
 
 #[test]

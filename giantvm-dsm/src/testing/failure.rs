@@ -9,6 +9,11 @@ use super::scenario::Scenario;
 /// Most lines of the trace that are shown.
 const SHOWN: usize = 200;
 
+/// How to read a line of the trace.
+const LEGEND: &str = "\
+One line an event: nanoseconds of the virtual clock, the node, what came => what its protocol ordered.
+0x1.2 is word 2 of page 0x1.";
+
 /// A run broke a law. Its text has the seed, what is wrong, the smallest scenario found that shows
 /// it, and the trace of the page.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +58,7 @@ impl fmt::Display for Failure {
             Some(page) => writeln!(f, "\nWhat happened to page {page}:")?,
             None => writeln!(f, "\nWhat happened:")?,
         }
+        writeln!(f, "{LEGEND}\n")?;
         let skipped = self.trace.len().saturating_sub(SHOWN);
         if skipped > 0 {
             writeln!(f, "({skipped} earlier lines left out)")?;
@@ -60,6 +66,6 @@ impl fmt::Display for Failure {
         for line in &self.trace[skipped..] {
             writeln!(f, "{line}")?;
         }
-        Ok(())
+        writeln!(f, "{:>10}  after this: {what}", "^")
     }
 }

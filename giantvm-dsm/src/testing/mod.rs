@@ -51,6 +51,7 @@ mod node;
 mod oracle;
 mod scenario;
 mod shrink;
+mod terse;
 mod trace;
 pub mod transitions;
 

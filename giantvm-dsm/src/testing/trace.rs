@@ -8,6 +8,7 @@ use giantvm_core::{NodeId, PageIndex};
 use super::chaos::Chaos;
 use super::config::Op;
 use super::network::Event;
+use super::terse::terse;
 use crate::protocol::{Command, PageMessage, Tick};
 
 /// Most lines that are kept: the last ones.
@@ -89,48 +90,72 @@ impl<M: PageMessage> Line<M> {
     }
 }
 
-impl<M: PageMessage> fmt::Display for Line<M> {
+impl<M: PageMessage> What<M> {
+    /// The node it happens at, if it is one.
+    const fn at(&self) -> Option<NodeId> {
+        match self {
+            Self::Accessed { at, .. } => Some(*at),
+            Self::Happened(event) => match event {
+                Event::Deliver { to, .. } | Event::Heard { to, .. } => Some(*to),
+                Event::Fault { at, .. }
+                | Event::Run { at, .. }
+                | Event::Timeout { at }
+                | Event::Unpin { at, .. }
+                | Event::Lost { at, .. } => Some(*at),
+                Event::Chaos(_) => None,
+            },
+        }
+    }
+}
+
+impl<M: PageMessage> fmt::Display for What<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>10} ns  ", self.now.0)?;
-        match &self.what {
-            What::Accessed { at, op, value } => {
+        match self {
+            Self::Accessed { op, value, .. } => {
                 let (access, page, word) = (op.access, op.page, op.word);
-                write!(
-                    f,
-                    "node {at} thread {}: {access:?} {page}.{word} ",
-                    op.thread
-                )?;
+                write!(f, "thread {}: {access:?} {page}.{word} ", op.thread)?;
                 match value {
                     Some(value) => write!(f, "= {value}"),
                     None => f.write_str("faults"),
-                }?;
+                }
             }
-            What::Happened(Event::Deliver { to, letter }) => {
-                let (from, message) = (letter.from, &letter.message);
-                let page = if letter.payload.is_some() {
-                    " + page"
-                } else {
-                    ""
-                };
-                write!(f, "node {to} <- {from}: {message:?}{page}")?;
+            Self::Happened(Event::Deliver { letter, .. }) => {
+                write!(f, "from node {}: {}", letter.from, terse(&letter.message))?;
+                f.write_str(match letter.payload {
+                    Some(_) => " + page",
+                    None => "",
+                })
             }
-            What::Happened(Event::Heard { from, to, stamp }) => {
-                write!(f, "node {to} <- {from}: signal of logical time {stamp}")?;
+            Self::Happened(Event::Heard { from, stamp, .. }) => {
+                write!(f, "from node {from}: signal of logical time {stamp}")
             }
-            What::Happened(Event::Fault { at, fault }) => {
-                write!(f, "node {at}: {:?} fault on {}", fault.access, fault.page)?;
+            Self::Happened(Event::Fault { fault, .. }) => {
+                write!(f, "{:?} fault on {}", fault.access, fault.page)
             }
-            What::Happened(Event::Run { at, thread }) => write!(f, "node {at} thread {thread}")?,
-            What::Happened(Event::Timeout { at }) => write!(f, "node {at}: time-out")?,
-            What::Happened(Event::Unpin { at, page }) => write!(f, "node {at}: {page} unpinned")?,
-            What::Happened(Event::Chaos(chaos)) => write!(f, "{chaos}")?,
-            What::Happened(Event::Lost { at, node }) => write!(f, "node {at} loses {node}")?,
+            Self::Happened(Event::Run { thread, .. }) => write!(f, "thread {thread}"),
+            Self::Happened(Event::Timeout { .. }) => f.write_str("time-out"),
+            Self::Happened(Event::Unpin { page, .. }) => write!(f, "{page} unpinned"),
+            Self::Happened(Event::Chaos(chaos)) => write!(f, "{chaos}"),
+            Self::Happened(Event::Lost { node, .. }) => write!(f, "loses node {node}"),
         }
+    }
+}
+
+impl<M: PageMessage> fmt::Display for Line<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = self.what.at().map(|at| format!("node {at}"));
+        let (at, what) = (at.unwrap_or_default(), self.what.to_string());
+        write!(f, "{:>10}  {at:<7}  ", self.now.0)?;
+        if self.commands.is_empty() {
+            return f.write_str(&what);
+        }
+        write!(f, "{what:<40}")?;
         for (position, command) in self.commands.iter().enumerate() {
-            let separator = if position == 0 { "  =>  " } else { "; " };
-            f.write_str(separator)?;
+            f.write_str(if position == 0 { " => " } else { "; " })?;
             match command {
-                Command::Send { to, message, .. } => write!(f, "to {to} {message:?}")?,
+                Command::Send { to, message, .. } => {
+                    write!(f, "to node {to}: {}", terse(message))?;
+                }
                 Command::Store { .. } => f.write_str("Store")?,
                 Command::Map { rights, .. } => write!(f, "Map {rights:?}")?,
                 Command::MapZero { rights, .. } => write!(f, "MapZero {rights:?}")?,

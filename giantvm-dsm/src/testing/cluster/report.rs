@@ -13,6 +13,8 @@ pub struct Report {
     pub accesses: u64,
     /// Those of them that were writes.
     pub writes: u64,
+    /// The value that the last access read or wrote.
+    pub last: Option<u64>,
     /// Faults: accesses that had to wait, repeated ones included.
     pub faults: u64,
     /// Faults that were answered after at least one message.

@@ -73,6 +73,7 @@ impl<P: Inspect> Cluster<P> {
                     Access::Read => before,
                     Access::Write => value,
                 };
+                self.report.last = Some(shown);
                 self.trace.access(now, at, op, Some(shown));
                 let about = Some(op.page);
                 let trusted = !self.distrusted.contains(&op.page);
