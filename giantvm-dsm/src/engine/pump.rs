@@ -7,8 +7,11 @@ use std::time::Duration;
 use giantvm_core::wire::{Frame, Service};
 use giantvm_core::{NodeId, NodeSet};
 use giantvm_transport::{Event, Loss};
-use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
+    timerfd_settime,
+};
 
 use super::driver::Driver;
 use super::farewells::Farewells;
@@ -20,6 +23,12 @@ use super::stop::StopSwitch;
 use crate::backing::{BackingError, Fault};
 use crate::protocol::CoherenceProtocol;
 
+/// Descriptors that a pump watches: the backing, the transport, orders, the stop, and the timer.
+const WATCHED: usize = 5;
+/// What the timer is watched as, and all others.
+const TIMER: u64 = 1;
+const OTHER: u64 = 0;
+
 /// The pump's state; [`run`](Self::run) is its thread.
 #[derive(Debug)]
 pub(super) struct Pump<P: CoherenceProtocol> {
@@ -29,6 +38,8 @@ pub(super) struct Pump<P: CoherenceProtocol> {
     orders: Arc<Orders>,
     stop: Arc<StopSwitch>,
     epoll: OwnedFd,
+    /// Readable when the time-out of a wait is over.
+    timer: OwnedFd,
     /// Peers whose loss was handled: nothing of theirs is fed any more.
     lost: NodeSet,
     inbox: Vec<Event>,
@@ -44,8 +55,13 @@ impl<P: CoherenceProtocol> Pump<P> {
         stop: Arc<StopSwitch>,
     ) -> std::io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let watch =
-            |fd: BorrowedFd<'_>| epoll::add(&epoll, fd, EventData::new_u64(0), EventFlags::IN);
+        let add = |fd: BorrowedFd<'_>, token| {
+            epoll::add(&epoll, fd, EventData::new_u64(token), EventFlags::IN)
+        };
+        let watch = |fd: BorrowedFd<'_>| add(fd, OTHER);
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        add(timer.as_fd(), TIMER)?;
         watch(driver.backing().ready())?;
         watch(driver.transport().ready())?;
         watch(orders.bell().as_fd())?;
@@ -57,6 +73,7 @@ impl<P: CoherenceProtocol> Pump<P> {
             orders,
             stop,
             epoll,
+            timer,
             lost: NodeSet::EMPTY,
             inbox: Vec::new(),
             faults: Vec::new(),
@@ -85,17 +102,42 @@ impl<P: CoherenceProtocol> Pump<P> {
         Ok(())
     }
 
+    /// Waits until something happens or a time-out is due.
+    ///
+    /// `epoll_wait` counts in milliseconds, far more than a contended page rests, so the time-out
+    /// is a timer's that is watched like everything else.
     fn wait(&self, timeout: Option<Duration>) {
-        let timeout = timeout.map(|left| Timespec {
-            tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: left.subsec_nanos().into(),
-        });
+        if timeout.is_some_and(|left| left.is_zero()) {
+            return;
+        }
+        let mut once = Itimerspec {
+            it_interval: Timespec::default(),
+            it_value: Timespec::default(),
+        };
+        if let Some(left) = timeout {
+            once.it_value = Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            };
+            if let Err(error) = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once) {
+                tracing::error!(%error, "the pump's timer cannot be set; it looks again at once");
+                return;
+            }
+        }
         let mut events = [epoll::Event {
             flags: EventFlags::empty(),
-            data: EventData::new_u64(0),
-        }; 4];
-        // An interrupted wait is a wait that ended early: the loop looks again.
-        epoll::wait(&self.epoll, &mut events, timeout.as_ref()).ok();
+            data: EventData::new_u64(OTHER),
+        }; WATCHED];
+        // An interrupted wait is a wait that ended early: the loop looks again. So does a timer that
+        // was set for an earlier wait.
+        let count = epoll::wait(&self.epoll, &mut events, None).unwrap_or(0);
+        if events[..count]
+            .iter()
+            .any(|event| event.data.u64() == TIMER)
+        {
+            // Not readable is what it should become, so "would block" is no error.
+            rustix::io::read(&self.timer, &mut [0; 8]).ok();
+        }
     }
 
     fn take_faults(&mut self) -> Result<bool, BackingError> {
