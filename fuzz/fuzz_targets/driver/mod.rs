@@ -21,6 +21,8 @@ const PAGES: u8 = 8;
 const INPUTS: usize = 400;
 /// Most times that a run waits for a time-out, each shorter than a millisecond.
 const WAITS: usize = 2;
+/// More time-outs than can be due one after the other.
+const TIMEOUTS: usize = 1_000;
 
 /// Returns how many messages were believed, or wait for a pin to go.
 ///
@@ -148,17 +150,17 @@ impl<P: CoherenceProtocol> Node<P> {
     }
 
     fn tick(&mut self) {
-        while let Some(due) = self.driver.tick().expect("a time-out that fits") {
+        for _ in 0..TIMEOUTS {
+            let due = self.driver.tick().expect("a time-out that fits");
+            let Some(due) = due else { return };
             assert!(self.pins.is_empty(), "time-outs wait for pins");
-            if due.is_zero() {
-                continue;
+            if due.as_millis() > 0 || self.waits == WAITS && !due.is_zero() {
+                return;
             }
-            if due.as_millis() > 0 || self.waits == WAITS {
-                break;
-            }
-            self.waits += 1;
+            self.waits += usize::from(!due.is_zero());
             std::thread::sleep(due);
         }
+        panic!("time-outs that were handled stay due");
     }
 
     /// A peer is gone: nothing more is heard of it.
