@@ -163,8 +163,8 @@ use rest::Rest;
 use table::Table;
 
 use super::{
-    Attach, CoherenceProtocol, Command, Contents, HomeMap, Input, PageMessage, Rights, Setup, Tick,
-    Violation,
+    Attach, CoherenceProtocol, Command, HomeMap, Input, PageMessage, Rights, Setup, Tick,
+    Violation, checks,
 };
 
 type Out = Vec<Command<Message>>;
@@ -313,34 +313,7 @@ impl Lease {
     }
 
     fn check_page(&self, page: PageIndex) -> Result<(), Violation> {
-        let pages = self.table.pages();
-        if page.0 < pages {
-            Ok(())
-        } else {
-            Err(Violation::NoSuchPage { page, pages })
-        }
-    }
-
-    fn check_envelope(
-        &self,
-        from: NodeId,
-        message: &Message,
-        payload: Contents,
-    ) -> Result<(), Violation> {
-        let (page, name) = (message.page(), message.name());
-        if from == self.local || !self.nodes.contains(from) {
-            return Err(Violation::WrongNode {
-                page,
-                message: name,
-            });
-        }
-        if payload != message.contents() {
-            return Err(Violation::Payload {
-                page,
-                message: name,
-            });
-        }
-        Ok(())
+        checks::page(page, self.table.pages())
     }
 
     fn check_home(
@@ -400,8 +373,10 @@ impl CoherenceProtocol for Lease {
                 message,
                 payload,
             } => {
-                self.check_page(message.page())?;
-                self.check_envelope(from, &message, payload)?;
+                let (page, name) = (message.page(), message.name());
+                self.check_page(page)?;
+                checks::sender(from, self.nodes.without(self.local), page, name)?;
+                checks::payload(payload, message.contents(), page, name)?;
                 self.receive(now, from, message, commands)?;
             }
             Input::Timeout => {

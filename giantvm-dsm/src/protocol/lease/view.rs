@@ -1,6 +1,6 @@
 //! What a node can tell about a page: for tests, reports and debuggers.
 
-use giantvm_core::{NodeId, PageIndex};
+use giantvm_core::PageIndex;
 
 use super::Lease;
 use super::table::{Holder, State};
@@ -22,15 +22,6 @@ impl Lease {
             });
         }
         names
-    }
-
-    /// The node that may write `page`, if this is its home and there is one.
-    #[must_use]
-    pub fn owner(&self, page: PageIndex) -> Option<NodeId> {
-        match self.table.get(page).holder {
-            Holder::Owner(node) => Some(node),
-            Holder::Untouched | Holder::Shared => None,
-        }
     }
 
     /// The name of a copy's state, as it stands in errors.

@@ -7,6 +7,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use super::Lease;
 use super::message::{Grant, Message, Order, Source};
+use crate::protocol::checks::bad;
 use crate::protocol::{Access, PageMessage, Rights};
 
 /// Numbers of the message kinds on the wire.
@@ -68,13 +69,6 @@ const fn access_number(access: Access) -> u8 {
     match access {
         Access::Read => READ,
         Access::Write => WRITE,
-    }
-}
-
-fn bad(field: &'static str, value: impl Into<u64>) -> DecodeError {
-    DecodeError::BadField {
-        field,
-        value: value.into(),
     }
 }
 
