@@ -1,26 +1,26 @@
 //! Replays the seeds of the fuzz target `dsm_message`: each file is the bytes of one raw frame.
 //!
-//! Files named `good_*` are messages, files named `bad_*` are refused on the way; any other file
-//! (a find of the fuzzer) may be either.
+//! A file named `ivy_good_*` is a message of that protocol, one named `ivy_bad_*` is refused by it,
+//! one named `any_bad_*` by all of them. Any other file (a find of the fuzzer) may be either.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use bytes::BytesMut;
 use giantvm_core::wire::{Frame, Limits};
-use giantvm_core::{NodeId, NodeSet, PageSize};
-use giantvm_dsm::protocol::directory::Message;
+use giantvm_core::{NodeId, NodeSet, PageRange, PageSize};
 use giantvm_dsm::protocol::{
-    Access, CoherenceProtocol, Contents, Directory, HomeMap, Input, PageMessage, Setup, Tick,
+    Access, Contents, Directory, HomeMap, Input, Ivy, Lease, PageMessage, Setup, Tick,
 };
+use giantvm_dsm::testing::model::Checkable;
 
 const PAGES: u64 = 8;
 
 /// The message of a raw frame, if it is one.
-fn decode(bytes: &[u8]) -> Option<(Frame, Message)> {
+fn decode<P: Checkable>(bytes: &[u8]) -> Option<(Frame, P::Message)> {
     let limits = Limits::for_pages(PageSize::K4);
     let frame = Frame::decode(&mut BytesMut::from(bytes), limits).ok()??;
-    let message = Message::decode(&frame).ok()?;
+    let message = P::Message::decode(&frame).ok()?;
     assert_eq!(
         message.encode(),
         (frame.kind, frame.body),
@@ -30,16 +30,15 @@ fn decode(bytes: &[u8]) -> Option<(Frame, Message)> {
 }
 
 /// A node with a request under way for every page that is homed elsewhere.
-fn busy_node() -> Directory {
+fn busy_node<P: Checkable>() -> P {
     let nodes = NodeSet::first(3);
-    let setup = Setup {
+    let mut node = P::new(Setup {
         local: NodeId::ZERO,
         nodes,
         pages: PAGES,
         homes: HomeMap::even(PAGES, nodes),
-    };
-    let mut node = Directory::new(setup);
-    for page in giantvm_core::PageRange::first(PAGES).iter() {
+    });
+    for page in PageRange::first(PAGES).iter() {
         let access = Access::Write;
         let fault = Input::Fault { page, access };
         node.handle(Tick(0), fault, &mut Vec::new()).unwrap();
@@ -47,21 +46,22 @@ fn busy_node() -> Directory {
     node
 }
 
-#[test]
-fn every_seed_is_a_message_or_refused_as_its_name_says() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/dsm_message");
+/// Reads every seed as a message of one protocol. Returns the kinds that its good seeds have.
+fn replay<P: Checkable>(seeds: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
+    let (good, bad) = (format!("{}_good", P::NAME), format!("{}_bad", P::NAME));
     let mut kinds = BTreeSet::new();
-    for file in std::fs::read_dir(folder).unwrap() {
-        let path = file.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let decoded = decode(&std::fs::read(&path).unwrap());
-        assert!(!name.starts_with("good_") || decoded.is_some(), "{name}");
-        assert!(!name.starts_with("bad_") || decoded.is_none(), "{name}");
+    for (name, bytes) in seeds {
+        let decoded = decode::<P>(bytes);
+        assert!(!name.starts_with(&good) || decoded.is_some(), "{name}");
+        let refused = name.starts_with(&bad) || name.starts_with("any_bad");
+        assert!(!refused || decoded.is_none(), "{name}");
         let Some((frame, message)) = decoded else {
             continue;
         };
-        kinds.insert(frame.kind);
-        let mut node = busy_node();
+        if name.starts_with(&good) {
+            kinds.insert(frame.kind);
+        }
+        let mut node = busy_node::<P>();
         let (before, mut commands) = (node.clone(), Vec::new());
         let payload = match frame.payload.len() {
             0 => Contents::Nothing,
@@ -76,5 +76,20 @@ fn every_seed_is_a_message_or_refused_as_its_name_says() {
             assert_eq!((node, commands), (before, vec![]), "{name}");
         }
     }
-    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6, 7]);
+    kinds.into_iter().collect()
+}
+
+#[test]
+fn every_seed_is_a_message_or_refused_as_its_name_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/dsm_message");
+    let seeds = std::fs::read_dir(folder).unwrap().map(|file| {
+        let path = file.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        (name, std::fs::read(&path).unwrap())
+    });
+    let seeds = seeds.collect();
+    let kinds = |last: u8| (1..=last).collect::<Vec<_>>();
+    assert_eq!(replay::<Directory>(&seeds), kinds(10));
+    assert_eq!(replay::<Ivy>(&seeds), kinds(4));
+    assert_eq!(replay::<Lease>(&seeds), kinds(5));
 }

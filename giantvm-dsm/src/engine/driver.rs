@@ -12,7 +12,7 @@ use super::execute::execute;
 use super::letter;
 use super::orders::{Order, PinReply};
 use super::outlet::{Outlet, contents_of};
-use super::pins::Pins;
+use super::pins::{MAX_WAITING, Pins};
 use super::refused::Refused;
 use super::sequence::Arrival;
 use super::stats::DsmStats;
@@ -119,10 +119,7 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// fault: nothing has changed, and the link to it has to end.
     pub fn frame(&mut self, frame: &Frame) -> Result<Result<(), Refused>, BackingError> {
         match self.read(frame) {
-            Ok(Some(letter)) => match self.pins.hold(letter.message.page(), letter) {
-                Some(letter) => self.deliver(&letter),
-                None => Ok(Ok(())),
-            },
+            Ok(Some(letter)) => self.accept(letter),
             Ok(None) => Ok(Ok(())),
             Err(refused) => Ok(Err(refused)),
         }
@@ -170,21 +167,17 @@ impl<P: CoherenceProtocol> Driver<P> {
         }
     }
 
-    /// Does what a local thread asks for.
+    /// Does what a local thread asks for. Returns what [`unpin`](Self::unpin) does.
     ///
     /// # Errors
-    /// The outer error is the backing's, and the node has to stop. The inner one is a peer's, whose
-    /// message waited for a pin to go: the link to it has to end.
-    pub(super) fn order(
-        &mut self,
-        order: Order,
-    ) -> Result<Result<(), (NodeId, Refused)>, BackingError> {
+    /// [`BackingError`]: the node has to stop.
+    pub(super) fn order(&mut self, order: Order) -> Result<Vec<(NodeId, Refused)>, BackingError> {
         match order {
             Order::Evict(page) => self.evict(page)?,
             Order::Pin(page, reply) => self.pin_for(page, reply)?,
             Order::Unpin(page) => return self.unpin(page),
         }
-        Ok(Ok(()))
+        Ok(Vec::new())
     }
 
     /// Asks for a page to be given up. A pinned one stays.
@@ -218,21 +211,23 @@ impl<P: CoherenceProtocol> Driver<P> {
         Ok(false)
     }
 
-    /// Takes one pin off a page. With the last one goes what waited for it.
+    /// Takes one pin off a page. With the last one, what waited for it is handled. Returns the
+    /// peers among those that sent it whose message is refused: the link to each has to end.
     ///
     /// # Errors
-    /// The outer error is the backing's, and the node has to stop. The inner one is a peer's, whose
-    /// message waited: the link to it has to end.
-    pub fn unpin(
-        &mut self,
-        page: PageIndex,
-    ) -> Result<Result<(), (NodeId, Refused)>, BackingError> {
+    /// [`BackingError`]: the node has to stop.
+    pub fn unpin(&mut self, page: PageIndex) -> Result<Vec<(NodeId, Refused)>, BackingError> {
+        let mut refusals: Vec<(NodeId, Refused)> = Vec::new();
         for letter in self.pins.unpin(page) {
+            // Of a peer that was refused nothing more is heard; the others wait for an answer.
+            if refusals.iter().any(|&(peer, _)| peer == letter.from) {
+                continue;
+            }
             if let Err(refused) = self.deliver(&letter)? {
-                return Ok(Err((letter.from, refused)));
+                refusals.push((letter.from, refused));
             }
         }
-        Ok(Ok(()))
+        Ok(refusals)
     }
 
     /// Pins a page for a thread that waits for it, now or later.
@@ -264,6 +259,19 @@ impl<P: CoherenceProtocol> Driver<P> {
             }
         }
         Ok(())
+    }
+
+    /// Handles a message now, or once its page is pinned no longer.
+    fn accept(&mut self, letter: Letter<P::Message>) -> Result<Result<(), Refused>, BackingError> {
+        let (page, from) = (letter.message.page(), letter.from);
+        let waiting = self.pins.waiting_for(page, |waiting| waiting.from == from);
+        if waiting >= MAX_WAITING {
+            return Ok(Err(Refused::Crowd(page)));
+        }
+        match self.pins.hold(page, letter) {
+            Some(letter) => self.deliver(&letter),
+            None => Ok(Ok(())),
+        }
     }
 
     fn deliver(

@@ -11,12 +11,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use giantvm_core::PageIndex;
+use giantvm_core::{MAX_NODES, PageIndex};
 
 use crate::mutants::mutant;
 
 /// Most pages that can be pinned at a time on one node.
 pub(crate) const MAX_PINS: usize = 256;
+
+/// Most messages of one peer that may wait for one page: it may hand on a request of every other
+/// node, and says a few things of its own.
+pub(crate) const MAX_WAITING: usize = 2 * MAX_NODES;
 
 /// The pinned pages of a node, and what waits for each.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -27,7 +31,7 @@ pub(crate) struct Pins<L> {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Pinned<L> {
     holders: usize,
-    /// At most what a transaction sends to one node, and a request of every other node.
+    /// In the order of their arrival; at most [`MAX_WAITING`] of one peer.
     waiting: VecDeque<L>,
 }
 
@@ -82,6 +86,14 @@ impl<L> Pins<L> {
             }
             None => Some(message),
         }
+    }
+
+    /// How many of the messages that wait for a page satisfy `count`.
+    pub(crate) fn waiting_for(&self, page: PageIndex, count: impl Fn(&L) -> bool) -> usize {
+        let pinned = self.pages.get(&page);
+        pinned.map_or(0, |pinned| {
+            pinned.waiting.iter().filter(|l| count(l)).count()
+        })
     }
 
     /// Takes one pin off. With the last one, gives what waited, in order.

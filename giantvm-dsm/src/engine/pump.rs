@@ -159,7 +159,7 @@ impl<P: CoherenceProtocol> Pump<P> {
                 break;
             };
             any = true;
-            if let Err((from, refused)) = self.driver.order(order)? {
+            for (from, refused) in self.driver.order(order)? {
                 self.cut_off(from, &refused)?;
             }
         }

@@ -1,7 +1,7 @@
 //! Why a peer's frame is refused.
 
 use giantvm_core::wire::{DecodeError, Service};
-use giantvm_core::{Epoch, Stamp};
+use giantvm_core::{Epoch, PageIndex, Stamp};
 
 use crate::protocol::Violation;
 
@@ -26,6 +26,9 @@ pub enum Refused {
     /// A message before this one is missing.
     #[error("message {0} is missing: the link loses what it carries")]
     Missing(u32),
+    /// More messages about a pinned page than a correct peer has reason to send.
+    #[error("too many messages about page {0}, which is pinned")]
+    Crowd(PageIndex),
     /// The frame's logical time leaves too little time after it.
     #[error("frame of logical time {0}, which no sound node reaches")]
     Stamp(Stamp),

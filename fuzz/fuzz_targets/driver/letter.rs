@@ -1,0 +1,122 @@
+//! Frames read off bytes, and what becomes of each by its number.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use giantvm_core::wire::{Body, Frame, MAX_BODY, Service};
+use giantvm_core::{Epoch, NodeId, PageSize, Stamp};
+use giantvm_dsm::protocol::PageMessage;
+
+use super::NODES;
+
+/// Bytes to be read off; what is missing at the end is zero.
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+
+impl Reader<'_> {
+    pub(crate) fn next(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    pub(crate) fn byte(&mut self) -> u8 {
+        self.next().unwrap_or(0)
+    }
+}
+
+/// One of the peers of node 0.
+pub(crate) fn peer(byte: u8) -> NodeId {
+    NodeId::try_from(1 + usize::from(byte) % (NODES - 1)).expect("a small number")
+}
+
+/// What the driver has to do with a frame before its protocol sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is no message.
+    NoMessage,
+    /// It is the next one of its stream.
+    Next,
+    /// It was here before.
+    Again,
+    /// The one with this number is missing.
+    Gap(u32),
+}
+
+/// The numbers of the next messages of each peer, without and with a page.
+#[derive(Debug, Default)]
+pub(crate) struct Letters(BTreeMap<(NodeId, bool), u32>);
+
+impl Letters {
+    fn number(&self, from: NodeId, page: bool) -> u32 {
+        self.0.get(&(from, page)).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn arrives<M: PageMessage>(&mut self, frame: &Frame) -> Fate {
+        let Some((_, number)) = open::<M>(frame) else {
+            return Fate::NoMessage;
+        };
+        let stream = (frame.from, !frame.payload.is_empty());
+        let expected = self.number(stream.0, stream.1);
+        match number.wrapping_sub(expected) {
+            0 => {
+                self.0.insert(stream, expected.wrapping_add(1));
+                Fate::Next
+            }
+            ahead if ahead < u32::MAX / 2 => Fate::Gap(expected),
+            _ => Fate::Again,
+        }
+    }
+}
+
+/// The message in a frame and its number: the last four bytes of the body.
+pub(crate) fn open<M: PageMessage>(frame: &Frame) -> Option<(M, u32)> {
+    let (inner, number) = frame.body.as_slice().split_last_chunk()?;
+    let inner = Frame {
+        body: Body::new(inner).ok()?,
+        ..frame.clone()
+    };
+    let fits = [0, PageSize::K4.bytes()].contains(&frame.payload.len());
+    let message = M::decode(&inner).ok().filter(|_| fits)?;
+    Some((message, u32::from_le_bytes(*number)))
+}
+
+/// A frame, and whether its sender is lost if it is refused.
+pub(crate) struct Letter {
+    pub(crate) frame: Frame,
+    pub(crate) severs: bool,
+}
+
+/// The next frame: flags, kind, length of the body, body; most have the number that is expected.
+pub(crate) fn read(bytes: &mut Reader<'_>, letters: &Letters) -> Letter {
+    let (flags, kind) = (bytes.byte(), bytes.byte());
+    let from = peer(flags & 3);
+    let payload = match flags >> 2 & 3 {
+        2 => vec![0xee; PageSize::K4.bytes()],
+        3 => vec![0xee; 7],
+        _ => Vec::new(),
+    };
+    let number = letters.number(from, !payload.is_empty());
+    let length = usize::from(bytes.byte()) % (MAX_BODY + 1);
+    let mut body: Vec<u8> = (0..length).map(|_| bytes.byte()).collect();
+    let number = match flags >> 4 & 3 {
+        3 => number.wrapping_add_signed(bytes.byte().cast_signed().into()),
+        _ => number,
+    };
+    if let Some(place) = body.last_chunk_mut().filter(|_| flags & 0x40 == 0) {
+        *place = number.to_le_bytes();
+    }
+    // One epoch in sixteen kinds is wrong: kinds are few.
+    let epoch = if kind >= 0xf0 { Epoch(9) } else { Epoch::FIRST };
+    Letter {
+        severs: flags & 0x80 != 0,
+        frame: Frame {
+            service: Service::Dsm,
+            kind,
+            from,
+            epoch,
+            stamp: Stamp::ZERO,
+            body: Body::new(&body).expect("at most the longest"),
+            payload: Bytes::from(payload),
+        },
+    }
+}
