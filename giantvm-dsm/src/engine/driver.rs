@@ -245,10 +245,14 @@ impl<P: CoherenceProtocol> Driver<P> {
     }
 
     /// Tries again to pin pages that could not be pinned before. Call it when something happened.
+    /// Returns whether local threads were woken since the last call.
     ///
     /// # Errors
     /// [`BackingError`]: the node has to stop.
-    pub(super) fn retry_pins(&mut self) -> Result<(), BackingError> {
+    pub(super) fn retry_pins(&mut self) -> Result<bool, BackingError> {
+        if self.outlet.woken.is_empty() && self.pinning.is_empty() {
+            return Ok(false);
+        }
         let woken = std::mem::take(&mut self.outlet.woken);
         for (page, reply) in std::mem::take(&mut self.pinning) {
             let writable = self.protocol.rights(page) == Some(Rights::Write);
@@ -258,7 +262,12 @@ impl<P: CoherenceProtocol> Driver<P> {
                 self.pinning.push((page, reply));
             }
         }
-        Ok(())
+        Ok(!woken.is_empty())
+    }
+
+    /// Whether local threads wait for a page.
+    pub(super) fn awaits(&self) -> bool {
+        self.outlet.is_awaiting()
     }
 
     /// Handles a message now, or once its page is pinned no longer.

@@ -12,12 +12,13 @@ use super::driver::Driver;
 use super::farewells::Farewells;
 use super::finish;
 use super::hooks::Handlers;
+use super::options::DsmOptions;
 use super::orders::{Order, Orders, PinReply};
 use super::pin::{Pin, PinError};
 use super::pump::Pump;
 use super::stats::DsmStats;
 use super::stop::StopSwitch;
-use crate::backing::{self, Choice, Mapping, OpenError};
+use crate::backing::{self, Mapping, OpenError};
 use crate::protocol::{CoherenceProtocol, HomeMap, Setup};
 
 /// A node could not start to share memory.
@@ -86,7 +87,23 @@ impl Dsm {
         homes: HomeMap,
         handlers: Handlers,
     ) -> Result<Self, StartError> {
-        let (backing, mapping) = backing::open(homes.pages(), page_size, Choice::Auto)?;
+        let options = DsmOptions::default();
+        Self::start_with::<P>(transport, epoch, page_size, homes, handlers, options)
+    }
+
+    /// As [`start`](Self::start), with `options` for this node.
+    ///
+    /// # Errors
+    /// As of [`start`](Self::start).
+    pub fn start_with<P: CoherenceProtocol>(
+        transport: Arc<dyn Transport>,
+        epoch: Epoch,
+        page_size: PageSize,
+        homes: HomeMap,
+        handlers: Handlers,
+        options: DsmOptions,
+    ) -> Result<Self, StartError> {
+        let (backing, mapping) = backing::open(homes.pages(), page_size, options.backing)?;
         let local = transport.local();
         let protocol = P::new(Setup {
             local,
@@ -105,6 +122,7 @@ impl Dsm {
             farewells.clone(),
             orders.clone(),
             stop.clone(),
+            options.waiting,
         )
         .map_err(StartError::Pump)?;
         let pump = std::thread::Builder::new()

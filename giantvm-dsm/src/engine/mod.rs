@@ -15,6 +15,7 @@
 //!   other nodes ───────────frames──▶ transport ─────┘        └─▶ frame handlers (interrupts, I/O)
 //! ```
 
+mod crowd;
 mod driver;
 pub(crate) mod execute;
 mod farewells;
@@ -22,6 +23,7 @@ mod finish;
 mod handle;
 mod hooks;
 pub(crate) mod letter;
+mod options;
 mod orders;
 mod outlet;
 mod pin;
@@ -30,14 +32,18 @@ mod primitives;
 mod pump;
 mod refused;
 pub(crate) mod sequence;
+mod sleep;
+mod spin;
 mod stats;
 mod stop;
 
 pub use driver::Driver;
 pub use handle::{Dsm, FinishError, StartError};
 pub use hooks::{FrameHandler, Handlers, Refusal, Watcher};
+pub use options::DsmOptions;
 pub use pin::{Pin, PinError};
 pub use refused::Refused;
+pub use spin::Waiting;
 pub use stats::{DsmStats, FaultKind};
 
 /// Bytes of metadata that a page costs a node at most, with the default protocol: its word, its

@@ -71,6 +71,11 @@ impl Outlet {
         waiting.access = waiting.access.max(access);
     }
 
+    /// Whether local threads wait for a page.
+    pub(super) fn is_awaiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Forgets who waits for a page.
     pub(super) fn forget(&mut self, page: PageIndex) {
         self.waiting.remove(&page);

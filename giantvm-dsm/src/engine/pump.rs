@@ -1,33 +1,29 @@
 //! The pump: the one thread that moves pages, frames and faults of a node.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
 
 use giantvm_core::wire::{Frame, Service};
 use giantvm_core::{NodeId, NodeSet};
 use giantvm_transport::{Event, Loss};
-use rustix::event::epoll::{self, EventData, EventFlags};
-use rustix::time::{
-    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create,
-    timerfd_settime,
-};
 
+use super::crowd::Crowd;
 use super::driver::Driver;
 use super::farewells::Farewells;
 use super::finish;
 use super::hooks::Handlers;
 use super::orders::{MAX_ORDERS, Orders};
 use super::refused::Refused;
+use super::sleep::Sleep;
+use super::spin::{Spin, Waiting};
 use super::stop::StopSwitch;
 use crate::backing::{BackingError, Fault};
 use crate::protocol::CoherenceProtocol;
 
-/// Descriptors that a pump watches: the backing, the transport, orders, the stop, and the timer.
-const WATCHED: usize = 5;
-/// What the timer is watched as, and all others.
-const TIMER: u64 = 1;
-const OTHER: u64 = 0;
+/// Looks at the transport, which cost next to nothing, between two that ask the system.
+const LOOKS: u32 = 16;
 
 /// The pump's state; [`run`](Self::run) is its thread.
 #[derive(Debug)]
@@ -37,9 +33,10 @@ pub(super) struct Pump<P: CoherenceProtocol> {
     farewells: Arc<Farewells>,
     orders: Arc<Orders>,
     stop: Arc<StopSwitch>,
-    epoll: OwnedFd,
-    /// Readable when the time-out of a wait is over.
-    timer: OwnedFd,
+    sleep: Sleep,
+    waiting: Waiting,
+    /// What times of the spinning are counted from.
+    origin: Instant,
     /// Peers whose loss was handled: nothing of theirs is fed any more.
     lost: NodeSet,
     inbox: Vec<Event>,
@@ -53,27 +50,24 @@ impl<P: CoherenceProtocol> Pump<P> {
         farewells: Arc<Farewells>,
         orders: Arc<Orders>,
         stop: Arc<StopSwitch>,
+        waiting: Waiting,
     ) -> std::io::Result<Self> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let add = |fd: BorrowedFd<'_>, token| {
-            epoll::add(&epoll, fd, EventData::new_u64(token), EventFlags::IN)
-        };
-        let watch = |fd: BorrowedFd<'_>| add(fd, OTHER);
-        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
-        let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-        add(timer.as_fd(), TIMER)?;
-        watch(driver.backing().ready())?;
-        watch(driver.transport().ready())?;
-        watch(orders.bell().as_fd())?;
-        watch(stop.bell().as_fd())?;
+        let transport = driver.transport().clone();
+        let sleep = Sleep::new([
+            driver.backing().ready(),
+            transport.ready(),
+            orders.bell().as_fd(),
+            stop.bell().as_fd(),
+        ])?;
         Ok(Self {
             driver,
             handlers,
             farewells,
             orders,
             stop,
-            epoll,
-            timer,
+            sleep,
+            waiting,
+            origin: Instant::now(),
             lost: NodeSet::EMPTY,
             inbox: Vec::new(),
             faults: Vec::new(),
@@ -91,53 +85,68 @@ impl<P: CoherenceProtocol> Pump<P> {
     }
 
     fn serve(&mut self) -> Result<(), BackingError> {
+        // Here, as these ask about the thread that they are called on.
+        let confined = available_parallelism().is_ok_and(|processors| processors.get() == 1);
+        let (mut spin, mut crowd) = (Spin::new(self.waiting, confined), Crowd::new());
         while !self.stop.is_set() {
             let busy = self.take_frames()? | self.take_faults()? | self.take_orders()?;
-            let timeout = self.driver.tick()?;
-            self.driver.retry_pins()?;
-            if !busy {
-                self.wait(timeout);
+            let timeout = self.settle(&mut spin)?;
+            if busy || self.look_on(&mut spin, &mut crowd)? {
+                continue;
             }
+            let slept = Instant::now();
+            self.sleep.until(timeout);
+            spin.slept(slept.elapsed());
         }
         Ok(())
     }
 
-    /// Waits until something happens or a time-out is due.
-    ///
-    /// `epoll_wait` counts in milliseconds, far more than a contended page rests, so the time-out
-    /// is a timer's that is watched like everything else.
-    fn wait(&self, timeout: Option<Duration>) {
-        if timeout.is_some_and(|left| left.is_zero()) {
-            return;
+    /// Does what inputs leave to do. Returns how long until the next time-out.
+    fn settle(&mut self, spin: &mut Spin) -> Result<Option<Duration>, BackingError> {
+        let timeout = self.driver.tick()?;
+        if self.driver.retry_pins()? {
+            spin.woke();
         }
-        let mut once = Itimerspec {
-            it_interval: Timespec::default(),
-            it_value: Timespec::default(),
-        };
-        if let Some(left) = timeout {
-            once.it_value = Timespec {
-                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-                tv_nsec: left.subsec_nanos().into(),
-            };
-            if let Err(error) = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &once) {
-                tracing::error!(%error, "the pump's timer cannot be set; it looks again at once");
-                return;
+        Ok(timeout)
+    }
+
+    /// Looks for the next input without sleeping, for as long as that is worth it. `true` if there
+    /// was any, so that the caller has to look again.
+    fn look_on(&mut self, spin: &mut Spin, crowd: &mut Crowd) -> Result<bool, BackingError> {
+        let mut any = false;
+        loop {
+            let start = self.origin.elapsed();
+            let awaits = self.driver.awaits();
+            let budget = spin.budget(start, awaits, || crowd.is_there(start));
+            if budget.is_zero() || self.stop.is_set() {
+                return Ok(any);
+            }
+            loop {
+                let came = self.look()?;
+                let timeout = self.settle(spin)?;
+                if came {
+                    any = true;
+                    break;
+                }
+                let now = self.origin.elapsed();
+                let took = now.saturating_sub(start);
+                if took >= budget || timeout.is_some_and(|left| left.is_zero()) {
+                    spin.looked(now, took, budget);
+                    return Ok(any);
+                }
             }
         }
-        let mut events = [epoll::Event {
-            flags: EventFlags::empty(),
-            data: EventData::new_u64(OTHER),
-        }; WATCHED];
-        // An interrupted wait is a wait that ended early: the loop looks again. So does a timer that
-        // was set for an earlier wait.
-        let count = epoll::wait(&self.epoll, &mut events, None).unwrap_or(0);
-        if events[..count]
-            .iter()
-            .any(|event| event.data.u64() == TIMER)
-        {
-            // Not readable is what it should become, so "would block" is no error.
-            rustix::io::read(&self.timer, &mut [0; 8]).ok();
+    }
+
+    /// Looks a few times for frames, and once for everything else.
+    fn look(&mut self) -> Result<bool, BackingError> {
+        for _ in 0..LOOKS {
+            if self.take_frames()? {
+                return Ok(true);
+            }
+            std::hint::spin_loop();
         }
+        Ok(self.take_faults()? | self.take_orders()?)
     }
 
     fn take_faults(&mut self) -> Result<bool, BackingError> {
