@@ -3,9 +3,13 @@
 use std::fmt::Debug;
 use std::os::fd::BorrowedFd;
 
-use giantvm_core::{PageIndex, PageSize};
+use giantvm_core::{PageIndex, PageRange, PageSize};
 
 use crate::protocol::{Access, FrameFate, Rights};
+
+/// Most pages whose bytes a backing keeps after they were unmapped with [`FrameFate::Keep`]: they are
+/// sent before more are taken away.
+pub const KEPT_AT_ONCE: usize = 16;
 
 /// An access that waits for the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +50,9 @@ pub enum BackingError {
 /// A node's frames and the mapping through which local threads reach them.
 ///
 /// One thread drives a backing. That thread never touches the mapping it serves, only frames
-/// through these methods, so it cannot fault on itself. Each method but the last three is one
-/// [`Command`](crate::protocol::Command); see there for what it must guarantee.
+/// through these methods, so it cannot fault on itself. Each method that takes a page is one
+/// [`Command`](crate::protocol::Command); see there for what it must guarantee. The provided ones are
+/// several commands at once, for a backing that has a better way than one after the other.
 pub trait Backing: Debug + Send {
     /// The size of a page.
     fn page_size(&self) -> PageSize;
@@ -118,4 +123,33 @@ pub trait Backing: Debug + Send {
 
     /// A descriptor that is readable while [`take_faults`](Self::take_faults) has faults to give.
     fn ready(&self) -> BorrowedFd<'_>;
+
+    /// [Maps](Self::map) all of `pages`, and lets the threads that wait for them try again.
+    ///
+    /// # Errors
+    /// [`BackingError`], as for every command.
+    fn map_and_wake(&mut self, pages: PageRange, rights: Rights) -> Result<(), BackingError> {
+        for page in pages.iter() {
+            self.map(page, rights)?;
+            self.wake(page)?;
+        }
+        Ok(())
+    }
+
+    /// [Gives the right to write](Self::unprotect), and lets the threads that wait try again.
+    ///
+    /// # Errors
+    /// [`BackingError`], as for every command.
+    fn unprotect_and_wake(&mut self, page: PageIndex) -> Result<(), BackingError> {
+        self.unprotect(page)?;
+        self.wake(page)
+    }
+
+    /// [Takes the mappings](Self::unmap) of several pages away.
+    ///
+    /// # Errors
+    /// [`BackingError`], as for every command.
+    fn unmap_all(&mut self, pages: &[PageIndex], frame: FrameFate) -> Result<(), BackingError> {
+        pages.iter().try_for_each(|&page| self.unmap(page, frame))
+    }
 }

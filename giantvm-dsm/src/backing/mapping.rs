@@ -147,7 +147,12 @@ impl Mapping {
 
     /// The addresses of page number `index`.
     pub(super) fn page(&self, index: usize) -> Range {
+        self.run(index, 1)
+    }
+
+    /// The addresses of `count` pages from number `index` on.
+    pub(super) fn run(&self, index: usize, count: usize) -> Range {
         let size = self.page_size.bytes();
-        self.area.part(index * size, size)
+        self.area.part(index * size, count * size)
     }
 }

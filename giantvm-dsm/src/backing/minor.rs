@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::slice;
 use std::sync::Arc;
 
-use giantvm_core::{PageIndex, PageSize};
+use giantvm_core::{PageIndex, PageRange, PageSize};
 use rustix::fs::MemfdFlags;
 
 use super::serve::{Server, os};
@@ -67,14 +67,52 @@ impl MinorBacking {
         index * self.page_size().bytes()
     }
 
-    /// Maps the page's frame, which must exist.
-    fn install(&mut self, index: usize, rights: Rights) -> std::io::Result<()> {
-        let uffd = self.server.mapping().uffd();
-        self.server.install(index, rights, |range, protect| {
-            uffd.continue_(range, protect, Wake::No)
+    /// Maps the frames of `count` pages, which must exist.
+    fn install(
+        &mut self,
+        index: usize,
+        count: usize,
+        rights: Rights,
+        wake: Wake,
+    ) -> std::io::Result<()> {
+        let (uffd, range) = (
+            self.server.mapping().uffd(),
+            self.server.mapping().run(index, count),
+        );
+        let at_once = self.server.install(range, rights, |range, protect| {
+            uffd.continue_(range, protect, wake)
         })?;
-        self.states.show(index, Shown::As(rights));
+        if wake == Wake::Yes && !at_once {
+            self.server.wake(range)?;
+        }
+        for index in index..index + count {
+            self.states.show(index, Shown::As(rights));
+        }
         Ok(())
+    }
+
+    /// Sees to it that the page has a frame, and may be mapped.
+    fn prepare(&mut self, page: PageIndex) -> Result<usize, BackingError> {
+        let index = self.states.index("map", page)?;
+        match self.states.shown(index) {
+            Shown::Poisoned => return Err(misuse("map", page, "the page is lost")),
+            Shown::Not if !self.states.used(index) => {
+                self.touch(index);
+                self.states.set_used(index);
+            }
+            Shown::Not | Shown::As(_) => {}
+        }
+        Ok(index)
+    }
+
+    /// Notes that the page is mapped no longer.
+    fn hide(&mut self, page: PageIndex) -> Result<usize, BackingError> {
+        let index = self.states.index("unmap", page)?;
+        if self.states.shown(index) == Shown::Poisoned {
+            return Err(misuse("unmap", page, "the page is lost"));
+        }
+        self.states.show(index, Shown::Not);
+        Ok(index)
     }
 
     /// Writes `bytes(pointer)` to an unmapped page's frame.
@@ -129,16 +167,9 @@ impl Backing for MinorBacking {
     }
 
     fn map(&mut self, page: PageIndex, rights: Rights) -> Result<(), BackingError> {
-        let index = self.states.index("map", page)?;
-        match self.states.shown(index) {
-            Shown::Poisoned => return Err(misuse("map", page, "the page is lost")),
-            Shown::Not if !self.states.used(index) => {
-                self.touch(index);
-                self.states.set_used(index);
-            }
-            Shown::Not | Shown::As(_) => {}
-        }
-        self.install(index, rights).map_err(os("map", page))
+        let index = self.prepare(page)?;
+        self.install(index, 1, rights, Wake::No)
+            .map_err(os("map", page))
     }
 
     fn map_zero(&mut self, page: PageIndex, rights: Rights) -> Result<(), BackingError> {
@@ -153,32 +184,29 @@ impl Backing for MinorBacking {
         if !used {
             self.touch(index);
         }
-        self.install(index, rights).map_err(os("map_zero", page))
+        self.install(index, 1, rights, Wake::No)
+            .map_err(os("map_zero", page))
     }
 
     fn protect(&mut self, page: PageIndex) -> Result<(), BackingError> {
         self.server
-            .change_rights(&mut self.states, "protect", page, Rights::Read)
+            .change_rights(&mut self.states, "protect", page, Rights::Read, Wake::No)
     }
 
     fn unprotect(&mut self, page: PageIndex) -> Result<(), BackingError> {
         self.server
-            .change_rights(&mut self.states, "unprotect", page, Rights::Write)
+            .change_rights(&mut self.states, "unprotect", page, Rights::Write, Wake::No)
     }
 
     fn unmap(&mut self, page: PageIndex, _: FrameFate) -> Result<(), BackingError> {
-        let index = self.states.index("unmap", page)?;
-        if self.states.shown(index) == Shown::Poisoned {
-            return Err(misuse("unmap", page, "the page is lost"));
-        }
-        self.server.zap(index).map_err(os("unmap", page))?;
-        self.states.show(index, Shown::Not);
-        Ok(())
+        let index = self.hide(page)?;
+        self.server.zap(index).map_err(os("unmap", page))
     }
 
     fn wake(&mut self, page: PageIndex) -> Result<(), BackingError> {
         let index = self.states.index("wake", page)?;
-        self.server.wake(index).map_err(os("wake", page))
+        let range = self.server.mapping().page(index);
+        self.server.wake(range).map_err(os("wake", page))
     }
 
     fn poison(&mut self, page: PageIndex) -> Result<(), BackingError> {
@@ -208,5 +236,36 @@ impl Backing for MinorBacking {
 
     fn ready(&self) -> BorrowedFd<'_> {
         self.server.ready()
+    }
+
+    fn map_and_wake(&mut self, pages: PageRange, rights: Rights) -> Result<(), BackingError> {
+        let (first, mut count) = (self.states.index("map", pages.start)?, 0);
+        for page in pages.iter() {
+            self.prepare(page)?;
+            count += 1;
+        }
+        self.install(first, count, rights, Wake::Yes)
+            .map_err(os("map", pages.start))
+    }
+
+    fn unprotect_and_wake(&mut self, page: PageIndex) -> Result<(), BackingError> {
+        let (write, wake) = (Rights::Write, Wake::Yes);
+        self.server
+            .change_rights(&mut self.states, "unprotect", page, write, wake)
+    }
+
+    fn unmap_all(&mut self, pages: &[PageIndex], _: FrameFate) -> Result<(), BackingError> {
+        let Some(&first) = pages.first() else {
+            return Ok(());
+        };
+        for &page in pages {
+            self.hide(page)?;
+        }
+        let size = self.states.pages();
+        // `hide` has found all of them to be pages.
+        let indices = pages
+            .iter()
+            .map(|page| usize::try_from(page.0).unwrap_or(size));
+        self.server.zap_all(indices).map_err(os("unmap", first))
     }
 }

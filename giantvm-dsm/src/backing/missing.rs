@@ -76,7 +76,8 @@ impl MissingBacking {
     ) -> Result<(), BackingError> {
         let data = self.side.get(index).unwrap_or(&self.zeroes);
         let uffd = self.server.mapping().uffd();
-        let copied = self.server.install(index, rights, |range, protect| {
+        let range = self.server.mapping().page(index);
+        let copied = self.server.install(range, rights, |range, protect| {
             // What is left to install is the tail of the page.
             let tail = &data[data.len() - range.len..];
             uffd.copy(range, tail, protect, Wake::No)
@@ -116,7 +117,7 @@ impl Backing for MissingBacking {
             // It is there, with its bytes. Copying would put zeroes where it was not.
             return self
                 .server
-                .change_rights(&mut self.states, "map", page, rights);
+                .change_rights(&mut self.states, "map", page, rights, Wake::No);
         }
         let index = self.states.unmapped("map", page)?;
         if self.states.used(index) && self.side.get(index).is_none() {
@@ -133,12 +134,12 @@ impl Backing for MissingBacking {
 
     fn protect(&mut self, page: PageIndex) -> Result<(), BackingError> {
         self.server
-            .change_rights(&mut self.states, "protect", page, Rights::Read)
+            .change_rights(&mut self.states, "protect", page, Rights::Read, Wake::No)
     }
 
     fn unprotect(&mut self, page: PageIndex) -> Result<(), BackingError> {
         self.server
-            .change_rights(&mut self.states, "unprotect", page, Rights::Write)
+            .change_rights(&mut self.states, "unprotect", page, Rights::Write, Wake::No)
     }
 
     fn unmap(&mut self, page: PageIndex, frame: FrameFate) -> Result<(), BackingError> {
@@ -166,7 +167,8 @@ impl Backing for MissingBacking {
 
     fn wake(&mut self, page: PageIndex) -> Result<(), BackingError> {
         let index = self.states.index("wake", page)?;
-        self.server.wake(index).map_err(os("wake", page))
+        let range = self.server.mapping().page(index);
+        self.server.wake(range).map_err(os("wake", page))
     }
 
     fn poison(&mut self, page: PageIndex) -> Result<(), BackingError> {

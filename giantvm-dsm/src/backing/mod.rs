@@ -13,7 +13,7 @@ mod side;
 pub mod sim;
 mod state;
 
-pub use api::{Backing, BackingError, Fault};
+pub use api::{Backing, BackingError, Fault, KEPT_AT_ONCE};
 pub use mapping::{ClaimError, Mapping};
 pub use minor::MinorBacking;
 pub use missing::MissingBacking;

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::state::{Shown, States};
 use super::{BackingError, Fault, Mapping};
 use crate::protocol::{Access, Rights};
-use crate::uffd::{Event, EventBuf, FaultKind, Features, Outcome, Protect, Range, Wake};
+use crate::uffd::{Event, EventBuf, FaultKind, Features, Outcome, Protect, Range, Sweeper, Wake};
 
 /// How often an operation is tried anew without progress while the address space is changing.
 const MAX_RETRIES: u32 = 1000;
@@ -25,6 +25,9 @@ pub(super) struct Server {
     mapping: Arc<Mapping>,
     events: EventBuf,
     host_page: usize,
+    sweeper: Sweeper,
+    /// Kept between calls so that none allocates.
+    ranges: Vec<Range>,
 }
 
 impl Server {
@@ -33,6 +36,8 @@ impl Server {
             mapping,
             events: EventBuf::new(),
             host_page: rustix::param::page_size(),
+            sweeper: Sweeper::new(),
+            ranges: Vec::new(),
         }
     }
 
@@ -48,26 +53,27 @@ impl Server {
         self.mapping.uffd().as_fd()
     }
 
-    /// Runs `install` over page `index` until every host page of it is there, with `rights`.
+    /// Runs `install` over `range` until every host page of it is there, with `rights`. Returns
+    /// whether that took one call, so that all who wait were woken if `install` wakes.
     ///
     /// A host page that is there already gets its rights set: after the kernel dropped some of a
     /// page's mapping on its own account, what is left may have others.
     pub(super) fn install(
         &self,
-        index: usize,
+        page: Range,
         rights: Rights,
         mut install: impl FnMut(Range, Protect) -> io::Result<Outcome>,
-    ) -> io::Result<()> {
-        let page = self.mapping.page(index);
+    ) -> io::Result<bool> {
         let protect = protection(rights);
         let mut done = 0;
         let mut retries = 0;
         while done < page.len {
             match install(page.skip(done), protect)? {
+                Outcome::Done if done == 0 => return Ok(true),
                 Outcome::Done => done = page.len,
                 Outcome::AlreadyPresent { at } => {
                     let present = page.skip(done + at).take(self.host_page);
-                    self.set_protection(present, protect)?;
+                    self.set_protection(present, protect, Wake::No)?;
                     done += at + self.host_page;
                 }
                 Outcome::Retry { at } if at > 0 => done += at,
@@ -75,7 +81,7 @@ impl Server {
                 Outcome::Gone => return Err(Errno::SRCH.into()),
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     /// Changes what a mapped page may be used for.
@@ -85,27 +91,20 @@ impl Server {
         operation: &'static str,
         page: PageIndex,
         rights: Rights,
+        wake: Wake,
     ) -> Result<(), BackingError> {
         let index = states.mapped(operation, page)?;
-        let changed = self.set_rights(index, rights);
+        let range = self.mapping.page(index);
+        let changed = self.set_protection(range, protection(rights), wake);
         changed.map_err(os(operation, page))?;
         states.show(index, Shown::As(rights));
         Ok(())
     }
 
-    /// Sets what page `index`, mapped or not, may be used for.
-    pub(super) fn set_rights(&self, index: usize, rights: Rights) -> io::Result<()> {
-        self.set_protection(self.mapping.page(index), protection(rights))
-    }
-
-    fn set_protection(&self, range: Range, protect: Protect) -> io::Result<()> {
+    fn set_protection(&self, range: Range, protect: Protect, wake: Wake) -> io::Result<()> {
         let mut retries = 0;
         loop {
-            match self
-                .mapping
-                .uffd()
-                .write_protect(range, protect, Wake::No)?
-            {
+            match self.mapping.uffd().write_protect(range, protect, wake)? {
                 Outcome::Done | Outcome::AlreadyPresent { .. } => return Ok(()),
                 Outcome::Retry { .. } => backoff(&mut retries)?,
                 Outcome::Gone => return Err(Errno::SRCH.into()),
@@ -118,8 +117,16 @@ impl Server {
         self.mapping.area().zap(self.mapping.page(index))
     }
 
-    pub(super) fn wake(&self, index: usize) -> io::Result<()> {
-        self.mapping.uffd().wake(self.mapping.page(index))
+    /// Takes pages from all threads and vCPUs, in one go if the system can.
+    pub(super) fn zap_all(&mut self, indices: impl Iterator<Item = usize>) -> io::Result<()> {
+        self.ranges.clear();
+        self.ranges
+            .extend(indices.map(|index| self.mapping.page(index)));
+        self.sweeper.zap(self.mapping.area(), &self.ranges)
+    }
+
+    pub(super) fn wake(&self, range: Range) -> io::Result<()> {
+        self.mapping.uffd().wake(range)
     }
 
     /// Makes page `index` fail loudly, and wakes whoever waits for it.
@@ -128,7 +135,7 @@ impl Server {
         self.zap(index)?;
         if self.mapping.uffd().features().contains(Features::POISON) {
             // What is left may be marks of write protection, which count as pages.
-            self.set_protection(page, Protect::None)?;
+            self.set_protection(page, Protect::None, Wake::No)?;
             self.poison_zapped(page)?;
         } else {
             self.mapping.area().forbid(page)?;

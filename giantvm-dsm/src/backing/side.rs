@@ -2,12 +2,11 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use super::KEPT_AT_ONCE;
+
 /// Most pages that can be stored and wait to be mapped. A node has at most one page in transit
 /// for each thread that waits, so this is far above what a protocol needs.
 pub(super) const MAX_STORED: usize = 4096;
-
-/// Most unmapped pages whose bytes are kept. A kept page is sent before the next one is handled.
-pub(super) const MAX_KEPT: usize = 16;
 
 /// Three sets of page buffers: those that came and must not be lost, those of pages that were mapped
 /// and may be again, which no node has more of than pages, and those that may be lost.
@@ -39,7 +38,7 @@ impl SideBuffers {
     /// Keeps the last bytes of a page; the oldest kept page makes room.
     pub(super) fn keep(&mut self, index: usize, data: &[u8]) {
         self.forget(index);
-        let reused = (self.kept.len() >= MAX_KEPT).then(|| self.kept.pop_front());
+        let reused = (self.kept.len() >= KEPT_AT_ONCE).then(|| self.kept.pop_front());
         let mut buffer = match reused.flatten() {
             Some((_, buffer)) => buffer,
             None => vec![0; data.len()].into(),
@@ -73,12 +72,15 @@ mod tests {
     #[test]
     fn kept_pages_make_room_oldest_first() {
         let mut side = SideBuffers::default();
-        for index in 0..=MAX_KEPT {
+        for index in 0..=KEPT_AT_ONCE {
             side.keep(index, &index.to_le_bytes());
         }
         assert_eq!(side.get(0), None);
         assert_eq!(side.get(1), Some(&1_usize.to_le_bytes()[..]));
-        assert_eq!(side.get(MAX_KEPT), Some(&MAX_KEPT.to_le_bytes()[..]));
+        assert_eq!(
+            side.get(KEPT_AT_ONCE),
+            Some(&KEPT_AT_ONCE.to_le_bytes()[..])
+        );
     }
 
     #[test]
@@ -100,7 +102,7 @@ mod tests {
         for index in 0..2 * MAX_STORED {
             side.retain(index, Box::new([index.to_le_bytes()[0]]));
         }
-        for index in 0..=MAX_KEPT {
+        for index in 0..=KEPT_AT_ONCE {
             side.keep(MAX_STORED + index, &[1]);
         }
         assert!(side.store(3 * MAX_STORED, &[1]));

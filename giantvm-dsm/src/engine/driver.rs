@@ -8,6 +8,7 @@ use giantvm_core::wire::{DecodeError, Frame};
 use giantvm_core::{Epoch, NodeId, PageIndex, Stamp};
 use giantvm_transport::Transport;
 
+use super::batch::Batch;
 use super::execute::execute;
 use super::letter;
 use super::orders::{Order, PinReply};
@@ -50,6 +51,8 @@ pub struct Driver<P: CoherenceProtocol> {
     origin: Instant,
     /// Kept between inputs so that no input allocates.
     commands: Vec<Command<P::Message>>,
+    /// What frames that came together leave to do: not empty only between a [`take`](Self::take) and a [`flush`](Self::flush).
+    batch: Batch<P::Message>,
     pins: Pins<Letter<P::Message>>,
     /// Who waits for a page to be pinned.
     pinning: Vec<(PageIndex, PinReply)>,
@@ -69,6 +72,7 @@ impl<P: CoherenceProtocol> Driver<P> {
             outlet: Outlet::new(transport, epoch),
             origin: Instant::now(),
             commands: Vec::new(),
+            batch: Batch::new(),
             pins: Pins::new(),
             pinning: Vec::new(),
         }
@@ -118,11 +122,30 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// The outer error is the backing's, and the node has to stop. The inner one is the peer's
     /// fault: nothing has changed, and the link to it has to end.
     pub fn frame(&mut self, frame: &Frame) -> Result<Result<(), Refused>, BackingError> {
+        let taken = self.take(frame)?;
+        self.flush()?;
+        Ok(taken)
+    }
+
+    /// As [`frame`](Self::frame), for one of several that came together: changes of the memory that
+    /// go better together may wait for the [`flush`](Self::flush) after the last one.
+    ///
+    /// # Errors
+    /// As of [`frame`](Self::frame).
+    pub fn take(&mut self, frame: &Frame) -> Result<Result<(), Refused>, BackingError> {
         match self.read(frame) {
             Ok(Some(letter)) => self.accept(letter),
             Ok(None) => Ok(Ok(())),
             Err(refused) => Ok(Err(refused)),
         }
+    }
+
+    /// Does what the frames [taken](Self::take) so far left to do.
+    ///
+    /// # Errors
+    /// [`BackingError`]: the node has to stop.
+    pub fn flush(&mut self) -> Result<(), BackingError> {
+        self.batch.flush(&mut *self.backing, &mut self.outlet)
     }
 
     /// Takes note of the logical time at which a peer sent a frame of another service.
@@ -227,6 +250,7 @@ impl<P: CoherenceProtocol> Driver<P> {
                 refusals.push((letter.from, refused));
             }
         }
+        self.flush()?;
         Ok(refusals)
     }
 
@@ -318,6 +342,7 @@ impl<P: CoherenceProtocol> Driver<P> {
         let sends = |command: &Command<_>| matches!(command, Command::Send { .. });
         self.outlet.alone = fault.is_some() && !self.commands.iter().any(sends);
         self.carry_out(None)?;
+        self.flush()?;
         self.outlet.alone = false;
         Ok(())
     }
@@ -355,8 +380,8 @@ impl<P: CoherenceProtocol> Driver<P> {
             self.outlet.transport.clock().advance(clock);
         }
         let payload = payload.map(|bytes| &bytes[..]);
-        let outlet = &mut self.outlet;
-        let done = execute(&self.commands, payload, &mut *self.backing, outlet);
+        let (outlet, batch) = (&mut self.outlet, &mut self.batch);
+        let done = execute(&self.commands, payload, &mut *self.backing, outlet, batch);
         self.commands.clear();
         done
     }

@@ -1,45 +1,27 @@
-//! Carries out the commands of one input, in order and completely.
+//! Carries out the commands of inputs, in order and completely.
 //!
 //! The same code serves the real pump and the simulated node: only where messages go, and who is
 //! told of what was done, differs.
 
-use giantvm_core::{NodeId, PageIndex};
+use giantvm_core::PageIndex;
 
+use super::batch::Batch;
 use crate::backing::{Backing, BackingError};
 use crate::mutants::mutant;
-use crate::protocol::{Attach, Command, PageMessage};
+use crate::protocol::{Command, PageMessage};
 
-/// What was done to the local memory, for whoever counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Deed {
-    /// A page's bytes were put into its frame.
-    Stored,
-    /// A page was mapped full of zeroes.
-    Zeroed,
-    /// The right to write was taken away.
-    Protected,
-    /// A mapping was taken away.
-    Unmapped,
-}
-
-/// The world outside a node's memory.
-pub(crate) trait Outside<M> {
-    /// Takes a message to `to`, with the bytes of its page if they go along.
-    fn send(&mut self, to: NodeId, message: &M, page: Option<&[u8]>);
-
-    /// Is told that the threads which waited for `page` try again.
-    fn woke(&mut self, page: PageIndex);
-
-    /// Is told what was done.
-    fn did(&mut self, deed: Deed);
-}
+pub(crate) use super::batch::{Deed, Outside};
 
 /// Carries out `commands`; `payload` is what came with the message that they answer.
+///
+/// What may wait is left in `batch`, which has to be flushed before anyone looks at the memory, and
+/// before the node sleeps.
 pub(crate) fn execute<M: PageMessage>(
     commands: &[Command<M>],
     payload: Option<&[u8]>,
     backing: &mut dyn Backing,
     outside: &mut impl Outside<M>,
+    batch: &mut Batch<M>,
 ) -> Result<(), BackingError> {
     let sends = |command: &&Command<M>| matches!(command, Command::Send { .. });
     let first = commands
@@ -49,18 +31,16 @@ pub(crate) fn execute<M: PageMessage>(
         .iter()
         .filter(|command| !mutant!(SendsFirst) || !sends(command));
     for command in first.chain(then) {
+        let late = command.changes().is_some_and(|page| batch.concerns(page));
+        if late || batch.takes() && gives(command) {
+            batch.flush(backing, outside)?;
+        }
         match command {
             Command::Send {
                 to,
                 message,
                 attach,
-            } => {
-                let page = match attach {
-                    Attach::Nothing => None,
-                    Attach::Page => Some(backing.frame(message.page())?),
-                };
-                outside.send(*to, message, page);
-            }
+            } => batch.send(*to, message, *attach, backing, outside)?,
             Command::Store { .. } if mutant!(SkipsStores) => {}
             Command::Protect { .. } if mutant!(SkipsProtects) => {}
             Command::Unmap { .. } if mutant!(SkipsUnmaps) => {}
@@ -68,6 +48,9 @@ pub(crate) fn execute<M: PageMessage>(
             Command::Store { page } => {
                 backing.store(*page, payload.unwrap_or_default())?;
                 outside.did(Deed::Stored);
+            }
+            Command::Map { page, rights } if is_woken(commands, *page) => {
+                batch.map(*page, *rights, backing, outside)?;
             }
             Command::Map { page, rights } => backing.map(*page, *rights)?,
             Command::MapZero { page, rights } => {
@@ -78,17 +61,51 @@ pub(crate) fn execute<M: PageMessage>(
                 backing.protect(*page)?;
                 outside.did(Deed::Protected);
             }
+            Command::Unprotect { page } if is_woken(commands, *page) => {
+                backing.unprotect_and_wake(*page)?;
+            }
             Command::Unprotect { page } => backing.unprotect(*page)?,
             Command::Unmap { page, frame } => {
-                backing.unmap(*page, *frame)?;
+                batch.unmap(*page, *frame, backing, outside)?;
                 outside.did(Deed::Unmapped);
             }
             Command::Wake { page } => {
-                backing.wake(*page)?;
+                if !wakes_by_itself(commands, *page) {
+                    backing.wake(*page)?;
+                }
                 outside.woke(*page);
             }
             Command::Poison { page } => backing.poison(*page)?,
         }
     }
     Ok(())
+}
+
+/// Whether the command lets local threads do what they could not.
+const fn gives<M>(command: &Command<M>) -> bool {
+    match command {
+        Command::Map { .. }
+        | Command::MapZero { .. }
+        | Command::Unprotect { .. }
+        | Command::Wake { .. } => true,
+        Command::Send { .. }
+        | Command::Store { .. }
+        | Command::Protect { .. }
+        | Command::Unmap { .. }
+        | Command::Poison { .. } => false,
+    }
+}
+
+/// Whether the commands map `page` in a way that wakes who waits for it.
+fn wakes_by_itself<M: PageMessage>(commands: &[Command<M>], page: PageIndex) -> bool {
+    let of = |command: &Command<M>| match command {
+        Command::Map { page, .. } | Command::Unprotect { page } => Some(*page),
+        _ => None,
+    };
+    commands.iter().any(|command| of(command) == Some(page))
+}
+
+/// Whether the commands wake who waits for `page`, which can be done together with mapping it.
+fn is_woken<M: PageMessage>(commands: &[Command<M>], page: PageIndex) -> bool {
+    !mutant!(SkipsWakes) && commands.contains(&Command::Wake { page })
 }

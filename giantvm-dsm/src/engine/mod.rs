@@ -15,6 +15,7 @@
 //!   other nodes ───────────frames──▶ transport ─────┘        └─▶ frame handlers (interrupts, I/O)
 //! ```
 
+pub(crate) mod batch;
 mod crowd;
 mod driver;
 pub(crate) mod execute;

@@ -125,6 +125,10 @@ impl<M: PageMessage> Outside<M> for Outlet {
         }
     }
 
+    fn awaits(&self, page: PageIndex) -> bool {
+        self.waiting.contains_key(&page)
+    }
+
     fn woke(&mut self, page: PageIndex) {
         self.woken.push(page);
         if let Some(waiting) = self.waiting.remove(&page) {

@@ -193,6 +193,7 @@ impl<P: CoherenceProtocol> Pump<P> {
                 Event::Lost { node, loss } => self.forget(node, &loss)?,
             }
         }
+        self.driver.flush()?;
         self.inbox = inbox;
         Ok(any)
     }
@@ -203,7 +204,7 @@ impl<P: CoherenceProtocol> Pump<P> {
         }
         // Coherence messages say themselves what they have to of logical time.
         if frame.service == Service::Dsm && frame.kind != finish::KIND {
-            return self.driver.frame(frame);
+            return self.driver.take(frame);
         }
         if let Err(refused) = self.driver.heard(frame.stamp)? {
             return Ok(Err(refused));

@@ -9,10 +9,11 @@ use super::config::{Config, Op};
 use super::network::Letter;
 use crate::backing::BackingError;
 use crate::backing::sim::{SimBacking, SimMemory};
+use crate::engine::batch::Batch;
 use crate::engine::execute::{Deed, Outside, execute};
 use crate::engine::pins::Pins;
 use crate::engine::sequence::Sequences;
-use crate::protocol::{CoherenceProtocol, Command, Rights, Tick};
+use crate::protocol::{CoherenceProtocol, Command, PageMessage, Rights, Tick};
 
 /// A virtual thread: what it still has to do, and whether it waits.
 #[derive(Debug, Default)]
@@ -29,10 +30,15 @@ pub(super) struct Outcome<M> {
     pub woken: Vec<PageIndex>,
 }
 
-impl<M: Clone> Outside<M> for Outcome<M> {
+impl<M: PageMessage> Outside<M> for Outcome<M> {
     fn send(&mut self, to: NodeId, message: &M, page: Option<&[u8]>) {
         let payload = page.map(Bytes::copy_from_slice);
         self.sent.push((to, message.clone(), payload));
+    }
+
+    fn awaits(&self, _: PageIndex) -> bool {
+        // As if no thread waited, so that mappings wait for the end of the batch.
+        false
     }
 
     fn woke(&mut self, page: PageIndex) {
@@ -92,7 +98,10 @@ impl<P: CoherenceProtocol> Node<P> {
             woken: Vec::new(),
         };
         let payload = payload.map(|bytes| &bytes[..]);
-        execute(commands, payload, &mut self.backing, &mut outcome)?;
+        let mut batch = Batch::new();
+        let backing = &mut self.backing;
+        execute(commands, payload, backing, &mut outcome, &mut batch)?;
+        batch.flush(backing, &mut outcome)?;
         Ok(outcome)
     }
 

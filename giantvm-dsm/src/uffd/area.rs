@@ -112,7 +112,8 @@ impl Area {
         Ok(())
     }
 
-    fn pointer(&self, range: Range) -> io::Result<*mut c_void> {
+    /// The address of `range`, which must be this area's.
+    pub(super) fn pointer(&self, range: Range) -> io::Result<*mut c_void> {
         let offset = range.start.checked_sub(self.base.addr().get());
         let inside = offset.filter(|o| o.checked_add(range.len).is_some_and(|e| e <= self.len));
         let offset = inside.ok_or(Errno::INVAL)?;

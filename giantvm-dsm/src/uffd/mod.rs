@@ -23,6 +23,7 @@ mod error;
 mod events;
 mod features;
 mod support;
+mod sweep;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -36,6 +37,7 @@ pub use error::{CreateError, Outcome};
 pub use events::{Event, EventBuf, FaultKind};
 pub use features::Features;
 pub use support::{Check, Support};
+pub(crate) use sweep::Sweeper;
 
 /// A run of addresses of this process, in whole pages of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

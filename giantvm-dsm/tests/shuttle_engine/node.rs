@@ -74,7 +74,7 @@ impl<P: CoherenceProtocol> Node<P> {
                 Event::Frame { frame, .. } => {
                     assert_eq!(frame.service, Service::Dsm);
                     self.driver.admit(&frame).unwrap();
-                    self.driver.frame(&frame).unwrap().unwrap();
+                    self.driver.take(&frame).unwrap().unwrap();
                 }
                 Event::Lost { node, .. } => {
                     self.left = Some(TURNS_AFTER_LOSS);
@@ -82,6 +82,7 @@ impl<P: CoherenceProtocol> Node<P> {
                 }
             }
         }
+        self.driver.flush().unwrap();
     }
 
     fn take_faults(&mut self) {

@@ -1,0 +1,197 @@
+//! What several inputs ask of the memory, done at once.
+//!
+//! Taking a page from threads that run on other processors costs an interrupt of each of them,
+//! however many pages go at once; and mapping pages that follow one another costs little more than
+//! mapping one. So mappings are taken away, and given where no thread waits, at the end of what
+//! came together. Five rules make that the same as doing each at once:
+//!
+//! 1. No message that comes after a taking away, in the order of the commands, goes before it: what
+//!    others learn has happened.
+//! 2. No page is given before those are taken away that were to go before: under a protocol with
+//!    leases, old copies end when newer ones come.
+//! 3. Before another command changes a page that is in the batch, the batch is done.
+//! 4. A page is mapped before its bytes are sent on.
+//! 5. A batch is done before the pump sleeps or looks at faults. Until then no thread has noticed.
+
+use giantvm_core::{NodeId, PageIndex, PageRange};
+
+use crate::backing::{Backing, BackingError, KEPT_AT_ONCE};
+use crate::protocol::{Attach, FrameFate, PageMessage, Rights};
+
+/// Most pages that wait to be taken away.
+const MAX_UNMAPPED: usize = 64;
+/// Most pages that wait to be mapped.
+const MAX_MAPPED: u64 = 64;
+/// Most messages that wait for pages to be taken away.
+const MAX_HELD: usize = 256;
+
+/// What was done to the local memory, for whoever counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Deed {
+    /// A page's bytes were put into its frame.
+    Stored,
+    /// A page was mapped full of zeroes.
+    Zeroed,
+    /// The right to write was taken away.
+    Protected,
+    /// A mapping was taken away.
+    Unmapped,
+}
+
+/// The world outside a node's memory.
+pub(crate) trait Outside<M> {
+    /// Takes a message to `to`, with the bytes of its page if they go along.
+    fn send(&mut self, to: NodeId, message: &M, page: Option<&[u8]>);
+
+    /// Whether local threads are known to wait for `page`.
+    fn awaits(&self, page: PageIndex) -> bool;
+
+    /// Is told that the threads which waited for `page` try again.
+    fn woke(&mut self, page: PageIndex);
+
+    /// Is told what was done.
+    fn did(&mut self, deed: Deed);
+}
+
+/// What is still to do. Empty, or the memory is not yet what the protocol thinks.
+#[derive(Debug)]
+pub(crate) struct Batch<M> {
+    /// Pages to take away, all with the same fate.
+    unmapped: Vec<PageIndex>,
+    fate: FrameFate,
+    /// Messages that came after that.
+    held: Vec<(NodeId, M, Attach)>,
+    /// Pages to map, which follow one another.
+    mapped: PageRange,
+    rights: Rights,
+}
+
+impl<M: PageMessage> Batch<M> {
+    pub(crate) const fn new() -> Self {
+        Self {
+            unmapped: Vec::new(),
+            fate: FrameFate::Drop,
+            held: Vec::new(),
+            mapped: PageRange::first(0),
+            rights: Rights::Read,
+        }
+    }
+
+    /// Whether pages are still to be taken away.
+    pub(super) fn takes(&self) -> bool {
+        !self.unmapped.is_empty()
+    }
+
+    /// Whether something is still to be done to `page`, or with its bytes.
+    pub(super) fn concerns(&self, page: PageIndex) -> bool {
+        let sends = |(_, message, attach): &(NodeId, M, Attach)| {
+            *attach == Attach::Page && message.page() == page
+        };
+        self.mapped.contains(page) || self.unmapped.contains(&page) || self.held.iter().any(sends)
+    }
+
+    /// Sends a message once all is done that was asked for before it.
+    pub(super) fn send(
+        &mut self,
+        to: NodeId,
+        message: &M,
+        attach: Attach,
+        backing: &mut dyn Backing,
+        outside: &mut impl Outside<M>,
+    ) -> Result<(), BackingError> {
+        if attach == Attach::Page && self.mapped.contains(message.page()) {
+            self.map_now(backing)?;
+        }
+        if self.unmapped.is_empty() {
+            return send(to, message, attach, backing, outside);
+        }
+        self.held.push((to, message.clone(), attach));
+        if self.held.len() >= MAX_HELD {
+            self.flush(backing, outside)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a page away.
+    pub(super) fn unmap(
+        &mut self,
+        page: PageIndex,
+        fate: FrameFate,
+        backing: &mut dyn Backing,
+        outside: &mut impl Outside<M>,
+    ) -> Result<(), BackingError> {
+        let most = match fate {
+            FrameFate::Drop | FrameFate::Retain => MAX_UNMAPPED,
+            FrameFate::Keep => KEPT_AT_ONCE,
+        };
+        if self.fate != fate || self.unmapped.len() >= most {
+            self.flush(backing, outside)?;
+        }
+        self.fate = fate;
+        self.unmapped.push(page);
+        Ok(())
+    }
+
+    /// Maps a page, and wakes who waits for it: at once if someone does.
+    pub(super) fn map(
+        &mut self,
+        page: PageIndex,
+        rights: Rights,
+        backing: &mut dyn Backing,
+        outside: &mut impl Outside<M>,
+    ) -> Result<(), BackingError> {
+        let end = PageIndex(page.0.saturating_add(1));
+        let alone = PageRange { start: page, end };
+        if outside.awaits(page) {
+            return backing.map_and_wake(alone, rights);
+        }
+        let follows = self.mapped.end == page && self.rights == rights;
+        if !self.mapped.is_empty() && follows && self.mapped.len() < MAX_MAPPED {
+            self.mapped.end = end;
+            return Ok(());
+        }
+        self.map_now(backing)?;
+        (self.mapped, self.rights) = (alone, rights);
+        Ok(())
+    }
+
+    /// Does all that is still to do.
+    pub(crate) fn flush(
+        &mut self,
+        backing: &mut dyn Backing,
+        outside: &mut impl Outside<M>,
+    ) -> Result<(), BackingError> {
+        if !self.unmapped.is_empty() {
+            backing.unmap_all(&self.unmapped, self.fate)?;
+            self.unmapped.clear();
+        }
+        self.map_now(backing)?;
+        for (to, message, attach) in self.held.drain(..) {
+            send(to, &message, attach, backing, outside)?;
+        }
+        Ok(())
+    }
+
+    fn map_now(&mut self, backing: &mut dyn Backing) -> Result<(), BackingError> {
+        let pages = std::mem::replace(&mut self.mapped, PageRange::first(0));
+        if pages.is_empty() {
+            return Ok(());
+        }
+        backing.map_and_wake(pages, self.rights)
+    }
+}
+
+fn send<M: PageMessage>(
+    to: NodeId,
+    message: &M,
+    attach: Attach,
+    backing: &mut dyn Backing,
+    outside: &mut impl Outside<M>,
+) -> Result<(), BackingError> {
+    let page = match attach {
+        Attach::Nothing => None,
+        Attach::Page => Some(backing.frame(message.page())?),
+    };
+    outside.send(to, message, page);
+    Ok(())
+}
