@@ -42,10 +42,11 @@ pub(crate) fn admit(frame: &Frame, peer: NodeId) -> Result<Admission, Loss> {
     }
 }
 
-/// Takes a frame that is to be sent to `to`, by a node with these `peers`: checks it, and stamps it
-/// with the time of `clock`.
+/// Takes a frame that is to be sent to `to` with `payload` bytes, by a node with these `peers`: checks
+/// it, and stamps it with the time of `clock`.
 pub(crate) fn take(
     frame: Frame,
+    payload: usize,
     to: NodeId,
     peers: NodeSet,
     limits: Limits,
@@ -55,7 +56,7 @@ pub(crate) fn take(
     if !peers.contains(to) {
         return Err(SendError::NoPeer(to));
     }
-    let (got, limit) = (frame.payload.len(), limits.max_payload as usize);
+    let (got, limit) = (payload, limits.max_payload as usize);
     if got > limit {
         return Err(SendError::TooLong { got, limit });
     }
@@ -97,7 +98,7 @@ mod tests {
             let mut frame = frame(Service::Dsm, 0, &[]);
             frame.stamp = Stamp(made_up);
             let limits = Limits::CONTROL_ONLY;
-            let taken = take(frame, to, NodeSet::only(to), limits, &clock, |_| true);
+            let taken = take(frame, 0, to, NodeSet::only(to), limits, &clock, |_| true);
             assert_eq!(taken.map(|frame| frame.stamp), Ok(Stamp(5)));
         }
     }

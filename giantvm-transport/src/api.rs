@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::os::fd::BorrowedFd;
 
+use bytes::Bytes;
 use giantvm_core::wire::{Class, DecodeError, Frame};
 use giantvm_core::{NodeId, NodeSet};
 
@@ -51,6 +52,28 @@ pub trait Transport: Send + Sync + Debug {
     /// # Errors
     /// [`SendError`]; the frame was then not sent, not even in part.
     fn send(&self, to: NodeId, class: Class, frame: Frame) -> Result<(), SendError>;
+
+    /// As [`send`](Self::send) of `frame`, whose payload is empty, with `page` for its payload. For a
+    /// page that is still in its place: a transport copies it at most to where it goes.
+    ///
+    /// # Errors
+    /// [`SendError`]; the frame was then not sent, not even in part.
+    fn send_page(
+        &self,
+        to: NodeId,
+        class: Class,
+        frame: Frame,
+        page: &[u8],
+    ) -> Result<(), SendError> {
+        let payload = Bytes::copy_from_slice(page);
+        self.send(to, class, Frame { payload, ..frame })
+    }
+
+    /// As [`poll`](Self::poll), for a caller that comes again at once: leaves out, most of the time,
+    /// what costs a system call. Before it waits for [`ready`](Self::ready) the caller polls.
+    fn glance(&self, sink: &mut dyn FnMut(Event)) -> usize {
+        self.poll(sink)
+    }
 
     /// Does all work that can be done without waiting and gives every event to `sink`, frames of
     /// more urgent classes first. Returns how many events there were. One call delivers a bounded
@@ -110,6 +133,9 @@ pub enum Loss {
     /// What the peer sent was refused by the service it was for.
     #[error("the peer was cut off: {0}")]
     Refused(String),
+    /// The peer wrote nonsense into the memory that is shared with it.
+    #[error("the peer broke the pipe that it shares with this node")]
+    Pipe,
     /// The operating system reported an error.
     #[error("connection failed: {0}")]
     Io(String),

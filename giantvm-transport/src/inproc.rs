@@ -102,7 +102,8 @@ impl Transport for InprocTransport {
 
     fn send(&self, to: NodeId, class: Class, frame: Frame) -> Result<(), SendError> {
         let is_linked = |to| self.mine().is_linked(to);
-        let frame = admission::take(frame, to, self.peers, self.limits, &self.clock, is_linked)?;
+        let (payload, peers, limits) = (frame.payload.len(), self.peers, self.limits);
+        let frame = admission::take(frame, payload, to, peers, limits, &self.clock, is_linked)?;
         let theirs = &self.mailboxes[to.index()];
         match admission::admit(&frame, self.local) {
             Ok(admission::Admission::Deliver) => theirs.post(self.local, to, class, &frame)?,
@@ -113,7 +114,7 @@ impl Transport for InprocTransport {
                 self.mine().lose(to, Loss::Closed);
             }
         }
-        self.counters.sent(&frame);
+        self.counters.sent(&frame, 0);
         Ok(())
     }
 

@@ -53,6 +53,7 @@ pub mod handshake;
 pub mod inproc;
 mod join;
 mod link;
+mod pipe;
 mod sync;
 pub mod tcp;
 #[cfg(feature = "testing")]
@@ -65,4 +66,6 @@ pub use admission::QUEUE_LIMIT;
 pub use api::{Event, Loss, SendError, Traffic, Transport};
 pub use clock::LogicalClock;
 pub use connect::{Connector, join_blocking};
-pub use join::{ConfigError, DEADLINE, JoinConfig, JoinError, Missing, NodeEntry, Progress, Why};
+pub use join::{
+    ConfigError, DEADLINE, JoinConfig, JoinError, Missing, NodeEntry, Progress, SameHost, Why,
+};

@@ -16,10 +16,10 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Counts a frame that a link took.
-    pub(crate) fn sent(&self, frame: &Frame) {
+    /// Counts a frame that a link took, with `more` bytes than it says itself.
+    pub(crate) fn sent(&self, frame: &Frame, more: usize) {
         self.frames_sent.fetch_add(1, Ordering::Relaxed);
-        let bytes = frame.wire_len() as u64;
+        let bytes = (frame.wire_len() + more) as u64;
         self.bytes_sent.fetch_add(bytes, Ordering::Relaxed);
     }
 

@@ -194,6 +194,12 @@ impl Frame {
 
     /// Appends header and body, all but the payload, to `out`: for vectored sends.
     pub fn encode_head(&self, out: &mut impl BufMut) {
+        self.encode_head_of(self.payload.len(), out);
+    }
+
+    /// As [`encode_head`](Self::encode_head), for a payload of `len` bytes that is sent in place of
+    /// the frame's own.
+    pub fn encode_head_of(&self, len: usize, out: &mut impl BufMut) {
         let header = Header {
             greeting: Greeting {
                 magic: MAGIC.into(),
@@ -204,7 +210,7 @@ impl Frame {
             from: self.from.get(),
             body_len: u16::from(self.body.len).into(),
             // A transport refuses payloads over its limit, which is far below 4 GiB.
-            payload_len: u32::try_from(self.payload.len()).unwrap_or(u32::MAX).into(),
+            payload_len: u32::try_from(len).unwrap_or(u32::MAX).into(),
             epoch: self.epoch.0.into(),
             stamp: self.stamp.0.into(),
         };

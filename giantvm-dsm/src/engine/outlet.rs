@@ -100,8 +100,8 @@ impl<M: PageMessage> Outside<M> for Outlet {
                 Class::Demand
             }
         };
-        let payload = page.map_or_else(Bytes::new, Bytes::copy_from_slice);
-        let number = self.sequences.number(to, contents_of(payload.len()));
+        let contents = contents_of(page.map_or(0, <[u8]>::len));
+        let number = self.sequences.number(to, contents);
         let sent = match letter::seal(message, number) {
             Ok((kind, body)) => {
                 let frame = Frame {
@@ -112,9 +112,12 @@ impl<M: PageMessage> Outside<M> for Outlet {
                     // The transport's to say.
                     stamp: Stamp::ZERO,
                     body,
-                    payload,
+                    payload: Bytes::new(),
                 };
-                self.transport.send(to, class, frame)
+                match page {
+                    Some(page) => self.transport.send_page(to, class, frame, page),
+                    None => self.transport.send(to, class, frame),
+                }
             }
             Err(error) => return self.give_up(to, &error),
         };

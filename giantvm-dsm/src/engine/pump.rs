@@ -25,6 +25,15 @@ use crate::protocol::CoherenceProtocol;
 /// Looks at the transport, which cost next to nothing, between two that ask the system.
 const LOOKS: u32 = 16;
 
+/// How the pump looks for frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Look {
+    /// So that a sleep is woken by whatever comes after it.
+    Thorough,
+    /// So that it costs little, as the pump looks again at once.
+    Quick,
+}
+
 /// The pump's state; [`run`](Self::run) is its thread.
 #[derive(Debug)]
 pub(super) struct Pump<P: CoherenceProtocol> {
@@ -89,7 +98,8 @@ impl<P: CoherenceProtocol> Pump<P> {
         let confined = available_parallelism().is_ok_and(|processors| processors.get() == 1);
         let (mut spin, mut crowd) = (Spin::new(self.waiting, confined), Crowd::new());
         while !self.stop.is_set() {
-            let busy = self.take_frames()? | self.take_faults()? | self.take_orders()?;
+            let busy =
+                self.take_frames(Look::Thorough)? | self.take_faults()? | self.take_orders()?;
             let timeout = self.settle(&mut spin)?;
             if busy || self.look_on(&mut spin, &mut crowd)? {
                 continue;
@@ -141,7 +151,7 @@ impl<P: CoherenceProtocol> Pump<P> {
     /// Looks a few times for frames, and once for everything else.
     fn look(&mut self) -> Result<bool, BackingError> {
         for _ in 0..LOOKS {
-            if self.take_frames()? {
+            if self.take_frames(Look::Quick)? {
                 return Ok(true);
             }
             std::hint::spin_loop();
@@ -175,10 +185,18 @@ impl<P: CoherenceProtocol> Pump<P> {
         Ok(any)
     }
 
-    fn take_frames(&mut self) -> Result<bool, BackingError> {
+    fn take_frames(&mut self, look: Look) -> Result<bool, BackingError> {
         let mut inbox = std::mem::take(&mut self.inbox);
-        let transport = self.driver.transport().clone();
-        let any = transport.poll(&mut |event| inbox.push(event)) > 0;
+        let transport = self.driver.transport();
+        let mut sink = |event| inbox.push(event);
+        let any = match look {
+            Look::Thorough => transport.poll(&mut sink),
+            Look::Quick => transport.glance(&mut sink),
+        } > 0;
+        if !any {
+            self.inbox = inbox;
+            return Ok(false);
+        }
         for event in inbox.drain(..) {
             match event {
                 Event::Frame { frame, .. } if self.lost.contains(frame.from) => {
@@ -195,7 +213,7 @@ impl<P: CoherenceProtocol> Pump<P> {
         }
         self.driver.flush()?;
         self.inbox = inbox;
-        Ok(any)
+        Ok(true)
     }
 
     fn dispatch(&mut self, frame: &Frame) -> Result<Result<(), Refused>, BackingError> {

@@ -34,6 +34,8 @@ pub struct Hello {
     pub epoch: Epoch,
     /// The most the sender accepts in one frame.
     pub limits: Limits,
+    /// Names the sender's host as far as sharing memory goes; 0 if it shares none.
+    pub host: u64,
 }
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -41,6 +43,7 @@ pub struct Hello {
 struct HelloBody {
     digest: [u8; 16],
     instance: U64,
+    host: U64,
     max_payload: U32,
     class: u8,
     cluster_len: u8,
@@ -57,6 +60,7 @@ impl Hello {
         let body = HelloBody {
             digest: self.digest.to_le_bytes(),
             instance: self.instance.into(),
+            host: self.host.into(),
             max_payload: self.limits.max_payload.into(),
             class: self.class as u8,
             cluster_len: short(&self.cluster),
@@ -108,6 +112,7 @@ impl Hello {
             limits: Limits {
                 max_payload: body.max_payload.get(),
             },
+            host: body.host.get(),
         })
     }
 }
@@ -122,7 +127,7 @@ pub(crate) fn is_name(text: &str) -> bool {
     (1..=MAX_NAME).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
-const _: () = assert!(size_of::<HelloBody>() == 32);
+const _: () = assert!(size_of::<HelloBody>() == 40);
 
 #[cfg(test)]
 mod tests {
@@ -140,6 +145,7 @@ mod tests {
             digest: u128::MAX - 5,
             epoch: Epoch::FIRST,
             limits: Limits { max_payload: 65536 },
+            host: 9,
         }
     }
 
@@ -162,7 +168,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_body_and_payload_decode_or_fail(
-            body in prop::collection::vec(any::<u8>(), 32),
+            body in prop::collection::vec(any::<u8>(), 40),
             payload in prop::collection::vec(any::<u8>(), 0..200),
         ) {
             let mut frame = hello().encode();

@@ -20,6 +20,8 @@ pub struct LocalNode {
     pub names: Vec<String>,
     /// Tells this process from another that runs as the same node.
     pub instance: u64,
+    /// Names this host as far as sharing memory goes; 0 to share none.
+    pub host: u64,
     /// The membership epoch that the cluster starts in.
     pub epoch: Epoch,
     /// The most a frame may carry.
@@ -40,6 +42,7 @@ impl LocalNode {
                 .unwrap_or_default(),
             class,
             instance: self.instance,
+            host: self.host,
             digest: self.settings.digest(),
             epoch: self.epoch,
             limits: self.limits,

@@ -6,6 +6,7 @@ fn node(index: u8) -> NodeId {
 
 fn local(index: u8) -> LocalNode {
     LocalNode {
+        host: 0,
         cluster: "lab".into(),
         node: node(index),
         names: vec!["a".into(), "b".into(), "c".into()],

@@ -21,6 +21,17 @@ pub struct NodeEntry {
     pub address: String,
 }
 
+/// How a node talks to nodes of its own host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SameHost {
+    /// Through memory that both map, if the other node does the same and is of the same user and
+    /// network namespace. A hundred kilobytes to a megabyte a pair of nodes.
+    #[default]
+    Share,
+    /// Over sockets only, as with all others.
+    Sockets,
+}
+
 /// What a node needs to know to join its cluster.
 ///
 /// ```
@@ -54,6 +65,8 @@ pub struct JoinConfig {
     pub settings: BTreeMap<String, String>,
     /// Where to listen, if not at this node's address in the table (behind NAT, for instance).
     pub listen: Option<String>,
+    /// How this node talks to those of its own host. Need not be the same on all nodes.
+    pub same_host: SameHost,
     /// How long to wait for the others.
     pub deadline: Duration,
 }
@@ -97,6 +110,7 @@ impl JoinConfig {
             local,
             settings: BTreeMap::new(),
             listen: None,
+            same_host: SameHost::default(),
             deadline: DEADLINE,
         }
     }
@@ -157,6 +171,10 @@ impl JoinConfig {
             names: self.nodes.iter().map(|node| node.name.clone()).collect(),
             // The keys of a new RandomState are random, and so is the hash of nothing.
             instance: RandomState::new().hash_one(std::process::id()),
+            host: match self.same_host {
+                SameHost::Share => crate::pipe::host::key(),
+                SameHost::Sockets => 0,
+            },
             epoch: self.epoch,
             limits: self.limits,
             settings: self.canonical(),

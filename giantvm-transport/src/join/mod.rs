@@ -4,6 +4,6 @@ mod config;
 mod error;
 mod progress;
 
-pub use config::{ConfigError, DEADLINE, JoinConfig, NodeEntry};
+pub use config::{ConfigError, DEADLINE, JoinConfig, NodeEntry, SameHost};
 pub use error::JoinError;
 pub use progress::{Missing, Progress, Why};

@@ -51,6 +51,9 @@ pub enum Why {
     /// It was reached, but the handshake did not end well.
     #[error("{0}")]
     Handshake(String),
+    /// It is on this host, but no memory can be shared with it.
+    #[error("no memory can be shared with it: {0}; let one of the two use sockets only")]
+    Unshared(String),
     /// It was there and went away.
     #[error("it went away")]
     Left,

@@ -31,6 +31,11 @@ impl Alarm {
         self.wake.set();
     }
 
+    /// Whether a poll was called for.
+    pub(super) fn is_raised(&self) -> bool {
+        self.wake.is_set()
+    }
+
     /// Has the next poll end the link to `node`.
     pub(super) fn sever(&self, node: NodeId, loss: Loss) {
         let mut severed = self.locked();

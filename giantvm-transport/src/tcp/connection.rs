@@ -61,8 +61,8 @@ impl Connection {
         poller.watch(self.socket.as_fd(), self.node, self.class)
     }
 
-    pub(super) fn send(&self, poller: &Poller, frame: &Frame) -> Sent {
-        self.outlet.send(&self.line(poller), frame)
+    pub(super) fn send(&self, poller: &Poller, frame: &Frame, page: &[u8]) -> Sent {
+        self.outlet.send(&self.line(poller), frame, page)
     }
 
     pub(super) fn flush(&self, poller: &Poller) -> Result<(), Errno> {
@@ -100,6 +100,7 @@ impl Connection {
 pub(super) fn unseen_by_reader(error: Errno) -> Option<Loss> {
     match error {
         Errno::PIPE | Errno::CONNRESET => None,
+        Errno::PROTO => Some(Loss::Pipe),
         other => Some(Loss::Io(io::Error::from(other).to_string())),
     }
 }

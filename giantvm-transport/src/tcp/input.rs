@@ -9,7 +9,8 @@ use giantvm_core::{MAX_NODES, NodeId};
 use rustix::io::Errno;
 
 use super::keepalive::Keepalive;
-use super::poller::Signal;
+use super::pipe_input::PipeInput;
+use super::poller::{Signal, Signals};
 use super::transport::TcpTransport;
 use crate::admission::{Admission, admit};
 use crate::link::Kind;
@@ -32,10 +33,25 @@ struct Link {
     buffer: BytesMut,
     /// The socket may have more.
     readable: bool,
-    /// The buffer may hold a whole frame.
+    /// The buffer may hold a whole frame, or the pipe more bytes.
     backlog: bool,
+    /// The connection ended.
     ended: bool,
+    /// And so did what was in the pipe.
+    drained: bool,
 }
+
+/// How hard to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// Everything, and the peers are asked to ring for what comes later.
+    Poll,
+    /// Pipes alone, but now and then everything. The caller comes again at once.
+    Glance,
+}
+
+/// How long glances may pass over what costs a system call.
+const GLANCES: Duration = Duration::from_micros(50);
 
 #[derive(Debug)]
 enum State {
@@ -52,6 +68,7 @@ struct Peer {
     node: NodeId,
     state: State,
     links: [Link; Class::ALL.len()],
+    pipes: Option<PipeInput>,
 }
 
 /// What the receiving side remembers between rounds.
@@ -64,13 +81,16 @@ pub(super) struct Input {
     scratch: Vec<u8>,
     /// Which peer comes first in the next round.
     turn: usize,
+    signals: Signals,
+    /// When everything was looked at last.
+    looked: Duration,
 }
 
 impl Input {
-    pub(super) fn new(buffers: Vec<(NodeId, Vec<BytesMut>)>) -> Self {
+    pub(super) fn new(joined: Vec<(NodeId, Vec<BytesMut>, Option<PipeInput>)>) -> Self {
         let mut places = vec![usize::MAX; MAX_NODES];
         let mut peers = Vec::new();
-        for (node, buffers) in buffers {
+        for (node, buffers, pipes) in joined {
             places[node.index()] = peers.len();
             let mut links: [Link; Class::ALL.len()] = Default::default();
             for (link, buffer) in links.iter_mut().zip(buffers) {
@@ -81,6 +101,7 @@ impl Input {
                 node,
                 state: State::Up,
                 links,
+                pipes,
             });
         }
         Self {
@@ -89,6 +110,8 @@ impl Input {
             keepalive: Keepalive::new(Duration::ZERO),
             scratch: vec![0; CHUNK],
             turn: 0,
+            signals: Signals::new(),
+            looked: Duration::ZERO,
         }
     }
 }
@@ -115,17 +138,79 @@ impl<'a> Round<'a> {
         }
     }
 
-    pub(super) fn run(mut self) -> usize {
+    pub(super) fn run(mut self, effort: Effort) -> usize {
         if self.transport.open.is_closed() {
             return 0;
         }
+        if effort == Effort::Glance {
+            let piped = |peer: &Peer| peer.pipes.is_some() || matches!(peer.state, State::Lost);
+            let now = self.transport.now();
+            if self.input.peers.iter().all(piped) && now < self.input.looked + GLANCES {
+                self.glance();
+                return self.delivered;
+            }
+            self.input.looked = now;
+        }
+        self.look_at_all();
+        if effort == Effort::Poll {
+            self.arm();
+        }
+        self.delivered
+    }
+
+    /// Looks at the pipes only.
+    fn glance(&mut self) {
+        for place in 0..self.input.peers.len() {
+            if let Some(pipes) = &mut self.input.peers[place].pipes
+                && pipes.disarm().is_err()
+            {
+                self.lose(place, Loss::Pipe);
+            }
+        }
+        for class in Class::ALL {
+            self.receive_class(class);
+        }
+    }
+
+    /// Has the peers ring for what they write from now on.
+    fn arm(&mut self) {
+        for place in 0..self.input.peers.len() {
+            let peer = &mut self.input.peers[place];
+            let Some(pipes) = peer.pipes.as_mut() else {
+                continue;
+            };
+            match pipes.arm() {
+                Ok(true) => self.transport.poller.alarm.raise(),
+                Ok(false) => {}
+                Err(_) => self.lose(place, Loss::Pipe),
+            }
+        }
+    }
+
+    fn look_at_all(&mut self) {
         for link in self.input.peers.iter_mut().flat_map(|peer| &mut peer.links) {
             link.readable = false;
         }
         let mut tick = false;
-        for signal in self.transport.poller.signals() {
+        let poller = &self.transport.poller;
+        if poller.alarm.is_raised() {
+            // Someone found room in a pipe just before it would have waited for it.
+            self.input
+                .peers
+                .iter()
+                .for_each(|peer| self.flush_pipes(peer.node));
+        }
+        poller.look(&mut self.input.signals);
+        while let Some(signal) = poller.next(&mut self.input.signals) {
             match signal {
                 Signal::Tick => tick = true,
+                Signal::Bell { node } => {
+                    let place = self.input.places[node.index()];
+                    if let Some(pipes) = &self.input.peers[place].pipes {
+                        pipes.bell().silence();
+                    }
+                    self.flush_pipes(node);
+                }
                 Signal::Link {
                     node,
                     class,
@@ -152,7 +237,15 @@ impl<'a> Round<'a> {
         if links.any(|link| link.backlog) {
             self.transport.poller.alarm.raise();
         }
-        self.delivered
+    }
+
+    fn flush_pipes(&self, node: NodeId) {
+        let seat = self.transport.seat(node);
+        if let Some(pipes) = seat.and_then(|seat| seat.pipes.as_ref())
+            && let Err(error) = pipes.flush(&self.transport.poller.alarm)
+        {
+            self.transport.send_failed(node, error);
+        }
     }
 
     fn deliver(&mut self, event: Event) {
@@ -196,14 +289,38 @@ impl<'a> Round<'a> {
             }
             let link = &mut peer.links[class.index()];
             if count == limit {
-                link.backlog = !link.buffer.is_empty();
+                // Nonsense is found by the next read.
+                let more = |pipes: &PipeInput| pipes.has_more(class) != Ok(false);
+                link.backlog = !link.buffer.is_empty() || peer.pipes.as_ref().is_some_and(more);
                 return count;
             }
             match Frame::decode(&mut link.buffer, self.transport.limits) {
                 Ok(Some(frame)) => count += self.take(place, class, frame),
                 Ok(None) => {
                     link.backlog = false;
-                    if !link.readable || reads == READS {
+                    if reads == READS {
+                        link.backlog = peer.pipes.is_some();
+                        return count;
+                    }
+                    if let Some(pipes) = &mut peer.pipes {
+                        match pipes.read(class, &mut link.buffer) {
+                            Ok(true) => {
+                                reads += 1;
+                                self.input.keepalive.heard(peer.node, self.transport.now());
+                                continue;
+                            }
+                            Ok(false) if link.ended && !link.drained => {
+                                self.drained(place, class);
+                                continue;
+                            }
+                            Ok(false) => {}
+                            Err(_) => {
+                                self.lose(place, Loss::Pipe);
+                                continue;
+                            }
+                        }
+                    }
+                    if !link.readable {
                         return count;
                     }
                     reads += 1;
@@ -258,16 +375,30 @@ impl<'a> Round<'a> {
         let peer = &mut self.input.peers[place];
         let link = &mut peer.links[class.index()];
         (link.ended, link.readable) = (true, false);
+        let piped = peer.pipes.is_some();
         self.transport.open.shut(peer.node);
         if let Some(seat) = self.transport.seat(peer.node) {
             let socket = seat.connections[class.index()].socket.as_fd();
             self.transport.poller.forget(socket);
         }
-        if peer.links.iter().all(|link| link.ended) {
-            self.lose(place, Loss::Closed);
-        } else if matches!(peer.state, State::Up) {
+        if matches!(peer.state, State::Up) {
             let since = self.transport.now();
             peer.state = State::Ending { since };
+        }
+        if piped {
+            // What it wrote to the pipe before is there now, and is read next.
+            self.transport.poller.alarm.raise();
+        } else {
+            self.drained(place, class);
+        }
+    }
+
+    /// Notes that nothing more comes of one class of a peer.
+    fn drained(&mut self, place: usize, class: Class) {
+        let peer = &mut self.input.peers[place];
+        peer.links[class.index()].drained = true;
+        if peer.links.iter().all(|link| link.drained) {
+            self.lose(place, Loss::Closed);
         }
     }
 
@@ -279,15 +410,19 @@ impl<'a> Round<'a> {
         }
         peer.state = State::Lost;
         peer.links = Default::default();
+        if let Some(pipes) = peer.pipes.take() {
+            // The peer has a descriptor of it too, so it would be watched for ever.
+            self.transport.poller.forget(pipes.bell().as_fd());
+        }
         let node = peer.node;
         self.transport.open.shut(node);
-        for connection in self
-            .transport
-            .seat(node)
-            .iter()
-            .flat_map(|seat| &seat.connections)
-        {
-            connection.cut(&self.transport.poller);
+        if let Some(seat) = self.transport.seat(node) {
+            for connection in &seat.connections {
+                connection.cut(&self.transport.poller);
+            }
+            if let Some(pipes) = &seat.pipes {
+                pipes.cut();
+            }
         }
         self.deliver(Event::Lost { node, loss });
     }
@@ -312,7 +447,7 @@ impl<'a> Round<'a> {
         for node in found.beat.minus(found.silent) {
             let beat = Kind::Heartbeat.empty(self.transport.local, self.transport.epoch);
             // A full queue is a peer that does not read; its silence will tell.
-            self.transport.dispatch(node, Class::Control, &beat).ok();
+            self.transport.beat(node, &beat).ok();
         }
         for place in 0..self.input.peers.len() {
             if let State::Ending { since } = self.input.peers[place].state

@@ -39,6 +39,8 @@ mod outlet;
 mod output;
 #[cfg(test)]
 mod output_tests;
+mod pipe_input;
+mod piped;
 mod poller;
 mod rendezvous;
 mod transport;

@@ -14,10 +14,10 @@ use crate::sync::{Mutex, MutexGuard};
 pub(super) struct Outlet(Mutex<Output>);
 
 impl Outlet {
-    /// Sends `frame` or queues it; a queue that was empty asks to be told when it can go on.
-    pub(super) fn send(&self, line: &impl Line, frame: &Frame) -> Sent {
+    /// Sends `frame` or queues it, with `page` for its payload if that is not empty; a queue that was empty asks to be told when it can go on.
+    pub(super) fn send(&self, line: &impl Line, frame: &Frame, page: &[u8]) -> Sent {
         let mut output = self.locked();
-        let sent = output.send(line, frame);
+        let sent = output.send(line, frame, page);
         if sent == (Sent::Queued { first: true }) {
             line.watch(true);
         }
@@ -31,9 +31,7 @@ impl Outlet {
     pub(super) fn flush(&self, line: &impl Line) -> Result<(), Errno> {
         let mut output = self.locked();
         let flushed = output.flush(line);
-        if flushed != Ok(false) {
-            line.watch(false);
-        }
+        line.watch(flushed == Ok(false));
         flushed.map(|_| ())
     }
 

@@ -32,17 +32,18 @@ struct Outgoing {
 }
 
 impl Outgoing {
-    fn new(frame: &Frame) -> Self {
+    /// A frame whose payload is still the caller's, of `len` bytes.
+    fn new(frame: &Frame, len: usize) -> Self {
         let mut head = [0; HEADER + MAX_BODY];
         let mut room = &mut head[..];
-        frame.encode_head(&mut room);
+        frame.encode_head_of(len, &mut room);
         let head_len = HEADER + MAX_BODY - room.len();
         Self {
             head,
             head_len,
             payload: frame.payload.clone(),
             sent: 0,
-            charge: charge(frame),
+            charge: charge(frame) - frame.payload.len() + len,
         }
     }
 
@@ -87,27 +88,35 @@ pub(super) enum Sent {
 }
 
 impl Output {
-    /// Sends `frame`, or queues what `line` does not take.
-    pub(super) fn send(&mut self, line: &impl Line, frame: &Frame) -> Sent {
+    /// Sends `frame`, or queues what `line` does not take. The payload is `page`, or the frame's own
+    /// if that is empty.
+    pub(super) fn send(&mut self, line: &impl Line, frame: &Frame, page: &[u8]) -> Sent {
         if let Some(error) = self.failed {
             return Sent::Failed(error);
         }
-        let mut outgoing = Outgoing::new(frame);
+        let payload = if page.is_empty() {
+            &frame.payload
+        } else {
+            page
+        };
+        let mut outgoing = Outgoing::new(frame, payload.len());
         let first = self.queue.is_empty();
         if !first && self.charged + outgoing.charge > QUEUE_LIMIT {
             return Sent::Full;
         }
         if first {
-            match line.transmit(&outgoing.slices()) {
+            let head = IoSlice::new(&outgoing.head[..outgoing.head_len]);
+            match line.transmit(&[head, IoSlice::new(payload)]) {
+                Ok(count) if count == outgoing.head_len + payload.len() => return Sent::Now,
                 Ok(count) => outgoing.sent = count,
                 Err(error) => {
                     self.failed = Some(error);
                     return Sent::Failed(error);
                 }
             }
-            if outgoing.left() == 0 {
-                return Sent::Now;
-            }
+        }
+        if !page.is_empty() {
+            outgoing.payload = Bytes::copy_from_slice(page);
         }
         self.charged += outgoing.charge;
         self.queue.push_back(outgoing);

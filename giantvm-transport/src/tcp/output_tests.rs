@@ -33,7 +33,7 @@ fn what_the_socket_does_not_take_is_queued_and_arrives_whole_and_in_order() {
     let (here, mut there) = UnixStream::pair().unwrap();
     let mut output = Output::default();
     let outcomes: Vec<_> = (0..40)
-        .map(|kind| output.send(&here, &page(kind)))
+        .map(|kind| output.send(&here, &page(kind), &[]))
         .collect();
     assert_eq!(outcomes[0], Sent::Now);
     let first = Sent::Queued { first: true };
@@ -60,7 +60,9 @@ fn what_the_socket_does_not_take_is_queued_and_arrives_whole_and_in_order() {
 fn the_queue_ends_at_its_limit() {
     let (here, _there) = UnixStream::pair().unwrap();
     let mut output = Output::default();
-    let sent: Vec<_> = (0..2000).map(|_| output.send(&here, &page(0))).collect();
+    let sent: Vec<_> = (0..2000)
+        .map(|_| output.send(&here, &page(0), &[]))
+        .collect();
     let queued = |sent: &&Sent| matches!(sent, Sent::Queued { .. });
     assert!(sent.contains(&Sent::Full));
     assert!(sent.iter().filter(queued).count() <= QUEUE_LIMIT / 60_000);
@@ -72,7 +74,7 @@ fn nothing_is_sent_after_an_error() {
     drop(there);
     let mut output = Output::default();
     let failed = Sent::Failed(Errno::PIPE);
-    assert_eq!(output.send(&here, &page(0)), failed);
-    assert_eq!(output.send(&here, &page(0)), failed);
+    assert_eq!(output.send(&here, &page(0), &[]), failed);
+    assert_eq!(output.send(&here, &page(0), &[]), failed);
     assert_eq!(output.flush(&here), Err(Errno::PIPE));
 }

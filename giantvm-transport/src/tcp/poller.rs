@@ -1,6 +1,7 @@
 //! The one descriptor that tells of everything: an epoll over all sockets, a timer and a flag.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -13,14 +14,17 @@ use rustix::time::{
 };
 
 use super::alarm::Alarm;
+use crate::bell::Bell;
 
 const CLASSES: usize = Class::ALL.len();
 /// Most links of a node, and so the tokens below this are links.
 const LINKS: usize = MAX_NODES * CLASSES;
 const TIMER: u64 = LINKS as u64;
 const ALARM: u64 = TIMER + 1;
+/// The bell of the pipes with node 0; those with the others follow.
+const BELLS: u64 = ALARM + 1;
 /// Room for every event source at once.
-const EVENTS: usize = LINKS + 2;
+const EVENTS: usize = LINKS + 2 + MAX_NODES;
 
 /// What became ready.
 #[derive(Debug, Clone, Copy)]
@@ -34,6 +38,18 @@ pub(super) enum Signal {
         read: bool,
         write: bool,
     },
+    /// A peer has written to a pipe, or made room in one.
+    Bell { node: NodeId },
+}
+
+/// What became ready at once; kept between polls so that none allocates.
+#[derive(Debug)]
+pub(super) struct Signals(Vec<(u64, EventFlags)>);
+
+impl Signals {
+    pub(super) fn new() -> Self {
+        Self(Vec::with_capacity(EVENTS))
+    }
 }
 
 #[derive(Debug)]
@@ -87,6 +103,12 @@ impl Poller {
         )?)
     }
 
+    /// Watches the bell that `node` rings for its pipes.
+    pub(super) fn watch_bell(&self, bell: &Bell, node: NodeId) -> io::Result<()> {
+        let token = EventData::new_u64(BELLS + node.index() as u64);
+        Ok(epoll::add(&self.epoll, bell, token, EventFlags::IN)?)
+    }
+
     /// Asks to be told, or not to be told any more, when `socket` can be written.
     pub(super) fn watch_write(&self, socket: BorrowedFd<'_>, node: NodeId, class: Class, on: bool) {
         // Fails only for a socket that is no longer watched, which needs nothing.
@@ -103,24 +125,30 @@ impl Poller {
         self.forget(self.alarm.bell().as_fd());
     }
 
-    /// What is ready, without waiting.
-    pub(super) fn signals(&self) -> Vec<Signal> {
-        let mut events: Vec<epoll::Event> = Vec::with_capacity(EVENTS);
+    /// Finds out what is ready, without waiting.
+    pub(super) fn look(&self, signals: &mut Signals) {
         let now = Timespec::default();
-        let room = rustix::buffer::spare_capacity(&mut events);
-        if epoll::wait(&self.epoll, room, Some(&now)).is_err() {
-            // Interrupted: whatever is ready stays so.
-            return Vec::new();
+        signals.0.clear();
+        let mut room = [MaybeUninit::uninit(); EVENTS];
+        // If it was interrupted, whatever is ready stays so.
+        if let Ok((ready, _)) = epoll::wait(&self.epoll, &mut room, Some(&now)) {
+            let each = ready.iter().map(|event| (event.data.u64(), event.flags));
+            signals.0.extend(each);
         }
-        events
-            .iter()
-            .filter_map(|event| self.signal(event))
-            .collect()
     }
 
-    fn signal(&self, event: &epoll::Event) -> Option<Signal> {
-        let (data, flags) = (event.data, event.flags);
-        match data.u64() {
+    /// The next thing that was ready.
+    pub(super) fn next(&self, signals: &mut Signals) -> Option<Signal> {
+        loop {
+            let (token, flags) = signals.0.pop()?;
+            if let Some(signal) = self.signal(token, flags) {
+                return Some(signal);
+            }
+        }
+    }
+
+    fn signal(&self, token: u64, flags: EventFlags) -> Option<Signal> {
+        match token {
             TIMER => {
                 rustix::io::read(&self.timer, &mut [0; 8]).ok();
                 Some(Signal::Tick)
@@ -132,6 +160,12 @@ impl Poller {
                     class: Class::ALL[link % CLASSES],
                     read: flags.intersects(!EventFlags::OUT),
                     write: flags.contains(EventFlags::OUT),
+                })
+            }
+            bell if bell >= BELLS => {
+                let node = usize::try_from(bell - BELLS).ok()?;
+                Some(Signal::Bell {
+                    node: NodeId::try_from(node).ok()?,
                 })
             }
             _ => None,

@@ -4,7 +4,7 @@ use std::io;
 use std::net::TcpStream;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, TryLockError};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
@@ -13,20 +13,29 @@ use giantvm_core::{Epoch, MAX_NODES, NodeId, NodeSet};
 use rustix::io::Errno;
 
 use super::connection::{Connection, unseen_by_reader};
-use super::input::{Input, Round};
+use super::input::{Effort, Input, Round};
 use super::keepalive::TICK;
 use super::open::OpenLinks;
 use super::output::Sent;
+use super::pipe_input::PipeInput;
+use super::piped::PipeOutput;
 use super::poller::Poller;
+use crate::pipe::ends::Pipes;
 use crate::traffic::Counters;
 use crate::{Event, LogicalClock, Loss, QUEUE_LIMIT, SendError, Traffic, Transport, admission};
 
-/// The three connections to one peer, as the join leaves them: by class, each with the bytes that
-/// arrived after the last message of the join.
-pub(crate) type Joined = [(TcpStream, BytesMut); Class::ALL.len()];
+/// What a join leaves of one peer.
+#[derive(Debug)]
+pub(crate) struct Joined {
+    pub(crate) node: NodeId,
+    /// By class, each with the bytes that arrived after the last message of the join.
+    pub(crate) connections: [(TcpStream, BytesMut); Class::ALL.len()],
+    /// The pipes, if the peer is on this host.
+    pub(crate) pipes: Option<Pipes>,
+}
 
 /// Links over TCP: one connection per peer and class, so that an urgent frame never waits behind
-/// a bulk page.
+/// a bulk page. With a peer of the same host, frames go through pipes in shared memory beside them.
 ///
 /// Made by a [`Connector`](crate::Connector). It has no threads: [`poll`](Transport::poll) reads,
 /// flushes, sends heartbeats and judges silence, and only one thread may be in it at a time (a
@@ -50,6 +59,7 @@ pub struct TcpTransport {
 #[derive(Debug)]
 pub(super) struct Seat {
     pub(super) connections: [Connection; Class::ALL.len()],
+    pub(super) pipes: Option<PipeOutput>,
     /// When a control frame was last sent, in microseconds since the start.
     last_sent: AtomicU64,
 }
@@ -60,12 +70,17 @@ impl TcpTransport {
         local: NodeId,
         epoch: Epoch,
         limits: Limits,
-        joined: impl IntoIterator<Item = (NodeId, Joined)>,
+        joined: impl IntoIterator<Item = Joined>,
     ) -> io::Result<Self> {
         let poller = Poller::new(TICK)?;
         let mut seats: Vec<Option<Seat>> = (0..MAX_NODES).map(|_| None).collect();
         let (mut peers, mut buffers) = (NodeSet::EMPTY, Vec::new());
-        for (node, connections) in joined {
+        for Joined {
+            node,
+            connections,
+            pipes,
+        } in joined
+        {
             let mut leftover = Vec::new();
             let connections = connections.map(|(socket, buffer)| {
                 let class = Class::ALL[leftover.len()];
@@ -76,9 +91,20 @@ impl TcpTransport {
                 connection.start(&poller)?;
             }
             peers = peers.with(node);
-            buffers.push((node, leftover));
+            let mut receiving = None;
+            let pipes = pipes.map(|pipes| {
+                let (bell, theirs) = (Arc::clone(&pipes.bell), Arc::clone(&pipes.theirs));
+                let output = PipeOutput::new(pipes.output, theirs, bell);
+                receiving = Some(PipeInput::new(pipes.input, pipes.bell, pipes.theirs));
+                output
+            });
+            if let Some(receiving) = &receiving {
+                poller.watch_bell(receiving.bell(), node)?;
+            }
+            buffers.push((node, leftover, receiving));
             seats[node.index()] = Some(Seat {
                 connections,
+                pipes,
                 last_sent: AtomicU64::new(0),
             });
         }
@@ -120,21 +146,59 @@ impl TcpTransport {
         }
     }
 
+    fn receive(&self, sink: &mut dyn FnMut(Event), effort: Effort) -> usize {
+        let mut input = match self.input.try_lock() {
+            Ok(input) => input,
+            // A sink panicked: what it saw is consumed, the rest is whole.
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return 0,
+        };
+        Round::new(self, &mut input, sink).run(effort)
+    }
+
     pub(super) fn last_sent(&self, node: NodeId) -> Duration {
         let micros = |seat: &Seat| seat.last_sent.load(Ordering::Relaxed);
         Duration::from_micros(self.seat(node).map_or(0, micros))
     }
 
-    /// Sends without the checks that concern the caller's side.
-    pub(super) fn dispatch(
+    /// Sends a frame of the transport's own, which goes over the connection.
+    pub(super) fn beat(&self, to: NodeId, frame: &Frame) -> Result<(), SendError> {
+        let seat = self.seat(to).ok_or(SendError::NoPeer(to))?;
+        let connection = &seat.connections[Class::Control.index()];
+        let sent = connection.send(&self.poller, frame, &[]);
+        self.account(seat, (to, Class::Control), frame, 0, sent)
+    }
+
+    /// Sends the caller's frame, with `page` for its payload if that is not empty.
+    fn dispatch(
         &self,
         to: NodeId,
         class: Class,
-        frame: &Frame,
+        frame: Frame,
+        page: &[u8],
     ) -> Result<(), SendError> {
+        let is_linked = |to| self.open.peers().contains(to);
+        let payload = frame.payload.len().max(page.len());
+        let (peers, limits) = (self.peers, self.limits);
+        let frame = admission::take(frame, payload, to, peers, limits, &self.clock, is_linked)?;
         let seat = self.seat(to).ok_or(SendError::NoPeer(to))?;
-        let connection = &seat.connections[class.index()];
-        match connection.send(&self.poller, frame) {
+        let sent = match &seat.pipes {
+            Some(pipes) => pipes.send(&self.poller.alarm, class, &frame, page),
+            None => seat.connections[class.index()].send(&self.poller, &frame, page),
+        };
+        self.account(seat, (to, class), &frame, page.len(), sent)
+    }
+
+    /// Counts what was sent with `more` bytes than the frame has, or reports why it was not.
+    fn account(
+        &self,
+        seat: &Seat,
+        (to, class): (NodeId, Class),
+        frame: &Frame,
+        more: usize,
+        sent: Sent,
+    ) -> Result<(), SendError> {
+        match sent {
             Sent::Now | Sent::Queued { .. } => {}
             Sent::Full => {
                 return Err(SendError::Full {
@@ -147,7 +211,7 @@ impl TcpTransport {
                 return Err(SendError::Lost(to));
             }
         }
-        self.counters.sent(frame);
+        self.counters.sent(frame, more);
         if class == Class::Control {
             let micros = u64::try_from(self.now().as_micros()).unwrap_or(u64::MAX);
             seat.last_sent.store(micros, Ordering::Relaxed);
@@ -170,19 +234,25 @@ impl Transport for TcpTransport {
     }
 
     fn send(&self, to: NodeId, class: Class, frame: Frame) -> Result<(), SendError> {
-        let is_linked = |to| self.open.peers().contains(to);
-        let frame = admission::take(frame, to, self.peers, self.limits, &self.clock, is_linked)?;
-        self.dispatch(to, class, &frame)
+        self.dispatch(to, class, frame, &[])
+    }
+
+    fn send_page(
+        &self,
+        to: NodeId,
+        class: Class,
+        frame: Frame,
+        page: &[u8],
+    ) -> Result<(), SendError> {
+        self.dispatch(to, class, frame, page)
+    }
+
+    fn glance(&self, sink: &mut dyn FnMut(Event)) -> usize {
+        self.receive(sink, Effort::Glance)
     }
 
     fn poll(&self, sink: &mut dyn FnMut(Event)) -> usize {
-        let mut input = match self.input.try_lock() {
-            Ok(input) => input,
-            // A sink panicked: what it saw is consumed, the rest is whole.
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return 0,
-        };
-        Round::new(self, &mut input, sink).run()
+        self.receive(sink, Effort::Poll)
     }
 
     fn ready(&self) -> BorrowedFd<'_> {
@@ -205,6 +275,10 @@ impl Transport for TcpTransport {
             return;
         }
         self.poller.stop();
+        // First the pipes: a peer reads them to their end once its connections have ended.
+        for pipes in self.seats.iter().flatten().flat_map(|seat| &seat.pipes) {
+            pipes.close(&self.poller);
+        }
         for connection in self
             .seats
             .iter()

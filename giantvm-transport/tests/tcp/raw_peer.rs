@@ -59,6 +59,7 @@ impl Wire {
 /// How a node introduces itself that was configured with `config`.
 pub(crate) fn introduce(config: &JoinConfig) -> LocalNode {
     LocalNode {
+        host: 0,
         cluster: config.cluster.clone(),
         node: config.local,
         names: config.nodes.iter().map(|node| node.name.clone()).collect(),

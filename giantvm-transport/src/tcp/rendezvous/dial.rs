@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::HANDSHAKE_TIMEOUT;
 use super::channel::{Broken, Channel};
 use super::news::{Link, News};
+use super::share::{self, shares};
 use crate::handshake::{Handshake, HandshakeError, LocalNode, Refusal};
 use crate::{JoinError, NodeEntry, Why};
 
@@ -73,13 +74,25 @@ async fn dial_classes(
     entry: &NodeEntry,
     news: &mpsc::Sender<News>,
 ) -> Result<(), Failure> {
+    let mut sharer = None;
     for class in Class::ALL {
         let stream = connect(&entry.address).await.map_err(Failure::Absent)?;
         let greeting = timeout(HANDSHAKE_TIMEOUT, greet(stream, local, node, class)).await;
         let link = greeting
             .unwrap_or(Err(Broken::TimedOut))
             .map_err(Failure::Broken)?;
+        sharer = link.shares.then_some(link.instance);
         news.send(News::Link(link)).await.ok();
+    }
+    if let Some(instance) = sharer {
+        let pipes = share::take(local, instance).await;
+        let pipes = pipes.map_err(|error| Failure::Absent(Why::Unshared(error.to_string())))?;
+        let news_of_it = News::Pipes {
+            node,
+            instance,
+            pipes,
+        };
+        news.send(news_of_it).await.ok();
     }
     Ok(())
 }
@@ -98,6 +111,7 @@ async fn greet(
         node,
         class,
         instance: hello.instance,
+        shares: shares(local, &hello),
         channel,
         claim: None,
     })

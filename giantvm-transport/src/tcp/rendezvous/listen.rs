@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use super::HANDSHAKE_TIMEOUT;
 use super::channel::{Broken, Channel};
 use super::news::{Link, News, Roster};
+use super::share::shares;
 use crate::JoinError;
 use crate::handshake::{Handshake, HandshakeError, LocalNode};
 
@@ -63,12 +64,17 @@ async fn greet(stream: TcpStream, local: Arc<LocalNode>, roster: &Roster) -> Res
         claim.is_none()
     };
     let hello = channel
-        .shake(Handshake::accept(local), Vec::new(), &mut taken)
+        .shake(
+            Handshake::accept(Arc::clone(&local)),
+            Vec::new(),
+            &mut taken,
+        )
         .await?;
     Ok(Link {
         node: hello.node,
         class: hello.class,
         instance: hello.instance,
+        shares: shares(&local, &hello),
         channel,
         claim,
     })

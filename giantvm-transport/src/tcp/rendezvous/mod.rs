@@ -9,6 +9,7 @@ mod dial;
 mod listen;
 mod news;
 mod seat;
+mod share;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use self::seat::Seat;
 use super::TcpTransport;
 use super::transport::Joined;
 use crate::handshake::LocalNode;
+use crate::pipe::exchange;
 use crate::{JoinConfig, JoinError, Missing, Progress, Why};
 
 /// How long a handshake may take, from the connection to the last word.
@@ -51,9 +53,21 @@ pub(super) struct Rendezvous<'a> {
 
 impl<'a> Rendezvous<'a> {
     pub(super) fn new(config: &'a JoinConfig, listener: TcpListener) -> Self {
-        let local = Arc::new(config.local_node());
+        let mut local = Arc::new(config.local_node());
         let news = mpsc::channel(NEWS);
         let mut tasks = JoinSet::new();
+        if local.host != 0 {
+            match exchange::listen(local.instance) {
+                Ok(listener) => {
+                    let local = Arc::clone(&local);
+                    tasks.spawn(share::give_all(listener, local, news.0.clone()));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "no memory is shared with nodes of this host");
+                    Arc::make_mut(&mut local).host = 0;
+                }
+            }
+        }
         tasks.spawn(listen::accept_all(
             listener,
             Arc::clone(&local),
@@ -124,6 +138,15 @@ impl<'a> Rendezvous<'a> {
                     seat.why = why;
                 }
             }
+            News::Pipes {
+                node,
+                instance,
+                pipes,
+            } => {
+                if let Some(seat) = self.seats.get_mut(&node) {
+                    seat.pipes = Some((instance, pipes));
+                }
+            }
             News::Refused(text) => self.refused = Some(text),
             News::Gone { node, generation } => self.vacate(node, generation)?,
             News::Ready {
@@ -158,6 +181,7 @@ impl<'a> Rendezvous<'a> {
         }
         seat.instance = Some(link.instance);
         seat.claims.extend(link.claim);
+        seat.shares = link.shares;
         if link.class != Class::Control {
             seat.channels[link.class.index()] = Some(link.channel);
             return;
@@ -238,7 +262,7 @@ impl<'a> Rendezvous<'a> {
     /// Moves the sockets out of the runtime.
     fn finish(self) -> Result<TcpTransport, JoinError> {
         let system = |error: std::io::Error| JoinError::System(error.to_string());
-        let mut joined: Vec<(NodeId, Joined)> = Vec::new();
+        let mut joined = Vec::new();
         for (node, seat) in self.seats {
             let parts = seat
                 .channels
@@ -249,7 +273,11 @@ impl<'a> Rendezvous<'a> {
             // A seat that is ready has all its connections.
             let parts = parts.try_into();
             let parts = parts.map_err(|_| JoinError::System("a connection is missing".into()))?;
-            joined.push((node, parts));
+            joined.push(Joined {
+                node,
+                connections: parts,
+                pipes: seat.pipes.filter(|_| seat.shares).map(|(_, pipes)| pipes),
+            });
         }
         let config = self.config;
         TcpTransport::start(config.local, config.epoch, config.limits, joined).map_err(system)

@@ -8,6 +8,7 @@ use giantvm_core::wire::Class;
 
 use super::channel::Channel;
 use crate::handshake::Hello;
+use crate::pipe::ends::Pipes;
 use crate::{JoinError, Why};
 
 #[derive(Debug)]
@@ -20,6 +21,12 @@ pub(super) enum News {
     Refused(String),
     /// The control connection of a node that was there broke.
     Gone { node: NodeId, generation: u64 },
+    /// This node and the process `instance` have pipes to each other.
+    Pipes {
+        node: NodeId,
+        instance: u64,
+        pipes: Pipes,
+    },
     /// The node and this one have told each other that they have all their links.
     Ready {
         node: NodeId,
@@ -36,6 +43,8 @@ pub(super) struct Link {
     pub(super) node: NodeId,
     pub(super) class: Class,
     pub(super) instance: u64,
+    /// Whether the node is on this host, and both share memory.
+    pub(super) shares: bool,
     pub(super) channel: Channel,
     /// Keeps other processes from taking the node's place; none for a node that was dialed.
     pub(super) claim: Option<Claim>,

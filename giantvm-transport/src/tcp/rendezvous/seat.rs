@@ -12,6 +12,7 @@ use super::news::{Claim, News};
 use crate::Why;
 use crate::handshake::{HandshakeError, LocalNode};
 use crate::link::{Kind, expect_lengths};
+use crate::pipe::ends::Pipes;
 
 /// What has come of a node so far.
 #[derive(Debug)]
@@ -24,6 +25,10 @@ pub(super) struct Seat {
     /// Connections that wait for the others; the control connection comes last, from its vigil.
     pub(super) channels: [Option<Channel>; Class::ALL.len()],
     pub(super) claims: Vec<Claim>,
+    /// Whether that process is on this host, and pipes have to come.
+    pub(super) shares: bool,
+    /// The last pipes that came, and with which process.
+    pub(super) pipes: Option<(u64, Pipes)>,
     /// Who watches the control connection.
     pub(super) vigil: Option<AbortHandle>,
     /// Who dials the node.
@@ -38,6 +43,8 @@ impl Seat {
             generation: 0,
             channels: Default::default(),
             claims: Vec::new(),
+            shares: false,
+            pipes: None,
             vigil: None,
             dial: None,
         }
@@ -53,12 +60,20 @@ impl Seat {
         self.generation += 1;
         self.channels = Default::default();
         self.claims.clear();
+        self.shares = false;
     }
 
     /// Whether all connections to the node stand.
     pub(super) fn is_taken(&self) -> bool {
         let [control, demand, bulk] = &self.channels;
-        (self.vigil.is_some() || control.is_some()) && demand.is_some() && bulk.is_some()
+        let connected = self.vigil.is_some() || control.is_some();
+        connected && demand.is_some() && bulk.is_some() && self.is_piped()
+    }
+
+    /// Whether pipes are there, if they have to be.
+    fn is_piped(&self) -> bool {
+        let with = self.pipes.as_ref().map(|(instance, _)| *instance);
+        !self.shares || with.is_some() && with == self.instance
     }
 
     /// Whether the node has said that it has all its links, and was told the same.

@@ -86,7 +86,7 @@ fn what_is_queued_while_the_queue_drains_goes_out_too() {
             thread::spawn(move || {
                 let (outlet, wire) = &*shared;
                 for kind in 0..3 {
-                    let sent = outlet.send(wire, &frame(1, kind));
+                    let sent = outlet.send(wire, &frame(1, kind), &[]);
                     assert!(matches!(sent, Sent::Now | Sent::Queued { .. }));
                 }
             })
@@ -111,12 +111,12 @@ fn a_queue_is_watched_exactly_while_something_waits_in_it() {
     loom::model(|| {
         let shared = Arc::new((Outlet::default(), Wire::new()));
         let (outlet, wire) = &*shared;
-        assert_eq!(outlet.send(wire, &frame(1, 0)), Sent::Now);
+        assert_eq!(outlet.send(wire, &frame(1, 0), &[]), Sent::Now);
         let sender = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
                 let (outlet, wire) = &*shared;
-                outlet.send(wire, &frame(1, 1))
+                outlet.send(wire, &frame(1, 1), &[])
             })
         };
         wire.make_room();
@@ -134,7 +134,7 @@ fn a_frame_sent_during_a_close_goes_out_before_the_end_or_is_refused() {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
                 let (outlet, wire) = &*shared;
-                outlet.send(wire, &frame(1, 0))
+                outlet.send(wire, &frame(1, 0), &[])
             })
         };
         let (outlet, wire) = &*shared;
@@ -156,18 +156,21 @@ fn a_flush_during_a_loss_leaves_nothing_to_be_flushed() {
     loom::model(|| {
         let shared = Arc::new((Outlet::default(), Wire::new()));
         let (outlet, wire) = &*shared;
-        assert_eq!(outlet.send(wire, &frame(1, 0)), Sent::Now);
+        assert_eq!(outlet.send(wire, &frame(1, 0), &[]), Sent::Now);
         let sender = {
             let shared = Arc::clone(&shared);
             thread::spawn(move || {
                 let (outlet, wire) = &*shared;
-                outlet.send(wire, &frame(1, 1))
+                outlet.send(wire, &frame(1, 1), &[])
             })
         };
         outlet.abandon();
         let sent = sender.join().unwrap();
         assert!(matches!(sent, Sent::Queued { .. } | Sent::Failed(_)));
-        assert_eq!(outlet.send(wire, &frame(1, 2)), Sent::Failed(Errno::PIPE));
+        assert_eq!(
+            outlet.send(wire, &frame(1, 2), &[]),
+            Sent::Failed(Errno::PIPE)
+        );
         assert_eq!(outlet.flush(wire), Err(Errno::PIPE));
         assert!(!wire.is_watched());
         assert_eq!(wire.frames(), 1);

@@ -1,0 +1,85 @@
+//! The receiving side of the pipes from one peer.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use giantvm_core::wire::Class;
+
+use crate::bell::Bell;
+use crate::pipe::ring::{Consumer, Nonsense};
+use crate::pipe::segment::SegmentRing;
+
+/// Most bytes that one read takes.
+const CHUNK: usize = 64 << 10;
+
+/// What a node gets from a peer of the same host, by class.
+#[derive(Debug)]
+pub(super) struct PipeInput {
+    rings: [Consumer<SegmentRing>; Class::ALL.len()],
+    /// Rung by the peer.
+    bell: Arc<Bell>,
+    /// Wakes the peer.
+    theirs: Arc<Bell>,
+    /// Whether the peer was asked to ring.
+    armed: bool,
+}
+
+impl PipeInput {
+    pub(super) const fn new(
+        rings: [Consumer<SegmentRing>; Class::ALL.len()],
+        bell: Arc<Bell>,
+        theirs: Arc<Bell>,
+    ) -> Self {
+        Self {
+            rings,
+            bell,
+            theirs,
+            armed: false,
+        }
+    }
+
+    pub(super) fn bell(&self) -> &Bell {
+        &self.bell
+    }
+
+    /// Moves what there is to `buffer`, up to a limit. `false` if there was nothing.
+    pub(super) fn read(&mut self, class: Class, buffer: &mut BytesMut) -> Result<bool, Nonsense> {
+        let ring = &mut self.rings[class.index()];
+        let count = ring.available()?.min(CHUNK);
+        if count == 0 {
+            return Ok(false);
+        }
+        let start = buffer.len();
+        buffer.resize(start + count, 0);
+        ring.read(&mut buffer[start..]);
+        if ring.wakes_writer() {
+            self.theirs.ring();
+        }
+        Ok(true)
+    }
+
+    /// Whether there is something to read.
+    pub(super) fn has_more(&self, class: Class) -> Result<bool, Nonsense> {
+        Ok(self.rings[class.index()].available()? > 0)
+    }
+
+    /// Asks the peer to ring when it writes. `true` if there is something to read already.
+    pub(super) fn arm(&mut self) -> Result<bool, Nonsense> {
+        self.armed = true;
+        let mut more = false;
+        for ring in &self.rings {
+            more |= ring.want_data(true)?;
+        }
+        Ok(more)
+    }
+
+    /// Spares the peer the ringing, as this node looks by itself.
+    pub(super) fn disarm(&mut self) -> Result<(), Nonsense> {
+        if std::mem::take(&mut self.armed) {
+            for ring in &self.rings {
+                ring.want_data(false)?;
+            }
+        }
+        Ok(())
+    }
+}

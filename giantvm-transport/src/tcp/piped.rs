@@ -1,0 +1,116 @@
+//! The sending side of the pipes to one peer.
+
+use std::io::IoSlice;
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use giantvm_core::wire::{Class, Frame};
+use rustix::io::Errno;
+
+use super::alarm::Alarm;
+use super::outlet::Outlet;
+use super::output::{Line, Sent};
+use super::poller::Poller;
+use crate::bell::Bell;
+use crate::pipe::ring::Producer;
+use crate::pipe::segment::SegmentRing;
+
+/// What a node sends to a peer of the same host, by class.
+#[derive(Debug)]
+pub(super) struct PipeOutput {
+    lanes: [Lane; Class::ALL.len()],
+    /// Wakes the peer.
+    bell: Arc<Bell>,
+    /// Rung by the peer.
+    own: Arc<Bell>,
+}
+
+#[derive(Debug)]
+struct Lane {
+    outlet: Outlet,
+    ring: Mutex<Producer<SegmentRing>>,
+}
+
+/// A lane, and how its ends are woken.
+struct Woken<'a> {
+    lane: &'a Lane,
+    bell: &'a Bell,
+    alarm: &'a Alarm,
+}
+
+impl Line for Woken<'_> {
+    fn transmit(&self, slices: &[IoSlice<'_>]) -> Result<usize, Errno> {
+        let mut ring = self
+            .lane
+            .ring
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let written = ring.write(slices).map_err(|_| Errno::PROTO)?;
+        if written > 0 && ring.wakes_reader() {
+            self.bell.ring();
+        }
+        Ok(written)
+    }
+
+    fn watch(&self, on: bool) {
+        let ring = self
+            .lane
+            .ring
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // Nonsense is found again, and reported, by whoever sends next.
+        if ring.want_room(on) == Ok(true) && on {
+            self.alarm.raise();
+        }
+    }
+}
+
+impl PipeOutput {
+    pub(super) fn new(
+        rings: [Producer<SegmentRing>; Class::ALL.len()],
+        bell: Arc<Bell>,
+        own: Arc<Bell>,
+    ) -> Self {
+        let lanes = rings.map(|ring| Lane {
+            outlet: Outlet::default(),
+            ring: Mutex::new(ring),
+        });
+        Self { lanes, bell, own }
+    }
+
+    pub(super) fn send(&self, alarm: &Alarm, class: Class, frame: &Frame, page: &[u8]) -> Sent {
+        let line = self.line(class, alarm);
+        line.lane.outlet.send(&line, frame, page)
+    }
+
+    /// Sends from the queues what the rings take.
+    pub(super) fn flush(&self, alarm: &Alarm) -> Result<(), Errno> {
+        Class::ALL.into_iter().try_for_each(|class| {
+            let line = self.line(class, alarm);
+            line.lane.outlet.flush(&line)
+        })
+    }
+
+    /// Sends what goes without waiting, and nothing after it. Listens for the peer no longer.
+    pub(super) fn close(&self, poller: &Poller) {
+        let alarm = &poller.alarm;
+        poller.forget(self.own.as_fd());
+        for class in Class::ALL {
+            let line = self.line(class, alarm);
+            line.lane.outlet.close(&line);
+        }
+    }
+
+    /// Forgets what waits.
+    pub(super) fn cut(&self) {
+        self.lanes.iter().for_each(|lane| lane.outlet.abandon());
+    }
+
+    fn line<'a>(&'a self, class: Class, alarm: &'a Alarm) -> Woken<'a> {
+        Woken {
+            lane: &self.lanes[class.index()],
+            bell: &self.bell,
+            alarm,
+        }
+    }
+}
