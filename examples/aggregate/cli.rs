@@ -9,6 +9,7 @@ use clap::{Parser, ValueEnum};
 use giantvm_core::NodeId;
 use giantvm_guest::{Config, Program, Run};
 use giantvm_sched::{ClusterSpec, MAX_FILE, NodeAddress, Placement, Size};
+use giantvm_transport::SameHost;
 
 use crate::exit::{Exit, Fatal, OrExit};
 use crate::guest::Plan;
@@ -19,10 +20,23 @@ use crate::{threads, tsc};
 /// How the nodes of one host are joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum TransportKind {
-    /// One process a node, joined by TCP on loopback.
+    /// One process a node, joined by memory that they share.
+    Shm,
+    /// One process a node, joined by TCP on loopback, as between hosts.
     Tcp,
     /// All nodes in this process, joined by queues in memory.
     Inproc,
+}
+
+impl TransportKind {
+    /// The kind's name in reports.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Shm => "shm",
+            Self::Tcp => "tcp",
+            Self::Inproc => "inproc",
+        }
+    }
 }
 
 /// What stands behind a vCPU.
@@ -98,7 +112,7 @@ pub(crate) struct Cli {
     pub(crate) program: Vec<Run>,
 
     /// How the nodes on this host are joined.
-    #[arg(long, value_enum, default_value_t = TransportKind::Tcp, conflicts_with = "cluster")]
+    #[arg(long, value_enum, default_value_t = TransportKind::Shm, conflicts_with = "cluster")]
     pub(crate) transport: TransportKind,
 
     /// What stands behind a vCPU.
@@ -162,6 +176,7 @@ impl Cli {
                 )
             });
             let node = node.or_exit(Exit::Usage)?;
+            // Between the nodes of one host, if there are any, memory is shared.
             let task = self.task(spec, "tcp")?;
             return Ok(Role::OneNode { task, node });
         }
@@ -172,13 +187,15 @@ impl Cli {
                 let node = NodeId::new(member).or_exit(Exit::Usage)?;
                 let ports = self.ports.iter().map(|&port| NodeAddress::loopback(port));
                 let spec = spec.with_addresses(ports);
-                Ok(Role::OneNode {
-                    task: self.task(spec, "tcp")?,
-                    node,
-                })
+                let task = self.task(spec, self.transport.name())?;
+                Ok(Role::OneNode { task, node })
             }
-            (None, TransportKind::Tcp) => Ok(Role::Parent(self.task(spec, "tcp")?)),
-            (None, TransportKind::Inproc) => Ok(Role::AllNodes(self.task(spec, "inproc")?)),
+            (None, kind @ (TransportKind::Shm | TransportKind::Tcp)) => {
+                Ok(Role::Parent(self.task(spec, kind.name())?))
+            }
+            (None, kind @ TransportKind::Inproc) => {
+                Ok(Role::AllNodes(self.task(spec, kind.name())?))
+            }
         }
     }
 
@@ -213,6 +230,10 @@ impl Cli {
             spec,
             plan,
             one_host,
+            same_host: match self.transport {
+                TransportKind::Tcp => SameHost::Sockets,
+                TransportKind::Shm | TransportKind::Inproc => SameHost::Share,
+            },
         })
     }
 }

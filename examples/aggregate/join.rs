@@ -31,6 +31,7 @@ pub(crate) fn by_tcp(task: &Task, local: NodeId) -> Result<Arc<dyn Transport>, F
     config.settings = settings(task);
     config.limits = Limits::for_pages(spec.page_size());
     config.deadline = spec.deadline();
+    config.same_host = task.same_host;
     let name = spec.node(local).map_or("?", |node| &node.name).to_owned();
     // The processes of one host find one another at once; there is nothing to tell for a while.
     let quiet = if task.one_host { QUIET } else { Duration::ZERO };

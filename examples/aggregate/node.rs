@@ -12,7 +12,7 @@ use giantvm_dsm::protocol::HomeMap;
 use giantvm_io::machine::{Cause, Stop};
 use giantvm_io::{Bus, DeviceServer, IoMessage, Unsent};
 use giantvm_sched::{ClusterSpec, Placement};
-use giantvm_transport::Transport;
+use giantvm_transport::{SameHost, Transport};
 use giantvm_vcpu::Layout;
 
 use crate::console::Console;
@@ -43,6 +43,8 @@ pub(crate) struct Task {
     pub(crate) plan: Plan,
     /// Whether all nodes are on this host.
     pub(crate) one_host: bool,
+    /// How nodes of one host talk to one another.
+    pub(crate) same_host: SameHost,
 }
 
 /// Runs this node until the machine ends. The first node also gives the machine's report.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener};
 use std::sync::Arc;
 
-use giantvm_transport::testing::{EPOCH, LIMITS, suite, tcp_cluster};
+use giantvm_transport::testing::{EPOCH, LIMITS, socket_cluster, suite, tcp_cluster};
 use giantvm_transport::wrap::{Faults, Faulty, Recording};
 use giantvm_transport::{Transport, inproc};
 
@@ -36,6 +36,11 @@ fn inproc_conforms() {
 #[test]
 fn tcp_over_ipv4_conforms() {
     suite(|nodes| tcp_cluster(nodes, V4).unwrap());
+}
+
+#[test]
+fn tcp_over_sockets_alone_conforms() {
+    suite(|nodes| socket_cluster(nodes, V4).unwrap());
 }
 
 #[test]

@@ -22,3 +22,5 @@ pub(crate) mod exchange;
 pub(crate) mod host;
 pub(crate) mod ring;
 pub(crate) mod segment;
+#[cfg(test)]
+mod tests;

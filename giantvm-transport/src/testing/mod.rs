@@ -25,7 +25,7 @@ use giantvm_core::Epoch;
 use giantvm_core::wire::Limits;
 
 pub use self::net::Net;
-pub use self::tcp::{loopback_configs, tcp_cluster};
+pub use self::tcp::{loopback_configs, socket_cluster, tcp_cluster};
 use crate::Transport;
 
 /// The limits that the clusters of the suite must have.

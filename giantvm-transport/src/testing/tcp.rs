@@ -9,7 +9,7 @@ use giantvm_core::NodeId;
 
 use super::{EPOCH, LIMITS};
 use crate::tcp::TcpConnector;
-use crate::{JoinConfig, JoinError, NodeEntry, Transport, join_blocking};
+use crate::{JoinConfig, JoinError, NodeEntry, SameHost, Transport, join_blocking};
 
 /// Configurations and listening sockets for a cluster on one of this host's addresses, on ports
 /// that the system chooses. The nodes are named `a`, `b` and so on.
@@ -38,7 +38,7 @@ pub fn loopback_configs(nodes: usize, at: IpAddr) -> io::Result<Vec<(JoinConfig,
     Ok(NodeId::first(nodes).map(config).zip(listeners).collect())
 }
 
-/// A cluster of `nodes` nodes over TCP, all in this process.
+/// A cluster of `nodes` nodes over TCP, all in this process; they share memory.
 ///
 /// # Errors
 /// [`JoinError`]
@@ -46,9 +46,29 @@ pub fn loopback_configs(nodes: usize, at: IpAddr) -> io::Result<Vec<(JoinConfig,
 /// # Panics
 /// If a joining thread does.
 pub fn tcp_cluster(nodes: usize, at: IpAddr) -> Result<Vec<Arc<dyn Transport>>, JoinError> {
+    cluster(nodes, at, SameHost::Share)
+}
+
+/// As [`tcp_cluster`], but over sockets alone, as between hosts.
+///
+/// # Errors
+/// [`JoinError`]
+///
+/// # Panics
+/// If a joining thread does.
+pub fn socket_cluster(nodes: usize, at: IpAddr) -> Result<Vec<Arc<dyn Transport>>, JoinError> {
+    cluster(nodes, at, SameHost::Sockets)
+}
+
+fn cluster(
+    nodes: usize,
+    at: IpAddr,
+    same_host: SameHost,
+) -> Result<Vec<Arc<dyn Transport>>, JoinError> {
     let configs =
         loopback_configs(nodes, at).map_err(|error| JoinError::System(error.to_string()))?;
-    let join = |(config, listener)| {
+    let join = |(mut config, listener): (JoinConfig, TcpListener)| {
+        config.same_host = same_host;
         let connector = TcpConnector::with_listener(config, listener);
         thread::spawn(move || join_blocking(&connector, &|_| ()))
     };

@@ -2,7 +2,7 @@
 
 /// Loom's primitives under the names that the structures expect.
 mod sync {
-    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
     pub(crate) use loom::sync::{Condvar, Mutex, MutexGuard};
 
     /// The kernel's event counter.
@@ -56,6 +56,7 @@ mod admission {
 pub(crate) use giantvm_transport::{Event, Loss, SendError};
 
 mod inproc;
+mod pipe;
 mod tcp;
 mod time;
 

@@ -2,4 +2,5 @@
 
 mod bad_links;
 mod join;
+mod pipes;
 mod raw_peer;

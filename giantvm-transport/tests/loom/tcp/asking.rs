@@ -63,6 +63,7 @@ fn flag_and_bell_agree_after_a_raise_during_a_take() {
         };
         alarm.take();
         raiser.join().unwrap();
+        assert_eq!(alarm.is_raised(), alarm.bell().rings());
         // Flag and bell agree: the one that is set falls silent, the other one still rings.
         if alarm.bell().rings() {
             alarm.take();
