@@ -97,13 +97,21 @@ impl<P: CoherenceProtocol> Pump<P> {
         // Here, as these ask about the thread that they are called on.
         let confined = available_parallelism().is_ok_and(|processors| processors.get() == 1);
         let (mut spin, mut crowd) = (Spin::new(self.waiting, confined), Crowd::new());
+        let mut looked = false;
         while !self.stop.is_set() {
             let busy =
                 self.take_frames(Look::Thorough)? | self.take_faults()? | self.take_orders()?;
             let timeout = self.settle(&mut spin)?;
-            if busy || self.look_on(&mut spin, &mut crowd)? {
+            if busy {
+                looked = false;
                 continue;
             }
+            if !looked && self.look_on(&mut spin, &mut crowd)? {
+                // Only after another thorough look may the pump sleep.
+                looked = true;
+                continue;
+            }
+            looked = false;
             let slept = Instant::now();
             self.sleep.until(timeout);
             spin.slept(slept.elapsed());
@@ -120,29 +128,29 @@ impl<P: CoherenceProtocol> Pump<P> {
         Ok(timeout)
     }
 
-    /// Looks for the next input without sleeping, for as long as that is worth it. `true` if there
-    /// was any, so that the caller has to look again.
+    /// Looks for the next input without sleeping, for as long as that is worth it. Whether it looked
+    /// at all.
     fn look_on(&mut self, spin: &mut Spin, crowd: &mut Crowd) -> Result<bool, BackingError> {
-        let mut any = false;
+        let mut looked = false;
         loop {
             let start = self.origin.elapsed();
             let awaits = self.driver.awaits();
             let budget = spin.budget(start, awaits, || crowd.is_there(start));
             if budget.is_zero() || self.stop.is_set() {
-                return Ok(any);
+                return Ok(looked);
             }
+            looked = true;
             loop {
                 let came = self.look()?;
                 let timeout = self.settle(spin)?;
                 if came {
-                    any = true;
                     break;
                 }
                 let now = self.origin.elapsed();
                 let took = now.saturating_sub(start);
                 if took >= budget || timeout.is_some_and(|left| left.is_zero()) {
                     spin.looked(now, took, budget);
-                    return Ok(any);
+                    return Ok(true);
                 }
             }
         }
