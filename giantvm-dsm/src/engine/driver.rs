@@ -8,6 +8,7 @@ use giantvm_core::wire::{DecodeError, Frame};
 use giantvm_core::{Epoch, NodeId, PageIndex, Stamp};
 use giantvm_transport::Transport;
 
+use super::ahead::{Ahead, Wish};
 use super::batch::Batch;
 use super::execute::execute;
 use super::letter;
@@ -25,6 +26,9 @@ use crate::protocol::{
 /// The latest time that a peer may say it is: half of all there are, so that a peer that names
 /// another cannot take the rest from everyone.
 const LATEST: Stamp = Stamp(u64::MAX / 2);
+
+/// Most transactions under way when more pages are asked for ahead of time.
+const MOST_IN_FLIGHT: usize = 256;
 
 /// A message that arrived, and what came with it.
 #[derive(Debug)]
@@ -53,6 +57,7 @@ pub struct Driver<P: CoherenceProtocol> {
     commands: Vec<Command<P::Message>>,
     /// What frames that came together leave to do: not empty only between a [`take`](Self::take) and a [`flush`](Self::flush).
     batch: Batch<P::Message>,
+    ahead: Ahead,
     pins: Pins<Letter<P::Message>>,
     /// Who waits for a page to be pinned.
     pinning: Vec<(PageIndex, PinReply)>,
@@ -73,6 +78,7 @@ impl<P: CoherenceProtocol> Driver<P> {
             origin: Instant::now(),
             commands: Vec::new(),
             batch: Batch::new(),
+            ahead: Ahead::new(0),
             pins: Pins::new(),
             pinning: Vec::new(),
         }
@@ -98,7 +104,30 @@ impl<P: CoherenceProtocol> Driver<P> {
         let Fault { page, access } = fault;
         let before = self.protocol.rights(page);
         self.outlet.awaits(page, access, before);
-        self.feed(Input::Fault { page, access })
+        self.feed(Input::Fault { page, access })?;
+        match self.ahead.faulted(page, access) {
+            Some(wish) => self.read_ahead(wish, access),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks for pages that no thread waits for yet.
+    fn read_ahead(&mut self, wish: Wish, access: Access) -> Result<(), BackingError> {
+        for page in wish.pages(self.backing.pages()) {
+            let held = self.protocol.rights(page);
+            if held.is_none() && self.protocol.in_flight() < MOST_IN_FLIGHT {
+                self.outlet.count_ahead();
+                self.feed(Input::Fault { page, access })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks for up to `most` pages ahead of a thread that walks through memory; for none at first.
+    #[must_use]
+    pub fn reading_ahead(mut self, most: u32) -> Self {
+        self.ahead = Ahead::new(most);
+        self
     }
 
     /// Checks what frames of every service have in common.

@@ -111,7 +111,8 @@ impl Dsm {
             pages: homes.pages(),
             homes,
         });
-        let driver = Driver::new(protocol, backing, transport.clone(), epoch);
+        let driver = Driver::new(protocol, backing, transport.clone(), epoch)
+            .reading_ahead(options.read_ahead);
         let stats = driver.stats();
         let farewells = Arc::new(Farewells::new(transport.peers()));
         let orders = Arc::new(Orders::new().map_err(StartError::Pump)?);

@@ -15,6 +15,7 @@
 //!   other nodes ───────────frames──▶ transport ─────┘        └─▶ frame handlers (interrupts, I/O)
 //! ```
 
+mod ahead;
 pub(crate) mod batch;
 mod crowd;
 mod driver;

@@ -11,11 +11,26 @@ use crate::backing::Choice;
 /// let mut options = DsmOptions::default();
 /// options.waiting = Waiting::Latency;
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct DsmOptions {
     /// How the kernel is told who may reach which page.
     pub backing: Choice,
     /// How the pump waits.
     pub waiting: Waiting,
+    /// Most pages that are asked for ahead of a thread that walks through memory; 0 to ask for none.
+    pub read_ahead: u32,
+}
+
+/// 256 KiB of 4 KiB pages: some times what is under way on a fast link.
+const READ_AHEAD: u32 = 64;
+
+impl Default for DsmOptions {
+    fn default() -> Self {
+        Self {
+            backing: Choice::default(),
+            waiting: Waiting::default(),
+            read_ahead: READ_AHEAD,
+        }
+    }
 }

@@ -76,6 +76,11 @@ impl Outlet {
         !self.waiting.is_empty()
     }
 
+    /// Counts a page that is asked for ahead of time.
+    pub(super) fn count_ahead(&self) {
+        self.count(|stats| stats.read_ahead += 1);
+    }
+
     /// Forgets who waits for a page.
     pub(super) fn forget(&mut self, page: PageIndex) {
         self.waiting.remove(&page);

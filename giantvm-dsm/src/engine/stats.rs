@@ -61,6 +61,8 @@ pub struct DsmStats {
     pub pages_received: u64,
     /// Pages that went out as data.
     pub pages_sent: u64,
+    /// Pages that were asked for ahead of a thread that walks through memory.
+    pub read_ahead: u64,
     /// Grants of a page full of zeroes, which moved no data.
     pub zero_grants: u64,
     /// Mappings taken away for other nodes.
