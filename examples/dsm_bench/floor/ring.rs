@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::mm::{MapFlags, ProtFlags};
 use rustix::thread::futex;
 use vm_memory::{Bytes, FileOffset, MmapRegion, VolatileMemory};
 
@@ -26,7 +27,7 @@ const SLOT: usize = REQUEST + 4096;
 const SLOTS: u32 = 64;
 const RING: usize = 128 + SLOT * SLOTS as usize;
 /// How often to look before others who want the processor get it.
-const LOOKS: u32 = 2000;
+const LOOKS: u32 = 50_000;
 /// How long the other end may be silent.
 const PATIENCE: Duration = Duration::from_secs(30);
 const MOMENT: futex::Timespec = futex::Timespec {
@@ -66,7 +67,13 @@ impl Memory {
 
     fn rings(&self, [out, back]: [usize; 2]) -> anyhow::Result<Rings> {
         let file = FileOffset::new(self.0.try_clone()?, 0);
-        let memory = MmapRegion::from_file(file, 2 * RING)?;
+        let memory = MmapRegion::build(
+            Some(file),
+            2 * RING,
+            (ProtFlags::READ | ProtFlags::WRITE).bits().cast_signed(),
+            // All of it at once, so that no trip has to wait for a page.
+            (MapFlags::SHARED | MapFlags::POPULATE).bits().cast_signed(),
+        )?;
         Ok(Rings { memory, out, back })
     }
 }

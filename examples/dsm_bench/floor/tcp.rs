@@ -13,7 +13,7 @@ use super::wire::{Wait, Wire};
 use crate::far::FarSide;
 
 /// How often to look before others who want the processor get it.
-const LOOKS: u32 = 200;
+const LOOKS: u32 = 2000;
 
 /// One end.
 #[derive(Debug)]
