@@ -147,3 +147,19 @@ impl Node {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_scattered_walk_visits_no_page_twice_and_none_outside() {
+        for of in [1, 2, 3, 5, 8, 100, 255, 256, 1000] {
+            let pages: BTreeSet<_> = Walk::scattered(of, of).addresses().collect();
+            assert_eq!(pages.len() as u64, of);
+            assert!(pages.iter().all(|address| address.0 < of * 4096));
+        }
+    }
+}
