@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::ValueEnum;
 use giantvm_core::{Epoch, PageSize};
-use giantvm_dsm::engine::{Dsm, Handlers, StartError};
+use giantvm_dsm::engine::{Dsm, DsmOptions, Handlers, StartError};
 use giantvm_dsm::protocol::{CoherenceProtocol, Directory, HomeMap, Ivy, Lease};
 use giantvm_transport::Transport;
 
@@ -36,12 +36,13 @@ impl ProtocolKind {
         size: PageSize,
         homes: HomeMap,
         handlers: Handlers,
+        options: DsmOptions,
     ) -> Result<Dsm, StartError> {
         let start = match self {
-            Self::Directory => Dsm::start::<Directory>,
-            Self::Ivy => Dsm::start::<Ivy>,
-            Self::Lease => Dsm::start::<Lease>,
+            Self::Directory => Dsm::start_with::<Directory>,
+            Self::Ivy => Dsm::start_with::<Ivy>,
+            Self::Lease => Dsm::start_with::<Lease>,
         };
-        start(transport, Epoch::FIRST, size, homes, handlers)
+        start(transport, Epoch::FIRST, size, homes, handlers, options)
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use giantvm_core::{NodeId, NodeSet, VcpuId};
-use giantvm_dsm::engine::Dsm;
+use giantvm_dsm::engine::{Dsm, DsmOptions};
 use giantvm_dsm::protocol::HomeMap;
 use giantvm_io::machine::{Cause, Stop};
 use giantvm_io::{Bus, DeviceServer, IoMessage, Unsent};
@@ -116,6 +116,7 @@ impl Node {
                 spec.page_size(),
                 homes,
                 wiring.handlers(),
+                DsmOptions::default(),
             )
             .or_exit(Exit::Host)?;
         timekeeper.start().or_exit(Exit::Host)?;

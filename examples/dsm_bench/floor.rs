@@ -1,55 +1,121 @@
-//! What nothing on this host can beat as long as everyone blocks in the kernel while waiting: one
-//! bare fault, one bare round trip, one bare stream.
+//! What nothing on this host can beat: one bare fault, one bare round trip, one bare stream, from
+//! the same processes on the same processors as the nodes.
 
 mod fault;
-mod link;
+mod ring;
+mod tcp;
+mod wire;
 
-pub(crate) use link::{RawLink, answer};
+pub(crate) use ring::Memory;
+pub(crate) use wire::answer;
+
+use std::net::TcpListener;
 
 use fault::Fault;
-use link::Ask;
+use ring::Rings;
+use tcp::Tcp;
+use wire::{RawLink, Trips};
 
+use crate::far::FarSide;
 use crate::sample::Times;
+
+/// The near ends of what floors are measured on.
+#[derive(Debug)]
+pub(crate) struct Raw {
+    tcp: RawLink<Tcp>,
+    ring: RawLink<Rings>,
+}
+
+impl Raw {
+    pub(crate) fn accept(
+        listener: &TcpListener,
+        memory: &Memory,
+        far: &mut FarSide,
+    ) -> anyhow::Result<Self> {
+        Ok(Self {
+            tcp: RawLink(Tcp::accept(listener, far)?),
+            ring: RawLink(memory.near()?),
+        })
+    }
+
+    /// Tells the far ends that nothing comes any more.
+    pub(crate) fn end(&mut self) -> std::io::Result<()> {
+        self.tcp.end()?;
+        self.ring.end()
+    }
+}
 
 /// The floors of one round.
 #[derive(Debug)]
 pub(crate) struct Floors {
-    /// A fault on a page that is not here, without asking anyone for it.
+    /// A load from a page that is not here, without asking anyone for it.
     pub(crate) missing: Times,
-    /// A fault on a page that may only be read, without telling anyone.
+    /// A store to a page that is not here.
+    pub(crate) absent: Times,
+    /// A store to a page that may only be read, without telling anyone.
     pub(crate) protected: Times,
-    /// A request, and a reply with a page.
-    pub(crate) page: Times,
-    /// A request, and a reply without.
-    pub(crate) control: Times,
-    /// Mebibytes a second, one way.
-    pub(crate) stream: f64,
+    pub(crate) tcp: Trips,
+    pub(crate) ring: Trips,
+}
+
+/// The least that one kind of remote fault can take.
+#[derive(Debug)]
+pub(crate) struct Floor {
+    /// A fault and a round trip each, sample by sample.
+    pub(crate) sums: Times,
+    /// The sum of the medians, in microseconds.
+    pub(crate) p50: f64,
+}
+
+impl Floor {
+    /// Of the two ways to wait for the round trip, the faster.
+    fn of(fault: &Times, trips: [&Times; 2]) -> Self {
+        let [busy, blocking] = trips.map(|trip| Self {
+            sums: fault.plus(trip),
+            p50: fault.median() + trip.median(),
+        });
+        if busy.p50 <= blocking.p50 {
+            busy
+        } else {
+            blocking
+        }
+    }
 }
 
 impl Floors {
-    /// `count` faults and round trips of each kind, and a stream of `bytes`.
-    pub(crate) fn measure(link: &mut RawLink, count: u64, bytes: u64) -> anyhow::Result<Self> {
+    /// `count` faults and round trips of each kind, and streams of `bytes`.
+    pub(crate) fn measure(raw: &mut Raw, count: u64, bytes: u64) -> anyhow::Result<Self> {
         Ok(Self {
             missing: fault::times(count, Fault::Missing)?,
+            absent: fault::times(count, Fault::Absent)?,
             protected: fault::times(count, Fault::Protected)?,
-            page: link.round_trips(count, Ask::Page)?,
-            control: link.round_trips(count, Ask::Control)?,
-            stream: link.stream(bytes)?,
+            tcp: raw.tcp.trips(count, bytes)?,
+            ring: raw.ring.trips(count, bytes)?,
         })
     }
 
-    /// Microseconds of getting a page from another node: a fault and a round trip.
-    pub(crate) fn fetch(&self, percent: usize) -> f64 {
-        self.missing.percentile(percent) + self.page.percentile(percent)
+    /// What the nodes' transport is compared with.
+    pub(crate) const fn transport(&self) -> &Trips {
+        &self.tcp
     }
 
-    /// Microseconds of getting the right to write from another node.
-    pub(crate) fn upgrade(&self, percent: usize) -> f64 {
-        self.protected.percentile(percent) + self.control.percentile(percent)
+    /// Of getting a page from another node to read it.
+    pub(crate) fn read(&self) -> Floor {
+        Floor::of(&self.missing, self.transport().pages())
     }
 
-    /// Round trips a second of a page that is fetched once each way.
-    pub(crate) fn ping_pong(&self) -> f64 {
-        1e6 / (2.0 * self.fetch(50))
+    /// Of getting a page from another node to write it.
+    pub(crate) fn write(&self) -> Floor {
+        Floor::of(&self.absent, self.transport().pages())
+    }
+
+    /// Of getting the right to write from another node.
+    pub(crate) fn upgrade(&self) -> Floor {
+        Floor::of(&self.protected, self.transport().controls())
+    }
+
+    /// Handovers a second of a page that nodes fetch from one another.
+    pub(crate) fn handovers(&self) -> f64 {
+        1e6 / self.write().p50
     }
 }

@@ -1,79 +1,48 @@
-//! Measures what a page fault costs between two node processes, beside its floor, in one run.
+//! Measures what a page fault costs between node processes, beside its floor, in one run.
 //!
-//! This process is node a and measures; it starts node b. [`workload`] is what both do, [`floor`]
-//! what it is compared with, [`pair`] how the two come together.
+//! This process is node a and measures; it starts the others. [`workload`] is what nodes do,
+//! [`round`] in which order, [`floor`] what it is compared with, [`pair`] how they come together,
+//! [`far`] how a tells the others what to do, [`report`] and [`picture`] what comes out.
 
+mod bars;
+mod cli;
+mod far;
 mod floor;
+mod load;
 mod pair;
+mod picture;
+mod place;
 #[path = "../protocol.rs"]
 mod protocol;
 mod report;
+mod round;
 mod sample;
+mod table;
 mod workload;
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, ensure};
+use anyhow::Context;
 use clap::Parser;
-use clap::builder::RangedU64ValueParser;
+use indicatif::ProgressBar;
 
-use crate::floor::{Floors, RawLink};
-use crate::pair::{FarSide, Node, Ports};
-use crate::protocol::ProtocolKind;
-use crate::report::Report;
-use crate::workload::{Role, Round};
-
-/// Measures remote faults, ping-pong and scans between two node processes on this host, beside
-/// floors of the same run: a bare userfaultfd fault, bare TCP round trips, a bare TCP stream.
-///
-/// Every round measures everything once, so that what disturbs the host disturbs all alike.
-#[derive(Debug, Parser)]
-#[command(name = "dsm_bench", version)]
-struct Cli {
-    /// Faults of each kind in a round.
-    #[arg(long, value_name = "N", default_value_t = 1000,
-        value_parser = RangedU64ValueParser::<u64>::new().range(1..=1_000_000))]
-    pages: u64,
-    /// Rounds.
-    #[arg(long, value_name = "N", default_value_t = 5,
-        value_parser = RangedU64ValueParser::<u64>::new().range(1..=1000))]
-    rounds: u64,
-    /// Mebibytes of a sequential scan.
-    #[arg(long, value_name = "MIB", default_value_t = 32,
-        value_parser = RangedU64ValueParser::<u64>::new().range(1..=16_384))]
-    scan: u64,
-    /// How the two nodes keep their memory coherent.
-    #[arg(long, value_enum, default_value_t = ProtocolKind::Directory)]
-    protocol: ProtocolKind,
-    /// Also write the figures as JSON to FILE, or with `-` to standard output, and then nothing
-    /// else.
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Be node b, at these ports; set by the process that measures.
-    #[arg(long, hide = true)]
-    far: Option<Ports>,
-}
-
-impl Cli {
-    /// Pages of a sequential scan.
-    const fn scan_pages(&self) -> u64 {
-        self.scan << (20 - 12)
-    }
-
-    /// Pages of shared data.
-    fn data_pages(&self) -> u64 {
-        self.scan_pages().max(self.pages)
-    }
-}
+use crate::cli::Cli;
+use crate::far::{FarSide, Identity};
+use crate::floor::{Floors, Memory, Raw};
+use crate::load::Load;
+use crate::pair::{Cluster, Node};
+use crate::report::{Measured, Report};
+use crate::round::Bench;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let outcome = match cli.far {
+    let outcome = match &cli.far {
+        _ if !cli.busy.is_empty() => load::keep_busy(&cli.busy),
         None => measure(&cli),
-        Some(ports) => answer(&cli, ports),
+        Some(identity) => be_far(&cli, identity),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -84,37 +53,30 @@ fn main() -> ExitCode {
     }
 }
 
-/// What node b does.
-fn answer(cli: &Cli, ports: Ports) -> anyhow::Result<()> {
-    pair::die_with_parent()?;
-    let raw = std::thread::spawn(move || floor::answer(ports.raw));
-    let node = Node::join(Role::B, ports, cli.protocol, cli.data_pages())?;
-    for _ in 0..cli.rounds {
-        node.script().round(cli.pages, cli.scan_pages())?;
-    }
-    node.finish()?;
-    raw.join().expect("it does not panic")
+/// What the other nodes do.
+fn be_far(cli: &Cli, Identity { number, cluster }: &Identity) -> anyhow::Result<()> {
+    far::die_with_parent()?;
+    cli.place.take(&cluster.cpus, *number)?;
+    std::thread::scope(|scope| {
+        let raw = (*number == 1).then(|| scope.spawn(|| floor::answer(cluster)));
+        let node = Node::join(*number, cluster, cli)?;
+        far::obey(|order| node.obey(order))?;
+        node.finish()?;
+        raw.map_or(Ok(()), |raw| raw.join().expect("it does not panic"))
+    })
 }
 
 /// What node a does.
 fn measure(cli: &Cli) -> anyhow::Result<()> {
     // Before the measurement, which takes a while.
     let json = cli.json.as_deref().map(create).transpose()?;
-    let (ports, listener) = Ports::choose()?;
-    let mut far = FarSide::spawn(ports)?;
-    let mut link = RawLink::accept(&listener, &mut far)?;
-    let node = Node::join(Role::A, ports, cli.protocol, cli.data_pages())?;
-    let mut rounds: Vec<(Round, Floors)> = Vec::new();
-    for number in 1..=cli.rounds {
-        let floors = Floors::measure(&mut link, cli.pages, cli.scan << 20)?;
-        let round = node.script().round(cli.pages, cli.scan_pages())?;
-        eprintln!("round {number} of {}: {round}", cli.rounds);
-        rounds.push((round, floors));
+    let svg = cli.svg.as_deref().map(create).transpose()?;
+    let rounds = run(cli)?;
+    let report = Report::of(cli, &rounds);
+    if let Some(mut file) = svg {
+        write!(file, "{}", picture::draw(&rounds)?)?;
+        file.flush()?;
     }
-    node.finish()?;
-    drop(link);
-    ensure!(far.wait()?.success(), "node b failed");
-    let report = Report::of(cli.protocol, &rounds);
     match json {
         Some(mut file) => {
             eprint!("{}", report.to_text());
@@ -124,6 +86,42 @@ fn measure(cli: &Cli) -> anyhow::Result<()> {
         None => print!("{}", report.to_text()),
     }
     Ok(())
+}
+
+fn run(cli: &Cli) -> anyhow::Result<Vec<Measured>> {
+    let (memory, cpus) = (Memory::new()?, place::allowed()?);
+    let (cluster, listener) = Cluster::choose(cli.nodes(), memory.path(), cpus)?;
+    let fars = (1..cli.nodes()).map(|number| FarSide::spawn(number, &cluster));
+    let mut fars = fars.collect::<anyhow::Result<Vec<_>>>()?;
+    cli.place.take(&cluster.cpus, 0)?;
+    let mut raw = Raw::accept(&listener, &memory, &mut fars[0])?;
+    let node = Node::join(0, &cluster, cli)?;
+    let loads = cli.load.rounds();
+    let progress = ProgressBar::new(cli.rounds * loads.len() as u64);
+    let mut rounds = Vec::new();
+    for number in 1..=cli.rounds {
+        for &loaded in loads {
+            let load = loaded.then(|| Load::start(&cluster.cpus)).transpose()?;
+            let floors = Floors::measure(&mut raw, cli.pages, cli.scan << 20)?;
+            let (node, fars) = (&node, &mut fars[..]);
+            let round = Bench { node, fars, cli }.round()?;
+            drop(load);
+            let state = if loaded { "loaded" } else { "idle" };
+            progress.suspend(|| eprintln!("round {number} of {}, {state}: {round}", cli.rounds));
+            progress.inc(1);
+            rounds.push(Measured {
+                loaded,
+                round,
+                floors,
+            });
+        }
+    }
+    progress.finish_and_clear();
+    raw.end()?;
+    fars.iter_mut().for_each(FarSide::dismiss);
+    node.finish()?;
+    fars.into_iter().try_for_each(FarSide::wait)?;
+    Ok(rounds)
 }
 
 fn create(path: &Path) -> anyhow::Result<Box<dyn Write>> {

@@ -1,160 +1,131 @@
-//! How the two node processes come together, and end together.
+//! How the node processes come together, and end together.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::process::{Child, Command, ExitStatus, exit};
-use std::str::FromStr;
+use std::path::PathBuf;
+use std::process::exit;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use giantvm_core::{GuestAddress, NodeId, PageIndex, PageRange, PageSize};
+use clap::ValueEnum;
+use giantvm_core::{GuestAddress, NodeId, PageRange, PageSize};
 use giantvm_dsm::backing::BackingError;
-use giantvm_dsm::engine::{Dsm, Handlers, Watcher};
+use giantvm_dsm::engine::{Dsm, DsmOptions, Handlers, Waiting, Watcher};
 use giantvm_dsm::protocol::HomeMap;
-use giantvm_dsm::sync::Barrier;
-use giantvm_dsm::view::{DsmMemory, Region};
+use giantvm_dsm::view::DsmMemory;
 use giantvm_transport::tcp::TcpConnector;
 use giantvm_transport::{JoinConfig, Loss, NodeEntry, join_blocking};
-use rustix::process::{Signal, set_parent_process_death_signal};
+use serde::{Deserialize, Serialize};
 
-use crate::protocol::ProtocolKind;
-use crate::workload::{Role, Script};
+use crate::cli::Cli;
 
-/// How long the other node may take to come and to go.
+/// How long the other nodes may take to come and to go.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Where everything listens on this host.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Ports {
-    nodes: [u16; 2],
+/// How each node's pump waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Pump {
+    /// Looks on for a moment while no one else needs the processor.
+    Adaptive,
+    /// Looks on whatever else the machine has to do.
+    Latency,
+    /// Sleeps at once.
+    Blocking,
+}
+
+impl Pump {
+    fn options(self) -> DsmOptions {
+        let mut options = DsmOptions::default();
+        options.waiting = match self {
+            Self::Adaptive => Waiting::Adaptive,
+            Self::Latency => Waiting::Latency,
+            Self::Blocking => Waiting::Blocking,
+        };
+        options
+    }
+}
+
+/// Where everything is found on this host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Cluster {
+    /// Of node a, b and so on.
+    ports: Vec<u16>,
     /// Of the connection that floors are measured on.
     pub(crate) raw: u16,
+    /// The memory that floors are measured on.
+    pub(crate) ring: PathBuf,
+    /// The processors all share.
+    pub(crate) cpus: Vec<usize>,
 }
 
-impl Ports {
+impl Cluster {
     /// Ports that are free now, and the listener of the raw connection.
-    pub(crate) fn choose() -> anyhow::Result<(Self, TcpListener)> {
+    pub(crate) fn choose(
+        nodes: usize,
+        ring: PathBuf,
+        cpus: Vec<usize>,
+    ) -> anyhow::Result<(Self, TcpListener)> {
         let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        let (a, b, raw) = (listen()?, listen()?, listen()?);
         let port = |listener: &TcpListener| listener.local_addr().map(|at| at.port());
-        let ports = Self {
-            nodes: [port(&a)?, port(&b)?],
+        let listeners = (0..nodes)
+            .map(|_| listen())
+            .collect::<Result<Vec<_>, _>>()?;
+        let raw = listen()?;
+        let cluster = Self {
+            ports: listeners.iter().map(port).collect::<Result<_, _>>()?,
             raw: port(&raw)?,
+            ring,
+            cpus,
         };
-        Ok((ports, raw))
-    }
-}
-
-impl FromStr for Ports {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> anyhow::Result<Self> {
-        let numbers: Vec<u16> = text.split(',').map(str::parse).collect::<Result<_, _>>()?;
-        let [a, b, raw] = numbers[..] else {
-            anyhow::bail!("three ports are needed");
-        };
-        Ok(Self { nodes: [a, b], raw })
-    }
-}
-
-/// The process of node b; it ends with this value.
-#[derive(Debug)]
-pub(crate) struct FarSide(Child);
-
-impl FarSide {
-    pub(crate) fn spawn(ports: Ports) -> anyhow::Result<Self> {
-        let Ports { nodes: [a, b], raw } = ports;
-        let child = Command::new(std::env::current_exe()?)
-            .args(std::env::args_os().skip(1))
-            .args(["--far", &format!("{a},{b},{raw}")])
-            .spawn()
-            .context("cannot start node b")?;
-        Ok(Self(child))
+        Ok((cluster, raw))
     }
 
-    /// Whether it has ended.
-    pub(crate) fn has_ended(&mut self) -> std::io::Result<bool> {
-        Ok(self.0.try_wait()?.is_some())
-    }
-
-    pub(crate) fn wait(&mut self) -> std::io::Result<ExitStatus> {
-        self.0.wait()
-    }
-}
-
-impl Drop for FarSide {
-    fn drop(&mut self) {
-        // Neither does anything after `wait`.
-        self.0.kill().ok();
-        self.0.wait().ok();
-    }
-}
-
-/// Makes the kernel end this process when its parent ends, however that comes.
-pub(crate) fn die_with_parent() -> anyhow::Result<()> {
-    Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
-}
-
-/// One node: the shared memory, and the barrier on a page before the data.
-#[derive(Debug)]
-pub(crate) struct Node {
-    role: Role,
-    dsm: Dsm,
-    barrier: Region<Barrier>,
-    memory: DsmMemory,
-}
-
-impl Node {
-    pub(crate) fn join(
-        role: Role,
-        ports: Ports,
-        protocol: ProtocolKind,
-        data_pages: u64,
-    ) -> anyhow::Result<Self> {
-        let [a, b] = [NodeId::ZERO, NodeId::new(1)?];
-        let nodes = ["a", "b"].into_iter().zip(ports.nodes);
-        let nodes = nodes.map(|(name, port)| NodeEntry {
+    /// How node `local` joins the others: the one place that says over what.
+    fn config(&self, local: NodeId) -> JoinConfig {
+        let names = ["a", "b", "c", "d"].into_iter();
+        let nodes = names.zip(&self.ports).map(|(name, port)| NodeEntry {
             name: name.into(),
             address: format!("127.0.0.1:{port}"),
         });
-        let local = match role {
-            Role::A => a,
-            Role::B => b,
-        };
         let mut config = JoinConfig::new("dsm-bench", nodes.collect(), local);
         config.deadline = PATIENCE;
+        config
+    }
+}
+
+/// One node: the shared memory, which is at home on b.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) number: usize,
+    pub(crate) dsm: Dsm,
+    /// The data, from address 0.
+    pub(crate) memory: DsmMemory,
+}
+
+impl Node {
+    pub(crate) fn join(number: usize, cluster: &Cluster, cli: &Cli) -> anyhow::Result<Self> {
+        let config = cluster.config(NodeId::new(u8::try_from(number)?)?);
         let transport = join_blocking(&TcpConnector::new(config), &|_| ())?;
-        let barrier = PageRange::first(1);
-        let data = PageRange {
-            start: barrier.end,
-            end: PageIndex(barrier.end.0 + data_pages),
-        };
-        let homes = HomeMap::new([(barrier, a), (data, b)])?;
+        let data = PageRange::first(cli.data_pages());
+        let homes = HomeMap::new([(data, NodeId::new(1)?)])?;
         let handlers = Handlers::default().watch(Arc::new(EndTogether));
-        let dsm = protocol.start(transport, PageSize::K4, homes, handlers)?;
+        let options = cli.pump.options();
+        let dsm = cli
+            .protocol
+            .start(transport, PageSize::K4, homes, handlers, options)?;
         Ok(Self {
-            role,
-            barrier: Region::new(dsm.mapping(), barrier.start)?,
+            number,
             memory: DsmMemory::new(dsm.mapping(), [(GuestAddress(0), data)])?,
             dsm,
         })
     }
 
-    pub(crate) fn script(&self) -> Script<'_> {
-        Script {
-            role: self.role,
-            memory: &self.memory,
-            barrier: &self.barrier,
-        }
-    }
-
-    /// Leaves once the other node is done too.
+    /// Leaves once the other nodes are done too.
     pub(crate) fn finish(self) -> anyhow::Result<()> {
         Ok(self.dsm.finish(PATIENCE)?)
     }
 }
 
-/// Without the other node threads may wait for its pages for ever.
+/// Without the other nodes threads may wait for their pages for ever.
 struct EndTogether;
 
 impl Watcher for EndTogether {

@@ -1,204 +1,263 @@
-//! The figures, for people and for machines.
+//! The figures, for machines. All are medians over the rounds.
 
-use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
-use crate::floor::Floors;
-use crate::protocol::ProtocolKind;
+use crate::bars::{self, Verdict};
+use crate::cli::Cli;
+use crate::floor::{Floor, Floors};
+use crate::round::{Round, THREADS, Writing};
 use crate::sample::{Spread, Times};
-use crate::workload::Round;
 
-const TRANSPORT: &str = "tcp";
-/// Whoever waits for a fault or a frame blocks in the kernel; in the floors too.
-const MODE: &str = "blocking";
-
-/// One kind of fault beside its floor. All figures are medians over the rounds.
-#[derive(Debug, Serialize)]
-pub(crate) struct Latency {
-    name: &'static str,
-    transport: &'static str,
-    mode: &'static str,
-    p50_us: f64,
-    p99_us: f64,
-    floor_p50_us: f64,
-    floor_p99_us: f64,
-    /// Of a round's median to the floor of the same round.
-    ratio: f64,
-    ratio_low: f64,
-    ratio_high: f64,
+/// What one round found.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) loaded: bool,
+    pub(crate) round: Round,
+    pub(crate) floors: Floors,
 }
 
-/// One throughput beside its floor. All figures are medians over the rounds.
+/// One kind of fault beside its floor.
+#[derive(Debug, Serialize)]
+pub(crate) struct Latency {
+    pub(crate) name: &'static str,
+    pub(crate) loaded: bool,
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
+    pub(crate) floor_p50_us: f64,
+    pub(crate) floor_p99_us: f64,
+    /// Of a round's median to the floor of the same round.
+    pub(crate) ratio: Spread,
+    pub(crate) ratio_p99: Spread,
+    pub(crate) verdict: Verdict,
+    p50_us_of_rounds: Vec<f64>,
+}
+
+/// One throughput beside its floor.
 #[derive(Debug, Serialize)]
 pub(crate) struct Throughput {
-    name: &'static str,
-    transport: &'static str,
-    mode: &'static str,
-    value: f64,
-    unit: &'static str,
-    floor: f64,
+    pub(crate) name: String,
+    pub(crate) loaded: bool,
+    pub(crate) value: f64,
+    pub(crate) unit: &'static str,
+    /// What it is compared with.
+    pub(crate) floor: f64,
     /// Of a round's value to the floor of the same round.
-    ratio: f64,
-    ratio_low: f64,
-    ratio_high: f64,
+    pub(crate) ratio: Spread,
+    /// What the slowest writer gets of an even share.
+    pub(crate) slowest_share: Option<f64>,
+    /// The longest wait of any writer in any round.
+    pub(crate) longest_us: Option<f64>,
+    pub(crate) verdict: Verdict,
+    value_of_rounds: Vec<f64>,
+}
+
+/// A step that floors are made of.
+#[derive(Debug, Serialize)]
+pub(crate) struct Step {
+    pub(crate) name: &'static str,
+    pub(crate) loaded: bool,
+    pub(crate) p50_us: f64,
+    pub(crate) p99_us: f64,
+}
+
+/// A bare stream.
+#[derive(Debug, Serialize)]
+pub(crate) struct Stream {
+    pub(crate) name: &'static str,
+    pub(crate) loaded: bool,
+    pub(crate) mib_per_second: f64,
 }
 
 /// Everything that was measured.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
-    rounds: usize,
-    protocol: &'static str,
-    results: Vec<Latency>,
-    throughputs: Vec<Throughput>,
+    pub(crate) rounds: u64,
+    pub(crate) protocol: &'static str,
+    pub(crate) pump: String,
+    pub(crate) place: String,
+    pub(crate) results: Vec<Latency>,
+    pub(crate) throughputs: Vec<Throughput>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) streams: Vec<Stream>,
 }
 
-type Rounds<'a> = &'a [(Round, Floors)];
-
-fn spread(rounds: Rounds<'_>, figure: impl Fn(&Round, &Floors) -> f64) -> Spread {
-    rounds
-        .iter()
-        .map(|(round, floors)| figure(round, floors))
-        .collect()
+/// Rounds of one kind.
+struct Group<'a> {
+    cli: &'a Cli,
+    loaded: bool,
+    rounds: Vec<&'a Measured>,
 }
 
-impl Latency {
-    fn of(
-        name: &'static str,
-        rounds: Rounds<'_>,
-        times: impl Fn(&Round) -> &Times,
-        floor: impl Fn(&Floors, usize) -> f64,
-    ) -> Self {
-        let own = |percent| spread(rounds, |round, _| times(round).percentile(percent)).median;
-        let floors = |percent| spread(rounds, |_, floors| floor(floors, percent)).median;
-        let ratio = spread(rounds, |round, floors| {
-            times(round).median() / floor(floors, 50)
+impl Report {
+    pub(crate) fn of(cli: &Cli, rounds: &[Measured]) -> Self {
+        let groups = cli.load.rounds().iter().map(|&loaded| Group {
+            cli,
+            loaded,
+            rounds: rounds.iter().filter(|m| m.loaded == loaded).collect(),
         });
+        let groups: Vec<_> = groups.collect();
+        let lower = |name: String| name.to_lowercase();
         Self {
-            name,
-            transport: TRANSPORT,
-            mode: MODE,
-            p50_us: own(50),
-            p99_us: own(99),
-            floor_p50_us: floors(50),
-            floor_p99_us: floors(99),
-            ratio: ratio.median,
-            ratio_low: ratio.low,
-            ratio_high: ratio.high,
+            rounds: cli.rounds,
+            protocol: cli.protocol.name(),
+            pump: lower(format!("{:?}", cli.pump)),
+            place: lower(format!("{:?}", cli.place)),
+            results: groups.iter().flat_map(Group::latencies).collect(),
+            throughputs: groups.iter().flat_map(Group::throughputs).collect(),
+            steps: groups.iter().flat_map(Group::steps).collect(),
+            streams: groups.iter().flat_map(Group::streams).collect(),
         }
+    }
+}
+
+impl Group<'_> {
+    fn each(&self, figure: impl Fn(&Measured) -> f64) -> Vec<f64> {
+        self.rounds.iter().map(|&m| figure(m)).collect()
+    }
+
+    fn spread(&self, figure: impl Fn(&Measured) -> f64) -> Spread {
+        self.each(figure).into_iter().collect()
+    }
+
+    fn latencies(&self) -> Vec<Latency> {
+        vec![
+            self.latency("remote read", |r| &r.read, Floors::read),
+            self.latency("remote write", |r| &r.write, Floors::write),
+            self.latency("upgrade", |r| &r.upgrade, Floors::upgrade),
+            self.latency("random read", |r| &r.random, Floors::read),
+        ]
+    }
+
+    fn latency(
+        &self,
+        name: &'static str,
+        times: impl Fn(&Round) -> &Times,
+        floor: impl Fn(&Floors) -> Floor,
+    ) -> Latency {
+        let p50 = |m: &Measured| times(&m.round).median();
+        let p99 = |m: &Measured| times(&m.round).percentile(99);
+        let floor_p50 = |m: &Measured| floor(&m.floors).p50;
+        let floor_p99 = |m: &Measured| floor(&m.floors).sums.percentile(99);
+        let ratio = self.spread(|m| p50(m) / floor_p50(m));
+        let (tail, floor_tail) = (self.spread(p99).median, self.spread(floor_p99).median);
+        let pump = self.cli.pump;
+        Latency {
+            name,
+            loaded: self.loaded,
+            p50_us: self.spread(p50).median,
+            p99_us: tail,
+            floor_p50_us: self.spread(floor_p50).median,
+            floor_p99_us: floor_tail,
+            ratio,
+            ratio_p99: self.spread(|m| p99(m) / floor_p99(m)),
+            verdict: bars::fault(pump, self.loaded, ratio.median, tail, floor_tail),
+            p50_us_of_rounds: self.each(p50),
+        }
+    }
+
+    fn throughputs(&self) -> Vec<Throughput> {
+        let (read, write) = (bars::READ_SCAN, bars::WRITE_SCAN);
+        let stream = |m: &Measured| m.floors.transport().stream;
+        let scan = "MiB/s";
+        let mut rows: Vec<_> = (2..=self.cli.nodes()).map(|n| self.writers(n)).collect();
+        let round_trips = |m: &Measured| m.floors.handovers() / 2.0;
+        rows.push(self.throughput("flag", "round trips/s", |m| m.round.flag, round_trips));
+        let row = self.throughput("sequential read", scan, |m| m.round.read_scan, stream);
+        rows.push(row.with_bar(read));
+        let row = self.throughput("sequential write", scan, |m| m.round.write_scan, stream);
+        rows.push(row.with_bar(write));
+        for (at, threads) in THREADS.iter().enumerate() {
+            let name = format!("{threads} threads");
+            let figure = |m: &Measured| m.round.threads[at];
+            rows.push(self.throughput(&name, "faults/s", figure, |m| m.round.threads[0]));
+        }
+        rows
+    }
+
+    fn throughput(
+        &self,
+        name: &str,
+        unit: &'static str,
+        value: impl Fn(&Measured) -> f64,
+        floor: impl Fn(&Measured) -> f64,
+    ) -> Throughput {
+        Throughput {
+            name: name.to_owned(),
+            loaded: self.loaded,
+            value: self.spread(&value).median,
+            unit,
+            floor: self.spread(&floor).median,
+            ratio: self.spread(|m| value(m) / floor(m)),
+            slowest_share: None,
+            longest_us: None,
+            verdict: Verdict::None,
+            value_of_rounds: self.each(value),
+        }
+    }
+
+    /// Two are compared with the floor, more with two.
+    fn writers(&self, nodes: usize) -> Throughput {
+        let writing = |m: &Measured| -> Writing { m.round.writing[nodes - 2] };
+        let floor = |m: &Measured| match nodes {
+            2 => m.floors.handovers(),
+            _ => m.round.writing[0].handovers.max(1.0),
+        };
+        let name = format!("{nodes} writers");
+        let row = self.throughput(&name, "handovers/s", |m| writing(m).handovers, floor);
+        let share = self.spread(|m| writing(m).slowest).median;
+        let fair = Verdict::of(nodes == 2 || share >= bars::SLOWEST);
+        let mut row = row.with_bar(match nodes {
+            2 => bars::TWO_WRITERS,
+            _ => bars::MORE_WRITERS,
+        });
+        row.slowest_share = Some(share);
+        row.longest_us = Some(self.spread(|m| writing(m).longest_us).high);
+        row.verdict = if fair == Verdict::Met {
+            row.verdict
+        } else {
+            fair
+        };
+        row
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        let step = |name, times: fn(&Floors) -> &Times| Step {
+            name,
+            loaded: self.loaded,
+            p50_us: self.spread(|m| times(&m.floors).median()).median,
+            p99_us: self.spread(|m| times(&m.floors).percentile(99)).median,
+        };
+        vec![
+            step("fault, load", |f| &f.missing),
+            step("fault, store", |f| &f.absent),
+            step("fault, protected", |f| &f.protected),
+            step("tcp page, busy", |f| &f.tcp.page_busy),
+            step("tcp page, blocking", |f| &f.tcp.page_blocking),
+            step("tcp control, busy", |f| &f.tcp.control_busy),
+            step("tcp control, blocking", |f| &f.tcp.control_blocking),
+            step("shm page, busy", |f| &f.ring.page_busy),
+            step("shm page, blocking", |f| &f.ring.page_blocking),
+            step("shm control, busy", |f| &f.ring.control_busy),
+            step("shm control, blocking", |f| &f.ring.control_blocking),
+        ]
+    }
+
+    fn streams(&self) -> [Stream; 2] {
+        let stream = |name, rate: fn(&Floors) -> f64| Stream {
+            name,
+            loaded: self.loaded,
+            mib_per_second: self.spread(|m| rate(&m.floors)).median,
+        };
+        [
+            stream("tcp stream", |f| f.tcp.stream),
+            stream("shm stream", |f| f.ring.stream),
+        ]
     }
 }
 
 impl Throughput {
-    fn of(
-        name: &'static str,
-        unit: &'static str,
-        rounds: Rounds<'_>,
-        value: impl Fn(&Round) -> f64,
-        floor: impl Fn(&Floors) -> f64,
-    ) -> Self {
-        let ratio = spread(rounds, |round, floors| value(round) / floor(floors));
-        Self {
-            name,
-            transport: TRANSPORT,
-            mode: MODE,
-            value: spread(rounds, |round, _| value(round)).median,
-            unit,
-            floor: spread(rounds, |_, floors| floor(floors)).median,
-            ratio: ratio.median,
-            ratio_low: ratio.low,
-            ratio_high: ratio.high,
-        }
+    fn with_bar(mut self, bar: f64) -> Self {
+        self.verdict = Verdict::of(self.ratio.median >= bar);
+        self
     }
-}
-
-impl Report {
-    pub(crate) fn of(protocol: ProtocolKind, rounds: Rounds<'_>) -> Self {
-        let (trips, scan) = ("round trips/s", "MiB/s");
-        Self {
-            rounds: rounds.len(),
-            protocol: protocol.name(),
-            results: vec![
-                Latency::of("remote read", rounds, |r| &r.read, Floors::fetch),
-                Latency::of("remote write", rounds, |r| &r.write, Floors::fetch),
-                Latency::of("upgrade", rounds, |r| &r.upgrade, Floors::upgrade),
-            ],
-            throughputs: vec![
-                Throughput::of(
-                    "page ping-pong",
-                    trips,
-                    rounds,
-                    |r| r.ping_pong,
-                    Floors::ping_pong,
-                ),
-                Throughput::of(
-                    "sequential read",
-                    scan,
-                    rounds,
-                    |r| r.read_scan,
-                    |f| f.stream,
-                ),
-                Throughput::of(
-                    "sequential write",
-                    scan,
-                    rounds,
-                    |r| r.write_scan,
-                    |f| f.stream,
-                ),
-            ],
-        }
-    }
-
-    /// Two tables, and what they mean.
-    pub(crate) fn to_text(&self) -> String {
-        let mut times = table([
-            "fault",
-            "p50 us",
-            "p99 us",
-            "floor p50",
-            "floor p99",
-            "ratio",
-            "low..high",
-        ]);
-        for row in &self.results {
-            times.add_row([
-                row.name.to_owned(),
-                format!("{:.1}", row.p50_us),
-                format!("{:.1}", row.p99_us),
-                format!("{:.1}", row.floor_p50_us),
-                format!("{:.1}", row.floor_p99_us),
-                format!("{:.2}", row.ratio),
-                format!("{:.2}..{:.2}", row.ratio_low, row.ratio_high),
-            ]);
-        }
-        let mut throughputs = table(["throughput", "value", "floor", "unit", "ratio", "low..high"]);
-        for row in &self.throughputs {
-            throughputs.add_row([
-                row.name.to_owned(),
-                format!("{:.0}", row.value),
-                format!("{:.0}", row.floor),
-                row.unit.to_owned(),
-                format!("{:.3}", row.ratio),
-                format!("{:.3}..{:.3}", row.ratio_low, row.ratio_high),
-            ]);
-        }
-        format!(
-            "{times}\n{throughputs}\n\
-             Medians of {} rounds of protocol {} over {TRANSPORT}, {MODE}; each ratio is to the floor of its own \
-             round.\n\
-             Floor of a fault: one bare userfaultfd fault and one bare TCP round trip of as many \
-             bytes.\n\
-             Floor of ping-pong: one such fetch each way. Floor of a scan: a bare TCP stream.\n",
-            self.rounds, self.protocol
-        )
-    }
-}
-
-fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_BORDERS_ONLY);
-    table.set_header(header);
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
 }

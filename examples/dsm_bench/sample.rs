@@ -2,6 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
+/// Points of a drawn distribution.
+const STEPS: usize = 200;
+
 /// The times of one thing in one round, in nanoseconds.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Times(Vec<u64>);
@@ -30,6 +35,40 @@ impl Times {
         sorted.get(at).map_or(0.0, |&ns| ns as f64 / 1e3)
     }
 
+    /// Each time with the one of `other` at the same place.
+    pub(crate) fn plus(&self, other: &Self) -> Self {
+        let sums = self.0.iter().zip(&other.0).map(|(one, two)| one + two);
+        Self(sums.collect())
+    }
+
+    /// Those of several rounds together.
+    pub(crate) fn all<'a>(rounds: impl IntoIterator<Item = &'a Self>) -> Self {
+        Self(
+            rounds
+                .into_iter()
+                .flat_map(|times| &times.0)
+                .copied()
+                .collect(),
+        )
+    }
+
+    /// Microseconds, and the share of samples that do not exceed them, in few steps.
+    pub(crate) fn distribution(&self) -> Vec<(f64, f64)> {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        let last = sorted.len().saturating_sub(1);
+        let steps =
+            (0..=STEPS.min(last)).map(|step| (step * last).div_ceil(STEPS.min(last).max(1)));
+        steps
+            .filter_map(|at| {
+                Some((
+                    *sorted.get(at)? as f64 / 1e3,
+                    (at + 1) as f64 / (last + 1) as f64,
+                ))
+            })
+            .collect()
+    }
+
     /// All times together, in seconds.
     pub(crate) fn total(&self) -> f64 {
         self.0.iter().map(|&ns| ns as f64 / 1e9).sum()
@@ -41,7 +80,7 @@ impl Times {
 }
 
 /// The smallest, the middle and the largest of some figures.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub(crate) struct Spread {
     pub(crate) low: f64,
     pub(crate) median: f64,
@@ -73,8 +112,19 @@ mod tests {
             .rev()
             .for_each(|us| times.add(Duration::from_micros(us)));
         assert_eq!((times.median(), times.percentile(99)), (50.0, 99.0));
+        assert_eq!(times.plus(&times).median(), 100.0);
+        assert_eq!(Times::all([&times, &Times::default()]).median(), 50.0);
         times.time(|| ());
         assert!(times.total() >= 0.00505);
+    }
+
+    #[test]
+    fn a_distribution_ends_with_all_samples() {
+        assert_eq!(Times::default().distribution(), []);
+        let times = Times(vec![3000, 1000]);
+        assert_eq!(times.distribution(), [(1.0, 0.5), (3.0, 1.0)]);
+        let many = Times((1..=5000).collect()).distribution();
+        assert_eq!((many.len(), many[STEPS]), (STEPS + 1, (5.0, 1.0)));
     }
 
     #[test]

@@ -1,141 +1,165 @@
-//! What is measured. Both nodes run the same script: a measures, b makes pages remote.
+//! What the nodes do with their memory.
 
-use std::fmt;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use giantvm_core::{GuestAddress, PageSize};
-use giantvm_dsm::sync::Barrier;
-use giantvm_dsm::view::DsmMemory;
+use serde::{Deserialize, Serialize};
 use vm_memory::Bytes as _;
 
+use crate::far::Order;
+use crate::pair::Node;
 use crate::sample::Times;
 
-/// Which of the two nodes this is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// Measures.
-    A,
-    /// Home of the data, and its owner before each measurement.
-    B,
+/// Some pages in some order.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Walk {
+    /// How many pages are visited.
+    pub(crate) count: u64,
+    /// Of how many pages from the first.
+    pub(crate) of: u64,
+    /// From one to the next. Must have no divisor in common with `of`.
+    step: u64,
 }
 
-/// A node's view of the script.
-#[derive(Debug)]
-pub(crate) struct Script<'a> {
-    pub(crate) role: Role,
-    /// The data, from address 0.
-    pub(crate) memory: &'a DsmMemory,
-    pub(crate) barrier: &'a Barrier,
-}
+impl Walk {
+    /// All pages in order.
+    pub(crate) const fn in_order(count: u64) -> Self {
+        Self {
+            count,
+            of: count,
+            step: 1,
+        }
+    }
 
-/// What one round of the script took on node a; nothing sensible on node b.
-#[derive(Debug, Default)]
-pub(crate) struct Round {
-    pub(crate) read: Times,
-    pub(crate) write: Times,
-    pub(crate) upgrade: Times,
-    /// Round trips a second.
-    pub(crate) ping_pong: f64,
-    /// Mebibytes a second.
-    pub(crate) read_scan: f64,
-    /// Mebibytes a second.
-    pub(crate) write_scan: f64,
-}
+    /// Pages far from one another, none twice, so that nothing can be read ahead.
+    pub(crate) fn scattered(count: u64, of: u64) -> Self {
+        let mut step = (of * 5 / 8).max(1);
+        while gcd(step, of) != 1 {
+            step += 1;
+        }
+        Self { count, of, step }
+    }
 
-impl fmt::Display for Round {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            read,
-            write,
-            upgrade,
-            ..
-        } = self;
-        let (read, write, upgrade) = (read.median(), write.median(), upgrade.median());
-        write!(
-            f,
-            "read {read:.0} us, write {write:.0} us, upgrade {upgrade:.0} us, \
-             ping-pong {:.0}/s, scan {:.0} and {:.0} MiB/s",
-            self.ping_pong, self.read_scan, self.write_scan
-        )
+    fn addresses(self) -> impl Iterator<Item = GuestAddress> {
+        let pages = (0..self.count).map(move |at| at * self.step % self.of);
+        pages.map(|page| GuestAddress(page * PageSize::K4.bytes() as u64))
     }
 }
 
-/// What a scan does to each page.
+fn gcd(a: u64, b: u64) -> u64 {
+    if b == 0 { a } else { gcd(b, a % b) }
+}
+
+/// What a node made of a time of writing.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Writer {
+    /// How often the page came to it.
+    pub(crate) handovers: u64,
+    /// Its longest wait for the page in microseconds.
+    pub(crate) longest_us: f64,
+}
+
+/// What is done to each page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Touch {
+pub(crate) enum Touch {
     Load,
     Store,
 }
 
 const FIRST: GuestAddress = GuestAddress(0);
-const NODES: u32 = 2;
 
-impl Script<'_> {
-    /// Everything once: `pages` faults of each kind and round trips, and scans of `scan` pages.
-    pub(crate) fn round(&self, pages: u64, scan: u64) -> anyhow::Result<Round> {
-        let mut round = Round::default();
-        self.take_back(pages)?;
-        round.read = self.touch(Role::A, pages, Touch::Load)?;
-        round.upgrade = self.touch(Role::A, pages, Touch::Store)?;
-        self.take_back(pages)?;
-        round.write = self.touch(Role::A, pages, Touch::Store)?;
-        round.ping_pong = self.ping_pong(pages)?;
-        round.read_scan = self.scan(scan, Touch::Load)?;
-        round.write_scan = self.scan(scan, Touch::Store)?;
-        Ok(round)
-    }
-
-    /// Makes b the owner and the only holder.
-    fn take_back(&self, pages: u64) -> anyhow::Result<()> {
-        self.touch(Role::B, pages, Touch::Store).map(|_| ())
-    }
-
-    /// One side touches pages in order while the other waits.
-    fn touch(&self, role: Role, pages: u64, touch: Touch) -> anyhow::Result<Times> {
-        let mut times = Times::default();
-        self.barrier.wait(NODES);
-        if self.role == role {
-            for page in 0..pages {
-                let address = GuestAddress(page * PageSize::K4.bytes() as u64);
-                match touch {
-                    Touch::Load => times
-                        .time(|| self.memory.load::<u64>(address, Ordering::Relaxed))
-                        .map(|_| ()),
-                    Touch::Store => {
-                        times.time(|| self.memory.store(page, address, Ordering::Relaxed))
-                    }
-                }?;
-            }
+impl Node {
+    pub(crate) fn obey(&self, order: Order) -> anyhow::Result<Writer> {
+        match order {
+            Order::Own(walk) => self.touch(walk, Touch::Store).map(|_| Writer::default()),
+            Order::Turns(turns) => self.turns(turns, 1).map(|()| Writer::default()),
+            Order::Write(millis) => self.write(Duration::from_millis(millis)),
         }
-        self.barrier.wait(NODES);
+    }
+
+    /// Touches each page once.
+    pub(crate) fn touch(&self, walk: Walk, touch: Touch) -> anyhow::Result<Times> {
+        let mut times = Times::default();
+        for at in walk.addresses() {
+            match touch {
+                Touch::Load => times
+                    .time(|| self.memory.load::<u64>(at, Ordering::Relaxed))
+                    .map(|_| ()),
+                Touch::Store => times.time(|| self.memory.store(at.0, at, Ordering::Relaxed)),
+            }?;
+        }
         Ok(times)
     }
 
-    /// Round trips a second of one page between two nodes that write it in turn.
-    fn ping_pong(&self, round_trips: u64) -> anyhow::Result<f64> {
-        if self.role == Role::A {
-            self.memory.store(0_u64, FIRST, Ordering::Release)?;
-        }
-        self.barrier.wait(NODES);
+    /// Loads each page of `walk` once, `threads` at a time; loads a second.
+    pub(crate) fn load_by(&self, walk: Walk, threads: usize) -> anyhow::Result<f64> {
         let start = Instant::now();
-        for turn in 0..round_trips {
-            let expected = 2 * turn + u64::from(self.role == Role::B);
+        std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..threads)
+                .map(|first| {
+                    let mut addresses = walk.addresses().skip(first).step_by(threads);
+                    scope.spawn(move || {
+                        let load = |at| self.memory.load::<u64>(at, Ordering::Relaxed);
+                        addresses.try_for_each(|at| load(at).map(|_| ()))
+                    })
+                })
+                .collect();
+            let mut joined = threads.into_iter().map(|thread| thread.join());
+            joined.try_for_each(|thread| thread.expect("it does not panic"))
+        })?;
+        Ok(walk.count as f64 / start.elapsed().as_secs_f64())
+    }
+
+    /// Prepares the word that is written in turn.
+    pub(crate) fn prepare_turns(&self) -> anyhow::Result<()> {
+        Ok(self.memory.store(0_u64, FIRST, Ordering::Release)?)
+    }
+
+    /// Two nodes write a word in turn, each when it has seen that the other did.
+    pub(crate) fn turns(&self, turns: u64, own: u64) -> anyhow::Result<()> {
+        for turn in 0..turns {
+            let expected = 2 * turn + own;
             while self.memory.load::<u64>(FIRST, Ordering::Acquire)? != expected {
                 std::thread::yield_now();
             }
             self.memory.store(expected + 1, FIRST, Ordering::Release)?;
         }
-        let took = start.elapsed();
-        self.barrier.wait(NODES);
-        Ok(round_trips as f64 / took.as_secs_f64())
+        Ok(())
     }
 
-    /// Mebibytes a second of touching pages in order that the other node wrote before.
-    fn scan(&self, pages: u64, touch: Touch) -> anyhow::Result<f64> {
-        self.take_back(pages)?;
-        let times = self.touch(Role::A, pages, touch)?;
-        let bytes = pages * PageSize::K4.bytes() as u64;
-        Ok(bytes as f64 / f64::from(1 << 20) / times.total())
+    /// Writes this node's own word of the first page, again and again.
+    pub(crate) fn write(&self, time: Duration) -> anyhow::Result<Writer> {
+        let word = GuestAddress(self.number as u64 * 8);
+        let before = self.dsm.stats().faults_remote();
+        let (start, mut now, mut longest) = (Instant::now(), Instant::now(), Duration::ZERO);
+        for count in 0_u64.. {
+            self.memory.store(count, word, Ordering::Relaxed)?;
+            longest = longest.max(now.elapsed());
+            now = Instant::now();
+            if now - start >= time {
+                break;
+            }
+        }
+        Ok(Writer {
+            handovers: self.dsm.stats().faults_remote() - before,
+            longest_us: longest.as_secs_f64() * 1e6,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_scattered_walk_visits_no_page_twice_and_none_outside() {
+        for of in [1, 2, 3, 5, 8, 100, 255, 256, 1000] {
+            let pages: BTreeSet<_> = Walk::scattered(of, of).addresses().collect();
+            assert_eq!(pages.len() as u64, of);
+            assert!(pages.iter().all(|address| address.0 < of * 4096));
+        }
     }
 }

@@ -23,6 +23,8 @@ const PERIOD: Timespec = Timespec {
 pub(super) enum Fault {
     /// A load from a page that is not there; the answer puts one there.
     Missing,
+    /// A store to a page that is not there.
+    Absent,
     /// A store to a page that may only be read; the answer lets it be written.
     Protected,
 }
@@ -56,7 +58,7 @@ fn touch_all(memory: &DsmMemory, pages: PageRange, fault: Fault) -> anyhow::Resu
             Fault::Missing => {
                 times.time(|| memory.load::<u64>(address, Ordering::Relaxed))?;
             }
-            Fault::Protected => {
+            Fault::Absent | Fault::Protected => {
                 times.time(|| memory.store(1_u64, address, Ordering::Relaxed))?;
             }
         }
@@ -83,6 +85,10 @@ fn serve(
                 Fault::Missing => {
                     backing.store(page, &data)?;
                     backing.map(page, Rights::Read)?;
+                }
+                Fault::Absent => {
+                    backing.store(page, &data)?;
+                    backing.map(page, Rights::Write)?;
                 }
                 Fault::Protected => backing.unprotect(page)?,
             }

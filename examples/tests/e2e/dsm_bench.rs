@@ -13,53 +13,138 @@ fn the_report_has_every_figure_beside_its_floor() {
     if built::lacks_userfaultfd("the_report_has_every_figure_beside_its_floor") {
         return;
     }
-    let arguments = [
-        "--pages", "20", "--rounds", "1", "--scan", "1", "--json", "-",
-    ];
-    for protocol in ["directory", "ivy", "lease"] {
-        let arguments = [&arguments[..], &["--protocol", protocol]].concat();
-        assert_complete(&built::run("dsm_bench", &arguments), protocol);
+    for (protocol, load, pump, place) in [
+        ("directory", "both", "adaptive", "split"),
+        ("ivy", "none", "blocking", "free"),
+        ("lease", "none", "latency", "split"),
+    ] {
+        let options = [
+            ["--protocol", protocol],
+            ["--load", load],
+            ["--pump", pump],
+            ["--place", place],
+            ["--pages", "20"],
+            ["--rounds", "1"],
+            ["--scan", "1"],
+            ["--writing", "5"],
+            ["--json", "-"],
+        ];
+        let run = built::run("dsm_bench", options.as_flattened());
+        assert!(run.status.success(), "{run:?}");
+        assert!(run.stderr.contains("round 1 of 1"), "{run:?}");
+        let report: Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!(report["protocol"], protocol);
+        assert_eq!(report["pump"], pump);
+        assert_eq!(report["place"], place);
+        let states: &[bool] = if load == "both" {
+            &[false, true]
+        } else {
+            &[false]
+        };
+        for &loaded in states {
+            assert_complete(&report, loaded);
+        }
     }
 }
 
-fn assert_complete(run: &built::Run, protocol: &str) {
-    assert!(run.status.success(), "{run:?}");
-    assert!(run.stderr.contains("round 1 of 1"), "{run:?}");
-    let report: Value = serde_json::from_str(&run.stdout).unwrap();
-    assert_eq!(report["protocol"], protocol);
-    let positive = |row: &Value, field: &str| {
-        let figure = row[field].as_f64();
-        assert!(
-            figure.is_some_and(|figure| figure > 0.0),
-            "{field} of {row}"
-        );
-    };
-    let named = |rows: &Value| {
-        let names = rows.as_array().unwrap().iter();
-        names
-            .map(|row| row["name"].as_str().unwrap().to_owned())
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(
-        named(&report["results"]),
-        ["remote read", "remote write", "upgrade"]
-    );
-    for row in report["results"].as_array().unwrap() {
-        assert_eq!(
-            (&row["transport"], &row["mode"]),
-            (&"tcp".into(), &"blocking".into())
-        );
-        for field in ["p50_us", "p99_us", "floor_p50_us", "floor_p99_us", "ratio"] {
-            positive(row, field);
+fn assert_complete(report: &Value, loaded: bool) {
+    let faults = ["remote read", "remote write", "upgrade", "random read"];
+    let latencies = rows(report, "results", loaded, &faults);
+    for row in latencies {
+        for field in ["p50_us", "p99_us", "floor_p50_us", "floor_p99_us"] {
+            positive(&row[field]);
         }
+        for ratio in ["ratio", "ratio_p99"] {
+            positive(&row[ratio]["median"]);
+        }
+        assert_eq!(row["p50_us_of_rounds"].as_array().unwrap().len(), 1);
+        assert!(row["verdict"].is_string());
     }
-    let throughputs = ["page ping-pong", "sequential read", "sequential write"];
-    assert_eq!(named(&report["throughputs"]), throughputs);
-    for row in report["throughputs"].as_array().unwrap() {
-        assert!(row["unit"].is_string());
-        ["value", "floor", "ratio"]
-            .iter()
-            .for_each(|field| positive(row, field));
+    let throughputs = [
+        "2 writers",
+        "3 writers",
+        "4 writers",
+        "flag",
+        "sequential read",
+        "sequential write",
+        "1 threads",
+        "2 threads",
+        "4 threads",
+        "8 threads",
+    ];
+    for row in rows(report, "throughputs", loaded, &throughputs) {
+        positive(&row["floor"]);
+        assert!(
+            row["value"].is_f64() && row["ratio"]["median"].is_f64(),
+            "{row}"
+        );
+        assert!(
+            row["unit"].is_string() && row["verdict"].is_string(),
+            "{row}"
+        );
+    }
+    let steps = report["steps"].as_array().unwrap();
+    let steps = steps.iter().filter(|row| row["loaded"] == loaded);
+    let bare: Vec<_> = steps.map(|row| positive(&row["p50_us"])).collect();
+    assert_eq!(
+        bare.len(),
+        11,
+        "three faults, and four round trips on each of two transports"
+    );
+    for row in rows(report, "streams", loaded, &["tcp stream", "shm stream"]) {
+        positive(&row["mib_per_second"]);
+    }
+}
+
+/// Those of one state of the machine, which have to have these names.
+fn rows<'a>(report: &'a Value, table: &str, loaded: bool, names: &[&str]) -> Vec<&'a Value> {
+    let rows = report[table].as_array().unwrap().iter();
+    let rows: Vec<_> = rows.filter(|row| row["loaded"] == loaded).collect();
+    let found: Vec<_> = rows
+        .iter()
+        .map(|row| row["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(found, names);
+    rows
+}
+
+fn positive(figure: &Value) {
+    let number = figure.as_f64();
+    assert!(number.is_some_and(|figure| figure > 0.0), "{figure}");
+}
+
+#[test]
+fn the_picture_has_both_panels_of_each_state() {
+    if built::lacks_userfaultfd("the_picture_has_both_panels_of_each_state") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bench.svg");
+    let options = [
+        "--pages",
+        "5",
+        "--rounds",
+        "1",
+        "--scan",
+        "1",
+        "--writing",
+        "5",
+        "--load",
+        "none",
+        "--writers",
+        "2",
+        "--svg",
+        file.to_str().unwrap(),
+    ];
+    let run = built::run("dsm_bench", &options);
+    assert!(run.status.success(), "{run:?}");
+    let svg = fs::read_to_string(file).unwrap();
+    assert!(
+        svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"),
+        "{svg}"
+    );
+    for text in ["latency, idle", "throughput, idle", "floor of upgrade"] {
+        assert!(svg.contains(text), "{text}");
     }
 }
 
@@ -69,6 +154,8 @@ fn bad_arguments_and_files_are_one_clear_line() {
         ["--pages", "0"],
         ["--far", "1,2"],
         ["--json", "/no/such/folder/x"],
+        ["--svg", "/no/such/folder/x"],
+        ["--writers", "5"],
     ] {
         let run = built::run("dsm_bench", &arguments);
         assert!(!run.status.success(), "{arguments:?}");

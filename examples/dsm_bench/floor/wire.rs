@@ -1,0 +1,182 @@
+//! Round trips and streams on a bare connection to the process of node b.
+
+use std::io::{self, ErrorKind};
+use std::time::Instant;
+
+use anyhow::Context;
+
+use super::ring::{Memory, Rings};
+use super::tcp::Tcp;
+use crate::pair::Cluster;
+use crate::sample::Times;
+
+/// Bytes of a request, as long as a control frame can be.
+pub(super) const REQUEST: usize = 64;
+/// Bytes of one write of the stream.
+const CHUNK: usize = 256 << 10;
+
+/// How an end waits for the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// Looks again at once.
+    Busy,
+    /// Blocks in the kernel.
+    Blocking,
+}
+
+/// One end of a connection. Both ends name the same lengths.
+pub(super) trait Wire {
+    fn send(&mut self, data: &[u8], wait: Wait) -> io::Result<()>;
+    fn receive(&mut self, data: &mut [u8], wait: Wait) -> io::Result<()>;
+}
+
+/// What the far end is asked to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+enum Ask {
+    /// Answer as long as a frame with a page.
+    Page = 1,
+    /// Answer as long as the request.
+    Control = 2,
+    /// Answer with as many bytes as the request says.
+    Stream = 3,
+    /// Nothing more.
+    End = 4,
+}
+
+impl Ask {
+    const fn reply(self) -> usize {
+        match self {
+            Self::Page => REQUEST + 4096,
+            Self::Control => REQUEST,
+            Self::Stream | Self::End => 0,
+        }
+    }
+}
+
+/// What was measured on one connection.
+#[derive(Debug)]
+pub(crate) struct Trips {
+    /// A request and a reply with a page, both ends busy.
+    pub(crate) page_busy: Times,
+    pub(crate) page_blocking: Times,
+    /// A request and a reply without.
+    pub(crate) control_busy: Times,
+    pub(crate) control_blocking: Times,
+    /// Mebibytes a second, one way, by the faster way to wait.
+    pub(crate) stream: f64,
+}
+
+impl Trips {
+    pub(crate) const fn pages(&self) -> [&Times; 2] {
+        [&self.page_busy, &self.page_blocking]
+    }
+
+    pub(crate) const fn controls(&self) -> [&Times; 2] {
+        [&self.control_busy, &self.control_blocking]
+    }
+}
+
+/// The near end.
+#[derive(Debug)]
+pub(crate) struct RawLink<W>(pub(super) W);
+
+impl<W: Wire> RawLink<W> {
+    pub(super) fn trips(&mut self, count: u64, bytes: u64) -> io::Result<Trips> {
+        let busy = self.stream(bytes, Wait::Busy)?;
+        Ok(Trips {
+            page_busy: self.round_trips(count, Ask::Page, Wait::Busy)?,
+            page_blocking: self.round_trips(count, Ask::Page, Wait::Blocking)?,
+            control_busy: self.round_trips(count, Ask::Control, Wait::Busy)?,
+            control_blocking: self.round_trips(count, Ask::Control, Wait::Blocking)?,
+            stream: self.stream(bytes, Wait::Blocking)?.max(busy),
+        })
+    }
+
+    pub(super) fn end(&mut self) -> io::Result<()> {
+        self.ask(Ask::End, 0, [Wait::Blocking; 2])
+    }
+
+    /// Asks; the far end answers by the first way to wait, and waits for what comes next by the
+    /// second.
+    fn ask(&mut self, ask: Ask, bytes: u64, [wait, then]: [Wait; 2]) -> io::Result<()> {
+        let mut request = [0; REQUEST];
+        request[..3].copy_from_slice(&[ask as u8, wait as u8, then as u8]);
+        request[8..16].copy_from_slice(&bytes.to_le_bytes());
+        self.0.send(&request, wait)
+    }
+
+    fn round_trips(&mut self, count: u64, ask: Ask, wait: Wait) -> io::Result<Times> {
+        let mut reply = vec![0; ask.reply()];
+        let mut times = Times::default();
+        // The far end still sleeps before the first, and shall sleep after the last.
+        self.ask(ask, 0, [Wait::Blocking, wait])?;
+        self.0.receive(&mut reply, Wait::Blocking)?;
+        for left in (0..count).rev() {
+            let then = if left == 0 { Wait::Blocking } else { wait };
+            times.time(|| {
+                self.ask(ask, 0, [wait, then])?;
+                self.0.receive(&mut reply, wait)
+            })?;
+        }
+        Ok(times)
+    }
+
+    fn stream(&mut self, bytes: u64, wait: Wait) -> io::Result<f64> {
+        let mut buffer = vec![0; CHUNK];
+        let start = Instant::now();
+        // The far end still sleeps.
+        self.ask(Ask::Stream, bytes, [Wait::Blocking; 2])?;
+        for len in chunks(bytes) {
+            self.0.receive(&mut buffer[..len], wait)?;
+        }
+        Ok(bytes as f64 / f64::from(1 << 20) / start.elapsed().as_secs_f64())
+    }
+}
+
+/// The lengths of the pieces of a stream.
+fn chunks(mut left: u64) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let len = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+        left -= len as u64;
+        (len > 0).then_some(len)
+    })
+}
+
+/// Serves the far ends until the near ends have done.
+pub(crate) fn answer(cluster: &Cluster) -> anyhow::Result<()> {
+    let tcp = Tcp::connect(cluster.raw)?;
+    let ring = Memory::open(&cluster.ring)?.far()?;
+    let tcp = std::thread::spawn(|| serve(tcp));
+    serve::<Rings>(ring)?;
+    tcp.join().expect("it does not panic")
+}
+
+fn serve<W: Wire>(mut wire: W) -> anyhow::Result<()> {
+    let data = vec![0x5a; CHUNK];
+    let (mut request, mut next) = ([0; REQUEST], Wait::Blocking);
+    let waits = |byte| {
+        if byte == Wait::Busy as u8 {
+            Wait::Busy
+        } else {
+            Wait::Blocking
+        }
+    };
+    loop {
+        match wire.receive(&mut request, next) {
+            Err(error) if error.kind() == ErrorKind::TimedOut => continue,
+            received => received?,
+        }
+        let wait = waits(request[1]);
+        next = waits(request[2]);
+        match request[0] {
+            ask if ask == Ask::Page as u8 => wire.send(&data[..Ask::Page.reply()], wait)?,
+            ask if ask == Ask::Control as u8 => wire.send(&data[..REQUEST], wait)?,
+            ask if ask == Ask::Stream as u8 => {
+                let bytes = u64::from_le_bytes(request[8..16].try_into().context("eight bytes")?);
+                chunks(bytes).try_for_each(|len| wire.send(&data[..len], wait))?;
+            }
+            _ => return Ok(()),
+        }
+    }
+}
