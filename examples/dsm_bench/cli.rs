@@ -7,7 +7,7 @@ use clap::builder::RangedU64ValueParser;
 
 use crate::far::Identity;
 use crate::load::Loads;
-use crate::pair::Pump;
+use crate::pair::{Over, Pump};
 use crate::place::Place;
 use crate::protocol::ProtocolKind;
 
@@ -53,6 +53,9 @@ pub(crate) struct Cli {
     /// How the nodes keep their memory coherent.
     #[arg(long, value_enum, default_value_t = ProtocolKind::Directory)]
     pub(crate) protocol: ProtocolKind,
+    /// What the nodes talk over, and are compared with.
+    #[arg(long, value_enum, default_value_t = Over::Shm)]
+    pub(crate) transport: Over,
     /// How each node's pump waits.
     #[arg(long, value_enum, default_value_t = Pump::Adaptive)]
     pub(crate) pump: Pump,

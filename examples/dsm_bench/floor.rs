@@ -17,6 +17,7 @@ use tcp::Tcp;
 use wire::{RawLink, Trips};
 
 use crate::far::FarSide;
+use crate::pair::Over;
 use crate::sample::Times;
 
 /// The near ends of what floors are measured on.
@@ -56,6 +57,8 @@ pub(crate) struct Floors {
     pub(crate) protected: Times,
     pub(crate) tcp: Trips,
     pub(crate) ring: Trips,
+    /// What the nodes talk over.
+    over: Over,
 }
 
 /// The least that one kind of remote fault can take.
@@ -84,8 +87,14 @@ impl Floor {
 
 impl Floors {
     /// `count` faults and round trips of each kind, and streams of `bytes`.
-    pub(crate) fn measure(raw: &mut Raw, count: u64, bytes: u64) -> anyhow::Result<Self> {
+    pub(crate) fn measure(
+        raw: &mut Raw,
+        over: Over,
+        count: u64,
+        bytes: u64,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
+            over,
             missing: fault::times(count, Fault::Missing)?,
             absent: fault::times(count, Fault::Absent)?,
             protected: fault::times(count, Fault::Protected)?,
@@ -96,7 +105,10 @@ impl Floors {
 
     /// What the nodes' transport is compared with.
     pub(crate) const fn transport(&self) -> &Trips {
-        &self.tcp
+        match self.over {
+            Over::Shm => &self.ring,
+            Over::Tcp => &self.tcp,
+        }
     }
 
     /// Of getting a page from another node to read it.

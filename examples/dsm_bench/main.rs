@@ -102,7 +102,7 @@ fn run(cli: &Cli) -> anyhow::Result<Vec<Measured>> {
     for number in 1..=cli.rounds {
         for &loaded in loads {
             let load = loaded.then(|| Load::start(&cluster.cpus)).transpose()?;
-            let floors = Floors::measure(&mut raw, cli.pages, cli.scan << 20)?;
+            let floors = Floors::measure(&mut raw, cli.transport, cli.pages, cli.scan << 20)?;
             let (node, fars) = (&node, &mut fars[..]);
             let round = Bench { node, fars, cli }.round()?;
             drop(load);

@@ -13,7 +13,7 @@ use giantvm_dsm::engine::{Dsm, DsmOptions, Handlers, Waiting, Watcher};
 use giantvm_dsm::protocol::HomeMap;
 use giantvm_dsm::view::DsmMemory;
 use giantvm_transport::tcp::TcpConnector;
-use giantvm_transport::{JoinConfig, Loss, NodeEntry, join_blocking};
+use giantvm_transport::{JoinConfig, Loss, NodeEntry, SameHost, join_blocking};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Cli;
@@ -42,6 +42,15 @@ impl Pump {
         };
         options
     }
+}
+
+/// What the nodes talk over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Over {
+    /// Memory that they share.
+    Shm,
+    /// TCP on loopback.
+    Tcp,
 }
 
 /// Where everything is found on this host.
@@ -80,7 +89,7 @@ impl Cluster {
     }
 
     /// How node `local` joins the others: the one place that says over what.
-    fn config(&self, local: NodeId) -> JoinConfig {
+    fn config(&self, local: NodeId, over: Over) -> JoinConfig {
         let names = ["a", "b", "c", "d"].into_iter();
         let nodes = names.zip(&self.ports).map(|(name, port)| NodeEntry {
             name: name.into(),
@@ -88,6 +97,10 @@ impl Cluster {
         });
         let mut config = JoinConfig::new("dsm-bench", nodes.collect(), local);
         config.deadline = PATIENCE;
+        config.same_host = match over {
+            Over::Shm => SameHost::Share,
+            Over::Tcp => SameHost::Sockets,
+        };
         config
     }
 }
@@ -103,7 +116,7 @@ pub(crate) struct Node {
 
 impl Node {
     pub(crate) fn join(number: usize, cluster: &Cluster, cli: &Cli) -> anyhow::Result<Self> {
-        let config = cluster.config(NodeId::new(u8::try_from(number)?)?);
+        let config = cluster.config(NodeId::new(u8::try_from(number)?)?, cli.transport);
         let transport = join_blocking(&TcpConnector::new(config), &|_| ())?;
         let data = PageRange::first(cli.data_pages());
         let homes = HomeMap::new([(data, NodeId::new(1)?)])?;

@@ -73,6 +73,7 @@ pub(crate) struct Stream {
 pub(crate) struct Report {
     pub(crate) rounds: u64,
     pub(crate) protocol: &'static str,
+    pub(crate) transport: String,
     pub(crate) pump: String,
     pub(crate) place: String,
     pub(crate) results: Vec<Latency>,
@@ -100,6 +101,7 @@ impl Report {
         Self {
             rounds: cli.rounds,
             protocol: cli.protocol.name(),
+            transport: lower(format!("{:?}", cli.transport)),
             pump: lower(format!("{:?}", cli.pump)),
             place: lower(format!("{:?}", cli.place)),
             results: groups.iter().flat_map(Group::latencies).collect(),

@@ -12,7 +12,7 @@ impl Report {
     pub(crate) fn to_text(&self) -> String {
         format!(
             "{}\n{}\n{}\n\
-             Medians of {} rounds of protocol {} over TCP, pump {}, placement {}; each ratio is to \
+             Medians of {} rounds of protocol {} over {}, pump {}, placement {}; each ratio is to \
              the floor of its own round.\n\
              Loaded: beside a process that keeps every processor busy. What rows and floors are: \
              --help.\n",
@@ -21,6 +21,7 @@ impl Report {
             self.bare(),
             self.rounds,
             self.protocol,
+            self.transport,
             self.pump,
             self.place,
         )

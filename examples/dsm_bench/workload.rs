@@ -1,5 +1,6 @@
 //! What the nodes do with their memory.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -18,8 +19,7 @@ pub(crate) struct Walk {
     pub(crate) count: u64,
     /// Of how many pages from the first.
     pub(crate) of: u64,
-    /// From one to the next. Must have no divisor in common with `of`.
-    step: u64,
+    scattered: bool,
 }
 
 impl Walk {
@@ -28,27 +28,36 @@ impl Walk {
         Self {
             count,
             of: count,
-            step: 1,
+            scattered: false,
         }
     }
 
-    /// Pages far from one another, none twice, so that nothing can be read ahead.
-    pub(crate) fn scattered(count: u64, of: u64) -> Self {
-        let mut step = (of * 5 / 8).max(1);
-        while gcd(step, of) != 1 {
-            step += 1;
+    /// Pages without a pattern, none twice, so that nothing can be read ahead. On every node the
+    /// same.
+    pub(crate) const fn scattered(count: u64, of: u64) -> Self {
+        Self {
+            count,
+            of,
+            scattered: true,
         }
-        Self { count, of, step }
     }
 
-    fn addresses(self) -> impl Iterator<Item = GuestAddress> {
-        let pages = (0..self.count).map(move |at| at * self.step % self.of);
-        pages.map(|page| GuestAddress(page * PageSize::K4.bytes() as u64))
+    fn addresses(self) -> Vec<GuestAddress> {
+        let mut pages: Vec<u64> = (0..self.of).collect();
+        if self.scattered {
+            pages.sort_by_cached_key(|page| {
+                let mut hasher = DefaultHasher::new();
+                page.hash(&mut hasher);
+                hasher.finish()
+            });
+        }
+        let pages = pages
+            .into_iter()
+            .take(usize::try_from(self.count).unwrap_or(usize::MAX));
+        pages
+            .map(|page| GuestAddress(page * PageSize::K4.bytes() as u64))
+            .collect()
     }
-}
-
-fn gcd(a: u64, b: u64) -> u64 {
-    if b == 0 { a } else { gcd(b, a % b) }
 }
 
 /// What a node made of a time of writing.
@@ -94,14 +103,15 @@ impl Node {
 
     /// Loads each page of `walk` once, `threads` at a time; loads a second.
     pub(crate) fn load_by(&self, walk: Walk, threads: usize) -> anyhow::Result<f64> {
+        let addresses = walk.addresses();
         let start = Instant::now();
         std::thread::scope(|scope| {
             let threads: Vec<_> = (0..threads)
                 .map(|first| {
-                    let mut addresses = walk.addresses().skip(first).step_by(threads);
+                    let mut addresses = addresses.iter().skip(first).step_by(threads);
                     scope.spawn(move || {
                         let load = |at| self.memory.load::<u64>(at, Ordering::Relaxed);
-                        addresses.try_for_each(|at| load(at).map(|_| ()))
+                        addresses.try_for_each(|&at| load(at).map(|_| ()))
                     })
                 })
                 .collect();
@@ -157,7 +167,8 @@ mod tests {
     #[test]
     fn a_scattered_walk_visits_no_page_twice_and_none_outside() {
         for of in [1, 2, 3, 5, 8, 100, 255, 256, 1000] {
-            let pages: BTreeSet<_> = Walk::scattered(of, of).addresses().collect();
+            let pages = Walk::scattered(of, of).addresses();
+            let pages: BTreeSet<_> = pages.into_iter().collect();
             assert_eq!(pages.len() as u64, of);
             assert!(pages.iter().all(|address| address.0 < of * 4096));
         }

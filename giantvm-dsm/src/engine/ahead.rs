@@ -22,7 +22,8 @@ const STREAMS: usize = 16;
 const LONGEST_STRIDE: u64 = 16;
 /// The first window of a stream.
 const FIRST_WINDOW: u64 = 4;
-/// Faults at the same distance that make a stream, by trust: none to full.
+/// Faults in a row that make a stream, by trust: none to full. Two that are not neighbours are no
+/// row: among faults without a pattern, some are near one another.
 const BELIEVED: [u32; 4] = [8, 4, 3, 2];
 const FULL_TRUST: usize = BELIEVED.len() - 1;
 
@@ -183,7 +184,8 @@ impl Stream {
 
     /// Asks for as much as the window has room for, once half of it is used.
     fn extend(&mut self, most: u64, believed: u32) -> Option<Wish> {
-        if self.run < believed {
+        let apart = u32::from(self.stride.unsigned_abs() > 1);
+        if self.run < believed + apart {
             return None;
         }
         let grown = (self.window * 2).clamp(FIRST_WINDOW, most.max(1));

@@ -6,9 +6,12 @@ use std::time::Duration;
 
 /// How long an answer of the system is good for.
 const FRESH: Duration = Duration::from_millis(1);
-/// So many answers in a row make a crowd: a thread that is just passing on its processor is counted
-/// together with the one that it woke.
-const IN_A_ROW: u32 = 2;
+/// What one answer of "too many" adds to the score; any other takes one off. A thread that is just
+/// passing on its processor is counted together with the one that it woke, so one answer says little.
+const TOO_MANY: u32 = 2;
+/// The score that makes a crowd, and the highest: how long a crowd is remembered.
+const CROWD: u32 = 4;
+const HIGHEST: u32 = 20;
 
 /// Asks the system, at most once in a while, how many threads run or wait to run.
 #[derive(Debug)]
@@ -17,7 +20,7 @@ pub(super) struct Crowd {
     source: Option<File>,
     processors: u32,
     asked: Option<Duration>,
-    in_a_row: u32,
+    score: u32,
 }
 
 impl Crowd {
@@ -29,7 +32,7 @@ impl Crowd {
             source: source.filter(|_| processors.is_some()),
             processors: processors.unwrap_or(u32::MAX),
             asked: None,
-            in_a_row: 0,
+            score: 0,
         }
     }
 
@@ -43,9 +46,13 @@ impl Crowd {
                 runnable(std::str::from_utf8(&text[..len]).ok()?)
             });
             let more = runnable.is_some_and(|runnable| runnable > self.processors);
-            self.in_a_row = if more { self.in_a_row + 1 } else { 0 };
+            self.score = if more {
+                (self.score + TOO_MANY).min(HIGHEST)
+            } else {
+                self.score.saturating_sub(1)
+            };
         }
-        self.in_a_row >= IN_A_ROW
+        self.score >= CROWD
     }
 }
 
@@ -92,8 +99,9 @@ mod tests {
         let at = Duration::from_millis;
         assert!(!crowd.is_there(at(0)));
         assert!(!crowd.is_there(at(0)), "the answer is still good");
-        assert!(crowd.is_there(at(2)) || crowd.source.is_none());
+        let there = crowd.source.is_some();
+        assert_eq!(crowd.is_there(at(2)), there);
         crowd.processors = u32::MAX;
-        assert!(!crowd.is_there(at(4)));
+        assert!(!crowd.is_there(at(4)), "it is gone");
     }
 }

@@ -123,7 +123,7 @@ impl Dsm {
             farewells.clone(),
             orders.clone(),
             stop.clone(),
-            options.waiting,
+            options,
         )
         .map_err(StartError::Pump)?;
         let pump = std::thread::Builder::new()

@@ -1,5 +1,6 @@
 //! What a node can be told about how it serves.
 
+use super::priority::Priority;
 use super::spin::Waiting;
 use crate::backing::Choice;
 
@@ -18,6 +19,8 @@ pub struct DsmOptions {
     pub backing: Choice,
     /// How the pump waits.
     pub waiting: Waiting,
+    /// Whether the pump may run before other threads.
+    pub priority: Priority,
     /// Most pages that are asked for ahead of a thread that walks through memory; 0 to ask for none.
     pub read_ahead: u32,
 }
@@ -30,6 +33,7 @@ impl Default for DsmOptions {
         Self {
             backing: Choice::default(),
             waiting: Waiting::default(),
+            priority: Priority::default(),
             read_ahead: READ_AHEAD,
         }
     }

@@ -14,10 +14,11 @@ use super::driver::Driver;
 use super::farewells::Farewells;
 use super::finish;
 use super::hooks::Handlers;
+use super::options::DsmOptions;
 use super::orders::{MAX_ORDERS, Orders};
 use super::refused::Refused;
 use super::sleep::Sleep;
-use super::spin::{Spin, Waiting};
+use super::spin::Spin;
 use super::stop::StopSwitch;
 use crate::backing::{BackingError, Fault};
 use crate::protocol::CoherenceProtocol;
@@ -43,7 +44,7 @@ pub(super) struct Pump<P: CoherenceProtocol> {
     orders: Arc<Orders>,
     stop: Arc<StopSwitch>,
     sleep: Sleep,
-    waiting: Waiting,
+    options: DsmOptions,
     /// What times of the spinning are counted from.
     origin: Instant,
     /// Peers whose loss was handled: nothing of theirs is fed any more.
@@ -59,7 +60,7 @@ impl<P: CoherenceProtocol> Pump<P> {
         farewells: Arc<Farewells>,
         orders: Arc<Orders>,
         stop: Arc<StopSwitch>,
-        waiting: Waiting,
+        options: DsmOptions,
     ) -> std::io::Result<Self> {
         let transport = driver.transport().clone();
         let sleep = Sleep::new([
@@ -75,7 +76,7 @@ impl<P: CoherenceProtocol> Pump<P> {
             orders,
             stop,
             sleep,
-            waiting,
+            options,
             origin: Instant::now(),
             lost: NodeSet::EMPTY,
             inbox: Vec::new(),
@@ -94,9 +95,10 @@ impl<P: CoherenceProtocol> Pump<P> {
     }
 
     fn serve(&mut self) -> Result<(), BackingError> {
+        self.options.priority.apply();
         // Here, as these ask about the thread that they are called on.
         let confined = available_parallelism().is_ok_and(|processors| processors.get() == 1);
-        let (mut spin, mut crowd) = (Spin::new(self.waiting, confined), Crowd::new());
+        let (mut spin, mut crowd) = (Spin::new(self.options.waiting, confined), Crowd::new());
         let mut looked = false;
         while !self.stop.is_set() {
             let busy =
