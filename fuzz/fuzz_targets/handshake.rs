@@ -15,6 +15,7 @@ fuzz_target!(|bytes: &[u8]| {
     }
     let settings = Settings::from_iter([("memory", "512M"), ("vcpus", "4")]);
     let local = LocalNode {
+        host: 0,
         cluster: "lab".into(),
         node: NodeId::ZERO,
         names: vec!["a".into(), "b".into()],
