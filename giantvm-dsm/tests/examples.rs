@@ -133,3 +133,41 @@ fn a_wrong_range_of_seeds_is_a_usage_error() {
     assert_eq!(run("soak", &["--seeds", "9..3"]).0, Some(2));
     assert_eq!(run("soak", &["--seeds", "0.."]).0, Some(2));
 }
+
+#[test]
+fn equal_seeds_compare_all_protocols_on_all_workloads_alike() {
+    let compare = || run("compare_protocols", &["--rounds", "0", "--json", "-"]);
+    let (code, said) = compare();
+    assert_eq!((code, &said), (Some(0), &compare().1));
+    let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let rows = report["simulated"].as_array().unwrap();
+    for protocol in ["directory", "ivy", "lease"] {
+        let of: Vec<_> = rows
+            .iter()
+            .filter(|row| row["protocol"] == protocol)
+            .collect();
+        assert!(of.len() >= 3 && of.len() * 3 == rows.len(), "{protocol}");
+        for row in of {
+            assert_eq!(row["verified"], true, "{row}");
+            assert_eq!(row["accesses"], row["planned"], "{row}");
+            assert!(row["messages"].as_u64() > Some(0), "{row}");
+        }
+    }
+    assert_eq!(report["measured"].as_array().map(Vec::len), Some(0));
+}
+
+#[test]
+fn real_memory_is_measured_with_every_protocol() {
+    if !giantvm_dsm::uffd::Support::probe().missing() {
+        let test = "real_memory_is_measured_with_every_protocol";
+        return giantvm_core::testing::skip(test, "userfaultfd is not usable");
+    }
+    let (code, said) = run("compare_protocols", &["--rounds", "1", "--json", "-"]);
+    assert_eq!(code, Some(0), "{said}");
+    let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let times = report["measured"].as_array().unwrap();
+    for protocol in ["directory", "ivy", "lease"] {
+        let of = times.iter().filter(|time| time["protocol"] == protocol);
+        assert!(of.count() >= 3, "{said}");
+    }
+}
