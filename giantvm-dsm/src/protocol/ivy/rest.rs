@@ -98,4 +98,22 @@ mod tests {
         }
         assert!(rests.until.len() <= 2);
     }
+
+    #[test]
+    fn rests_are_forgotten_when_they_are_over_and_no_one_waits() {
+        let (page, now) = (PageIndex, Tick(10));
+        let mut rests = Rests::default();
+        rests.begin(page(0), Tick(0), Tick(20));
+        rests.begin(page(1), Tick(0), Tick(5));
+        rests.begin(page(2), Tick(0), Tick(10));
+        rests.notice(page(2));
+        rests.begin(page(3), now, Tick(30));
+        // The first goes on, the second was over, the third's end is still to be noticed.
+        assert_eq!(
+            rests.until.keys().copied().collect::<Vec<_>>(),
+            [page(0), page(2), page(3)]
+        );
+        assert_eq!(rests.take_due(now), Some(page(2)));
+        assert_eq!(rests.take_due(now), None);
+    }
 }

@@ -208,3 +208,14 @@ fn a_home_believes_no_one_before_it_serves_itself() {
         unexpected("Acknowledge", "Invalid+")
     );
 }
+
+#[test]
+fn an_acknowledgement_that_comes_twice_is_refused() {
+    let mut nodes = Nodes::new(4);
+    nodes.fault(3, Write);
+    let promise = grant(1, Rights::Write, 1, Source::Node(node(1)), &[2]);
+    nodes.tell(0, 3, promise).unwrap();
+    nodes.tell(2, 3, acknowledge(1)).unwrap();
+    let again = nodes.tell(2, 3, acknowledge(1));
+    assert_eq!(again, unexpected("Acknowledge", "Invalid+"));
+}

@@ -76,3 +76,15 @@ fn the_next_waits_for_a_write_that_began_before_the_rest_was_over() {
     let given = nodes.input(1, Input::Timeout);
     assert_eq!(given, Ok(vec![unmap(FrameFate::Keep), send(2, page)]));
 }
+
+#[test]
+fn a_read_that_is_asked_for_twice_asks_for_no_write() {
+    let mut nodes = Nodes::new(2);
+    nodes.access(0, Write);
+    nodes.fault(1, Read);
+    assert_eq!(nodes.fault(1, Read), []);
+    let page = token(1, Source::Attached, &[0]);
+    let came = nodes.tell(0, 1, page).unwrap();
+    let asks = |command: &Command<Message>| matches!(command, Command::Send { .. });
+    assert!(!came.iter().any(asks), "{came:?}");
+}
