@@ -12,6 +12,7 @@ use super::ahead::{Ahead, Wish};
 use super::batch::Batch;
 use super::execute::execute;
 use super::letter;
+use super::migratory::Migratory;
 use super::orders::{Order, PinReply};
 use super::outlet::{Outlet, contents_of};
 use super::pins::{MAX_WAITING, Pins};
@@ -58,6 +59,7 @@ pub struct Driver<P: CoherenceProtocol> {
     /// What frames that came together leave to do: not empty only between a [`take`](Self::take) and a [`flush`](Self::flush).
     batch: Batch<P::Message>,
     ahead: Ahead,
+    migratory: Migratory,
     pins: Pins<Letter<P::Message>>,
     /// Who waits for a page to be pinned.
     pinning: Vec<(PageIndex, PinReply)>,
@@ -79,6 +81,7 @@ impl<P: CoherenceProtocol> Driver<P> {
             commands: Vec::new(),
             batch: Batch::new(),
             ahead: Ahead::new(0),
+            migratory: Migratory::blind(),
             pins: Pins::new(),
             pinning: Vec::new(),
         }
@@ -101,8 +104,12 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// # Errors
     /// [`BackingError`]: the node has to stop.
     pub fn fault(&mut self, fault: Fault) -> Result<(), BackingError> {
-        let Fault { page, access } = fault;
+        let page = fault.page;
         let before = self.protocol.rights(page);
+        let access = self.migratory.faulted(page, fault.access, before);
+        if access != fault.access {
+            self.outlet.count(|stats| stats.guesses += 1);
+        }
         self.outlet.awaits(page, access, before);
         self.feed(Input::Fault { page, access })?;
         match self.ahead.faulted(page, access) {
@@ -116,11 +123,22 @@ impl<P: CoherenceProtocol> Driver<P> {
         for page in wish.pages(self.backing.pages()) {
             let held = self.protocol.rights(page);
             if held.is_none() && self.protocol.in_flight() < MOST_IN_FLIGHT {
-                self.outlet.count_ahead();
+                self.outlet.count(|stats| stats.read_ahead += 1);
                 self.feed(Input::Fault { page, access })?;
             }
         }
         Ok(())
+    }
+
+    /// Takes loads for stores where that was right before, or not, as at first.
+    #[must_use]
+    pub fn guessing(mut self, guesses: bool) -> Self {
+        self.migratory = if guesses {
+            Migratory::new()
+        } else {
+            Migratory::blind()
+        };
+        self
     }
 
     /// Asks for up to `most` pages ahead of a thread that walks through memory; for none at first.
@@ -407,6 +425,11 @@ impl<P: CoherenceProtocol> Driver<P> {
         let clock = self.protocol.clock();
         if clock > Stamp::ZERO {
             self.outlet.transport.clock().advance(clock);
+        }
+        for command in &self.commands {
+            if let Command::Unmap { page, .. } = command {
+                self.migratory.lost(*page);
+            }
         }
         let payload = payload.map(|bytes| &bytes[..]);
         let (outlet, batch) = (&mut self.outlet, &mut self.batch);

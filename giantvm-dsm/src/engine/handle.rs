@@ -112,7 +112,8 @@ impl Dsm {
             homes,
         });
         let driver = Driver::new(protocol, backing, transport.clone(), epoch)
-            .reading_ahead(options.read_ahead);
+            .reading_ahead(options.read_ahead)
+            .guessing(options.migratory);
         let stats = driver.stats();
         let farewells = Arc::new(Farewells::new(transport.peers()));
         let orders = Arc::new(Orders::new().map_err(StartError::Pump)?);

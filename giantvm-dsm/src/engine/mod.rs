@@ -25,6 +25,7 @@ mod finish;
 mod handle;
 mod hooks;
 pub(crate) mod letter;
+mod migratory;
 mod options;
 mod orders;
 mod outlet;

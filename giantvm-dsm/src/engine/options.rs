@@ -21,6 +21,9 @@ pub struct DsmOptions {
     pub waiting: Waiting,
     /// Whether the pump may run before other threads.
     pub priority: Priority,
+    /// Whether a load of a page that this node reads and then writes, turn by turn with others, is
+    /// taken for a store: one transaction a turn in place of two.
+    pub migratory: bool,
     /// Most pages that are asked for ahead of a thread that walks through memory; 0 to ask for none.
     pub read_ahead: u32,
 }
@@ -34,6 +37,7 @@ impl Default for DsmOptions {
             backing: Choice::default(),
             waiting: Waiting::default(),
             priority: Priority::default(),
+            migratory: true,
             read_ahead: READ_AHEAD,
         }
     }

@@ -76,11 +76,6 @@ impl Outlet {
         !self.waiting.is_empty()
     }
 
-    /// Counts a page that is asked for ahead of time.
-    pub(super) fn count_ahead(&self) {
-        self.count(|stats| stats.read_ahead += 1);
-    }
-
     /// Forgets who waits for a page.
     pub(super) fn forget(&mut self, page: PageIndex) {
         self.waiting.remove(&page);
@@ -91,7 +86,7 @@ impl Outlet {
         self.transport.sever(to, Loss::Refused(error.to_string()));
     }
 
-    fn count(&self, update: impl FnOnce(&mut DsmStats)) {
+    pub(super) fn count(&self, update: impl FnOnce(&mut DsmStats)) {
         update(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }

@@ -61,6 +61,8 @@ pub struct DsmStats {
     pub pages_received: u64,
     /// Pages that went out as data.
     pub pages_sent: u64,
+    /// Loads that were taken for stores, as those before them were followed by one.
+    pub guesses: u64,
     /// Pages that were asked for ahead of a thread that walks through memory.
     pub read_ahead: u64,
     /// Grants of a page full of zeroes, which moved no data.
