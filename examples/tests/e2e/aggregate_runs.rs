@@ -133,15 +133,14 @@ fn every_program_by_lease() {
 #[test]
 fn loads_of_a_vcpu_are_read_faults() {
     if let Some(_turn) = turn("loads_of_a_vcpu_are_read_faults", true) {
-        // Node 1 reads half of the 16384 pages that node 0 wrote.
+        // Node 1 reads half of the 16384 pages that node 0 wrote, most of them ahead of a fault. What
+        // is taken for a store goes without.
         let report = run(&["--program", "sum"]);
         let reader = &report["nodes"][1];
-        let (read, write) = (
-            reader["faults_read"].as_u64(),
-            reader["faults_write"].as_u64(),
-        );
-        assert!(read.unwrap() > 8000, "{reader:#}");
-        assert!(write.unwrap() < 2000, "{reader:#}");
+        let count = |name: &str| reader[name].as_u64().unwrap();
+        assert!(count("pages_received") > 8000, "{reader:#}");
+        let stores = count("faults_write") + count("faults_upgrade");
+        assert!(stores < count("faults_read"), "{reader:#}");
     }
 }
 
