@@ -26,13 +26,6 @@ impl Bell {
     }
 }
 
-impl From<OwnedFd> for Bell {
-    /// A bell that was handed over.
-    fn from(fd: OwnedFd) -> Self {
-        Self(fd)
-    }
-}
-
 impl AsFd for Bell {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use giantvm_core::wire::Class;
 
+use super::doorbell::Doorbell;
 use super::ring::{Consumer, Producer};
 use super::segment::{Segment, SegmentRing};
-use crate::bell::Bell;
 
 const CLASSES: usize = Class::ALL.len();
 
@@ -17,20 +17,17 @@ pub(crate) struct Pipes {
     pub(crate) output: [Producer<SegmentRing>; CLASSES],
     /// What it gets.
     pub(crate) input: [Consumer<SegmentRing>; CLASSES],
-    /// Rung by the peer.
-    pub(crate) bell: Arc<Bell>,
-    /// Rung for the peer.
-    pub(crate) theirs: Arc<Bell>,
+    /// Wakes the peer, and is rung by it.
+    pub(crate) bell: Arc<Doorbell>,
 }
 
 impl Pipes {
     /// The ends of the one that made the segment, or of the other one.
-    pub(crate) fn new(segment: &Arc<Segment>, maker: bool, bell: Bell, theirs: Bell) -> Self {
+    pub(crate) fn new(segment: &Arc<Segment>, maker: bool, bell: Doorbell) -> Self {
         Self {
             output: segment.rings(maker).map(Producer::new),
             input: segment.rings(!maker).map(Consumer::new),
             bell: Arc::new(bell),
-            theirs: Arc::new(theirs),
         }
     }
 }

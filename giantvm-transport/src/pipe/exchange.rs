@@ -1,15 +1,15 @@
-//! How a segment and the bells get from one process to the other.
+//! How a segment gets from one process to the other.
 //!
 //! ```text
 //! taker (higher number)                giver (lower number)
 //!     | --- connect, its hello --------> |  both names are numbers that only the join told
-//!     | <---- segment, two bells ------- |  as descriptors
+//!     | <---- segment ------------------ |  as a descriptor
 //!     | --- taken ---------------------> |  mapped, and found right
 //!     | <---- given -------------------- |
 //! ```
 //! Each step has a time limit. After the last one both know that the other looks at the pipes; if it
 //! does not come, the taker tries again from the start, and the giver forgets the first segment when
-//! the next one is taken.
+//! the next one is taken. The socket goes on as the [`Doorbell`] of the two.
 
 use std::io::{self, Read as _, Write as _};
 use std::mem::MaybeUninit;
@@ -25,14 +25,14 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
+use super::doorbell::Doorbell;
 use super::ends::Pipes;
 use super::segment::{Segment, SegmentError};
-use crate::bell::Bell;
 
 /// How long one step may take.
 const STEP: Duration = Duration::from_secs(2);
-/// Descriptors that are handed over: the segment, the giver's bell, the taker's bell.
-const HANDED: usize = 3;
+/// Descriptors that are handed over: the segment.
+const HANDED: usize = 1;
 /// Bytes of a taker's hello: its number, its process, the giver's process.
 const HELLO: usize = 1 + 8 + 8;
 const TAKEN: u8 = 1;
@@ -73,12 +73,11 @@ pub(crate) fn take(
     hello[1..9].copy_from_slice(&instance.to_le_bytes());
     hello[9..].copy_from_slice(&giver.to_le_bytes());
     stream.write_all(&hello)?;
-    let [segment, theirs, ours] = receive(&stream)?;
+    let [segment] = receive(&stream)?;
     let segment = Segment::adopt(segment, limits)?;
-    let pipes = Pipes::new(&segment, false, Bell::from(ours), Bell::from(theirs));
     stream.write_all(&[TAKEN])?;
     expect(&mut stream, GIVEN)?;
-    Ok(pipes)
+    Ok(Pipes::new(&segment, false, Doorbell::new(stream)))
 }
 
 /// Gives pipes to whoever connected; says which node that is, and of which process.
@@ -98,8 +97,7 @@ pub(crate) fn give(
     }
     let taker = taker.try_into().map_err(|_| ExchangeError::Nonsense)?;
     let (segment, file) = Segment::create(limits)?;
-    let (ours, theirs) = (Bell::new()?, Bell::new()?);
-    let fds = [file.as_fd(), ours.as_fd(), theirs.as_fd()];
+    let fds = [file.as_fd()];
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(HANDED))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !control.push(SendAncillaryMessage::ScmRights(&fds)) {
@@ -107,9 +105,9 @@ pub(crate) fn give(
     }
     let bytes = [io::IoSlice::new(&[GIVEN])];
     sendmsg(&stream, &bytes, &mut control, SendFlags::NOSIGNAL).map_err(io::Error::from)?;
-    let pipes = Pipes::new(&segment, true, ours, theirs);
     expect(&mut stream, TAKEN)?;
     stream.write_all(&[GIVEN])?;
+    let pipes = Pipes::new(&segment, true, Doorbell::new(stream));
     Ok((node, u64::from_le_bytes(taker), pipes))
 }
 

@@ -8,7 +8,8 @@
 //!
 //! * [`ring`]: one direction of one class. Its logic knows nothing of where the memory is.
 //! * [`segment`]: the memory of all rings of a pair of nodes, made by one and checked by the other.
-//! * [`exchange`]: how the segment and the bells get from one process to the other.
+//! * [`exchange`]: how the segment gets from one process to the other.
+//! * [`doorbell`]: how the two wake each other.
 //! * [`ends`]: what a node holds of its pipes with one peer.
 //!
 //! # Trust
@@ -17,6 +18,7 @@
 //! out before they are looked at. Positions of its own it keeps in its own memory. The segment is
 //! sealed, so that no one can cut it under a mapping.
 
+pub(crate) mod doorbell;
 pub(crate) mod ends;
 pub(crate) mod exchange;
 pub(crate) mod host;

@@ -206,8 +206,12 @@ impl<'a> Round<'a> {
                 Signal::Tick => tick = true,
                 Signal::Bell { node } => {
                     let place = self.input.places[node.index()];
-                    if let Some(pipes) = &self.input.peers[place].pipes {
-                        pipes.bell().silence();
+                    if let Some(pipes) = &self.input.peers[place].pipes
+                        && !pipes.bell().silence()
+                    {
+                        // The connections tell when the peer is gone. If it only let go of its bell, it
+                        // is heard of at every tick.
+                        poller.forget(pipes.bell().as_fd());
                     }
                     self.flush_pipes(node);
                 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use giantvm_core::wire::Class;
 
-use crate::bell::Bell;
+use crate::pipe::doorbell::Doorbell;
 use crate::pipe::ring::{Consumer, Nonsense};
 use crate::pipe::segment::SegmentRing;
 
@@ -16,10 +16,8 @@ const CHUNK: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct PipeInput {
     rings: [Consumer<SegmentRing>; Class::ALL.len()],
-    /// Rung by the peer.
-    bell: Arc<Bell>,
-    /// Wakes the peer.
-    theirs: Arc<Bell>,
+    /// Wakes the peer, and is rung by it.
+    bell: Arc<Doorbell>,
     /// Whether the peer was asked to ring.
     armed: bool,
 }
@@ -27,18 +25,16 @@ pub(super) struct PipeInput {
 impl PipeInput {
     pub(super) const fn new(
         rings: [Consumer<SegmentRing>; Class::ALL.len()],
-        bell: Arc<Bell>,
-        theirs: Arc<Bell>,
+        bell: Arc<Doorbell>,
     ) -> Self {
         Self {
             rings,
             bell,
-            theirs,
             armed: false,
         }
     }
 
-    pub(super) fn bell(&self) -> &Bell {
+    pub(super) fn bell(&self) -> &Doorbell {
         &self.bell
     }
 
@@ -53,7 +49,7 @@ impl PipeInput {
         buffer.resize(start + count, 0);
         ring.read(&mut buffer[start..]);
         if ring.wakes_writer() {
-            self.theirs.ring();
+            self.bell.ring();
         }
         Ok(true)
     }

@@ -11,7 +11,7 @@ use super::alarm::Alarm;
 use super::outlet::Outlet;
 use super::output::{Line, Sent};
 use super::poller::Poller;
-use crate::bell::Bell;
+use crate::pipe::doorbell::Doorbell;
 use crate::pipe::ring::Producer;
 use crate::pipe::segment::SegmentRing;
 
@@ -19,10 +19,8 @@ use crate::pipe::segment::SegmentRing;
 #[derive(Debug)]
 pub(super) struct PipeOutput {
     lanes: [Lane; Class::ALL.len()],
-    /// Wakes the peer.
-    bell: Arc<Bell>,
-    /// Rung by the peer.
-    own: Arc<Bell>,
+    /// Wakes the peer, and is rung by it.
+    bell: Arc<Doorbell>,
 }
 
 #[derive(Debug)]
@@ -34,7 +32,7 @@ struct Lane {
 /// A lane, and how its ends are woken.
 struct Woken<'a> {
     lane: &'a Lane,
-    bell: &'a Bell,
+    bell: &'a Doorbell,
     alarm: &'a Alarm,
 }
 
@@ -68,14 +66,13 @@ impl Line for Woken<'_> {
 impl PipeOutput {
     pub(super) fn new(
         rings: [Producer<SegmentRing>; Class::ALL.len()],
-        bell: Arc<Bell>,
-        own: Arc<Bell>,
+        bell: Arc<Doorbell>,
     ) -> Self {
         let lanes = rings.map(|ring| Lane {
             outlet: Outlet::default(),
             ring: Mutex::new(ring),
         });
-        Self { lanes, bell, own }
+        Self { lanes, bell }
     }
 
     pub(super) fn send(&self, alarm: &Alarm, class: Class, frame: &Frame, page: &[u8]) -> Sent {
@@ -94,7 +91,7 @@ impl PipeOutput {
     /// Sends what goes without waiting, and nothing after it. Listens for the peer no longer.
     pub(super) fn close(&self, poller: &Poller) {
         let alarm = &poller.alarm;
-        poller.forget(self.own.as_fd());
+        poller.forget(self.bell.as_fd());
         for class in Class::ALL {
             let line = self.line(class, alarm);
             line.lane.outlet.close(&line);

@@ -14,7 +14,7 @@ use rustix::time::{
 };
 
 use super::alarm::Alarm;
-use crate::bell::Bell;
+use crate::pipe::doorbell::Doorbell;
 
 const CLASSES: usize = Class::ALL.len();
 /// Most links of a node, and so the tokens below this are links.
@@ -104,7 +104,7 @@ impl Poller {
     }
 
     /// Watches the bell that `node` rings for its pipes.
-    pub(super) fn watch_bell(&self, bell: &Bell, node: NodeId) -> io::Result<()> {
+    pub(super) fn watch_bell(&self, bell: &Doorbell, node: NodeId) -> io::Result<()> {
         let token = EventData::new_u64(BELLS + node.index() as u64);
         Ok(epoll::add(&self.epoll, bell, token, EventFlags::IN)?)
     }

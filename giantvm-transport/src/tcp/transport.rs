@@ -93,9 +93,8 @@ impl TcpTransport {
             peers = peers.with(node);
             let mut receiving = None;
             let pipes = pipes.map(|pipes| {
-                let (bell, theirs) = (Arc::clone(&pipes.bell), Arc::clone(&pipes.theirs));
-                let output = PipeOutput::new(pipes.output, theirs, bell);
-                receiving = Some(PipeInput::new(pipes.input, pipes.bell, pipes.theirs));
+                let output = PipeOutput::new(pipes.output, Arc::clone(&pipes.bell));
+                receiving = Some(PipeInput::new(pipes.input, pipes.bell));
                 output
             });
             if let Some(receiving) = &receiving {
