@@ -111,10 +111,9 @@ impl Lease {
             return Err(refusal);
         };
         let held = self.table.get(page).held();
-        // Even a read of an untouched page gets the page itself.
-        let answers = grant.source == Source::Zero || grant.rights.allow(pending.access);
         let zero = grant.written == Stamp::ZERO;
         let possible = match (grant.source, grant.rights) {
+            // Even a read of an untouched page gets the page itself.
             (Source::Zero, Rights::Write) => {
                 zero && grant.end == Stamp::ZERO && held == Stamp::ZERO
             }
@@ -126,7 +125,7 @@ impl Lease {
                 !zero && pending.access == Access::Write
             }
         };
-        if !answers || !possible || grant.end < grant.written {
+        if !possible || grant.end < grant.written {
             return Err(refusal);
         }
         match grant.source {

@@ -170,6 +170,7 @@ fn after_a_loss_faults_are_remembered_and_nothing_is_answered() {
     let mut nodes = Nodes::new(2);
     nodes.access(0, Write);
     let lost = Input::Lost { node: node(1) };
+    assert!(!nodes.nodes[0].is_halted());
     assert_eq!(nodes.input(0, lost), Ok(vec![]));
     assert!(nodes.nodes[0].is_halted());
     assert_eq!(nodes.tell(1, 0, request(1, Want::Read)), Ok(vec![]));
