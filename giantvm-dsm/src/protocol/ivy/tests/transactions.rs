@@ -181,3 +181,18 @@ fn after_a_loss_faults_are_remembered_and_nothing_is_answered() {
     assert_eq!(nodes.nodes[0].in_flight(), 1);
     assert_eq!(nodes.rights(), [WRITE, NONE]);
 }
+
+#[test]
+fn a_node_tells_the_version_of_the_copy_that_it_has() {
+    let mut nodes = Nodes::new(2);
+    let versions = |nodes: &Nodes| [0, 1].map(|at: usize| nodes.nodes[at].copy_version(PAGE));
+    assert_eq!(versions(&nodes), [None, None]);
+    nodes.access(0, Write);
+    let written = versions(&nodes)[0];
+    assert!(written.is_some());
+    nodes.access(1, Read);
+    assert_eq!(versions(&nodes), [written, written]);
+    nodes.access(1, Write);
+    let [left, newer] = versions(&nodes);
+    assert!(left.is_none() && newer > written);
+}
