@@ -1,4 +1,5 @@
-//! What a hostile peer says about a pinned page: it waits like all else, and harms no one else.
+//! What waits in a driver that is fed by hand: for a pin, whatever a hostile peer says meanwhile, and
+//! for the end of what came together.
 
 use std::sync::Arc;
 
@@ -93,4 +94,16 @@ fn one_peer_cannot_let_more_wait_than_a_correct_one_has_to_say() {
     driver.lost(NodeId::try_from(2).unwrap()).unwrap();
     assert!(driver.unpin(PAGE).unwrap().is_empty(), "it is forgotten");
     assert_eq!(frames(&ends[0]), 0, "a node that lost a peer serves no one");
+}
+
+#[test]
+fn what_came_together_is_done_before_anyone_acts_on_a_frame_of_another_service() {
+    let (mut driver, ends) = pinned();
+    assert!(driver.unpin(PAGE).unwrap().is_empty());
+    let access = Access::Write;
+    let wants = Message::Request { page: PAGE, access };
+    assert_eq!(driver.take(&frame(1, 0, &wants)).unwrap(), Ok(()));
+    assert_eq!(frames(&ends[0]), 0, "the page is not taken away yet");
+    assert_eq!(driver.heard(Stamp::ZERO).unwrap(), Ok(()));
+    assert_eq!(frames(&ends[0]), 1);
 }

@@ -7,9 +7,9 @@
 //!   by one thread and open to all for sending.
 //! * [`LogicalClock`] is a node's place in the order of causes and effects, which every frame
 //!   carries on: what travels beside the shared memory stays in order with it.
-//! * [`tcp`] joins processes and hosts, those of one host through shared memory ([`SameHost`]): a [`Connector`] waits for all nodes with a deadline, the
-//!   [`handshake`] finds mistakes before they do harm, and keepalive finds a dead node within a
-//!   second.
+//! * [`tcp`] joins processes and hosts, those of one host through memory that they share
+//!   ([`SameHost`]): a [`Connector`] waits for all nodes with a deadline, the [`handshake`] finds
+//!   mistakes before they do harm, and keepalive finds a dead node within a second.
 //! * [`inproc`] joins nodes of one process.
 //! * [`wrap`] has transports that stack on any other: faults on demand, and a recording.
 //! * `testing` (feature) is the conformance suite for transports of your own.

@@ -11,7 +11,8 @@
 //!    leases, old copies end when newer ones come.
 //! 3. Before another command changes a page that is in the batch, the batch is done.
 //! 4. A page is mapped before its bytes are sent on.
-//! 5. A batch is done before the pump sleeps or looks at faults. Until then no thread has noticed.
+//! 5. A batch is done before the pump sleeps or looks at faults, and before anyone acts on a frame of
+//!    another service, such as an interrupt. Until then no thread has noticed.
 
 use giantvm_core::{NodeId, PageIndex, PageRange};
 

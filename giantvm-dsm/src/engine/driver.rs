@@ -204,6 +204,8 @@ impl<P: CoherenceProtocol> Driver<P> {
         if stamp > LATEST {
             return Ok(Err(Refused::Stamp(stamp)));
         }
+        // A lease that is over is still mapped until then, and whoever acts on the frame could read it.
+        self.flush()?;
         self.outlet.transport.clock().advance(stamp);
         if stamp > self.protocol.clock() {
             self.feed(Input::Heard { stamp })?;
@@ -321,8 +323,11 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// # Errors
     /// [`BackingError`]: the node has to stop.
     pub(super) fn retry_pins(&mut self) -> Result<bool, BackingError> {
-        if self.outlet.woken.is_empty() && self.pinning.is_empty() {
-            return Ok(false);
+        if self.pinning.is_empty() {
+            // The usual case, on the way of every fault: nothing is allocated.
+            let any = !self.outlet.woken.is_empty();
+            self.outlet.woken.clear();
+            return Ok(any);
         }
         let woken = std::mem::take(&mut self.outlet.woken);
         for (page, reply) in std::mem::take(&mut self.pinning) {

@@ -4,9 +4,9 @@
 )]
 //! Userfaultfd: page faults of this process's threads, and of its vCPUs, served in user space.
 //!
-//! A small module of our own over `rustix` and `linux-raw-sys`: no C library, no generated
-//! bindings, and the modes that a coherence engine needs (install *and* write-protect in one step,
-//! map without waking, poison). It knows nothing of pages' states or of protocols.
+//! A small module of our own over `rustix` and `linux-raw-sys`: no generated bindings, and the modes
+//! that a coherence engine needs (install *and* write-protect in one step, map without waking,
+//! poison). It knows nothing of pages' states or of protocols.
 //!
 //! What is unsafe is [`Uffd::register`]: from then on the memory's contents are what the holder of
 //! the [`Uffd`] makes them. Every other operation is refused by the kernel outside registered

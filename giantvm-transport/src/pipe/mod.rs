@@ -6,6 +6,7 @@
 //! bell, when it sleeps. The connections stay open beside it: their end is how the end of the peer is
 //! noticed, and heartbeats go over them.
 //!
+//! * [`host`]: which nodes may share memory at all.
 //! * [`ring`]: one direction of one class. Its logic knows nothing of where the memory is.
 //! * [`segment`]: the memory of all rings of a pair of nodes, made by one and checked by the other.
 //! * [`exchange`]: how the segment gets from one process to the other.
