@@ -107,3 +107,19 @@ fn what_came_together_is_done_before_anyone_acts_on_a_frame_of_another_service()
     assert_eq!(driver.heard(Stamp::ZERO).unwrap(), Ok(()));
     assert_eq!(frames(&ends[0]), 1);
 }
+
+#[test]
+fn a_page_counts_as_taken_away_once_it_is_and_not_while_it_waits_for_that() {
+    let (mut driver, _ends) = pinned();
+    assert!(driver.unpin(PAGE).unwrap().is_empty());
+    let access = Access::Write;
+    let wants = Message::Request { page: PAGE, access };
+    let invalidations = |driver: &Driver<Directory>| {
+        let stats = driver.stats();
+        stats.lock().unwrap().invalidations
+    };
+    assert_eq!(driver.take(&frame(1, 0, &wants)).unwrap(), Ok(()));
+    assert_eq!(invalidations(&driver), 0);
+    driver.flush().unwrap();
+    assert_eq!(invalidations(&driver), 1);
+}

@@ -164,7 +164,10 @@ impl<M: PageMessage> Batch<M> {
     ) -> Result<(), BackingError> {
         if !self.unmapped.is_empty() {
             backing.unmap_all(&self.unmapped, self.fate)?;
-            self.unmapped.clear();
+            // Only now: whoever reads the counter may count on it that the page is gone.
+            self.unmapped
+                .drain(..)
+                .for_each(|_| outside.did(Deed::Unmapped));
         }
         self.map_now(backing)?;
         for (to, message, attach) in self.held.drain(..) {

@@ -67,7 +67,6 @@ pub(crate) fn execute<M: PageMessage>(
             Command::Unprotect { page } => backing.unprotect(*page)?,
             Command::Unmap { page, frame } => {
                 batch.unmap(*page, *frame, backing, outside)?;
-                outside.did(Deed::Unmapped);
             }
             Command::Wake { page } => {
                 if !wakes_by_itself(commands, *page) {
