@@ -27,8 +27,15 @@ pub(super) enum Order {
 /// The queue between local threads and the pump.
 #[derive(Debug)]
 pub(super) struct Orders {
-    queue: Mutex<VecDeque<Order>>,
+    queue: Mutex<Queue>,
     bell: Bell,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    orders: VecDeque<Order>,
+    /// Whether the bell rings: asking the bell itself costs a system call.
+    rings: bool,
 }
 
 impl Orders {
@@ -42,24 +49,30 @@ impl Orders {
     /// Hands an order to the pump; `false` if too many wait.
     #[must_use]
     pub(super) fn push(&self, order: Order) -> bool {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.len() >= MAX_ORDERS && !matches!(order, Order::Unpin(_)) {
+        let mut queue = self.queue();
+        if queue.orders.len() >= MAX_ORDERS && !matches!(order, Order::Unpin(_)) {
             return false;
         }
-        queue.push_back(order);
-        self.bell.ring();
+        queue.orders.push_back(order);
+        if !std::mem::replace(&mut queue.rings, true) {
+            self.bell.ring();
+        }
         true
     }
 
     /// The next order. The bell rings until there is none.
     pub(super) fn pop(&self) -> Option<Order> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let order = queue.pop_front();
-        if order.is_none() {
+        let mut queue = self.queue();
+        let order = queue.orders.pop_front();
+        if order.is_none() && std::mem::take(&mut queue.rings) {
             // Under the lock: an order that comes later rings it again.
             self.bell.hush();
         }
         order
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Rings while there are orders.

@@ -17,7 +17,7 @@ use super::hooks::Handlers;
 use super::options::DsmOptions;
 use super::orders::{MAX_ORDERS, Orders};
 use super::refused::Refused;
-use super::sleep::Sleep;
+use super::sleep::{Sleep, Wakers, Woken};
 use super::spin::Spin;
 use super::stop::StopSwitch;
 use crate::backing::{BackingError, Fault};
@@ -25,6 +25,9 @@ use crate::protocol::CoherenceProtocol;
 
 /// Looks at the transport, which cost next to nothing, between two that ask the system.
 const LOOKS: u32 = 16;
+
+/// Passes between two in which local threads are asked what they want, while frames keep coming.
+const PASSES: u32 = 8;
 
 /// How the pump looks for frames.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,12 +66,12 @@ impl<P: CoherenceProtocol> Pump<P> {
         options: DsmOptions,
     ) -> std::io::Result<Self> {
         let transport = driver.transport().clone();
-        let sleep = Sleep::new([
-            driver.backing().ready(),
-            transport.ready(),
-            orders.bell().as_fd(),
-            stop.bell().as_fd(),
-        ])?;
+        let sleep = Sleep::new(Wakers {
+            backing: driver.backing().ready(),
+            transport: transport.ready(),
+            orders: orders.bell().as_fd(),
+            stop: stop.bell().as_fd(),
+        })?;
         Ok(Self {
             driver,
             handlers,
@@ -99,23 +102,27 @@ impl<P: CoherenceProtocol> Pump<P> {
         // Here, as these ask about the thread that they are called on.
         let confined = available_parallelism().is_ok_and(|processors| processors.get() == 1);
         let (mut spin, mut crowd) = (Spin::new(self.options.waiting, confined), Crowd::new());
-        let mut looked = false;
+        // Passes since local threads were last asked what they want.
+        let mut passes = PASSES;
         while !self.stop.is_set() {
-            let busy =
-                self.take_frames(Look::Thorough)? | self.take_faults()? | self.take_orders()?;
+            let mut busy = self.take_frames(Look::Quick)?;
+            passes += 1;
+            if passes >= PASSES {
+                busy |= self.take_local()?;
+                passes = 0;
+            }
             let timeout = self.settle(&mut spin)?;
-            if busy {
-                looked = false;
+            if busy || self.look_on(&mut spin, &mut crowd)? {
                 continue;
             }
-            if !looked && self.look_on(&mut spin, &mut crowd)? {
-                // Only after another thorough look may the pump sleep.
-                looked = true;
+            // Only now are peers asked to wake the pump, which costs them a system call a message.
+            if self.take_frames(Look::Thorough)? {
                 continue;
             }
-            looked = false;
             let slept = Instant::now();
-            self.sleep.until(timeout);
+            if self.sleep.until(timeout) == Woken::ByLocal {
+                passes = PASSES;
+            }
             spin.slept(slept.elapsed());
         }
         Ok(())
@@ -130,30 +137,25 @@ impl<P: CoherenceProtocol> Pump<P> {
         Ok(timeout)
     }
 
-    /// Looks for the next input without sleeping, for as long as that is worth it. Whether it looked
-    /// at all.
+    /// Looks for the next input without sleeping, for as long as that is worth it. Whether there was
+    /// one.
     fn look_on(&mut self, spin: &mut Spin, crowd: &mut Crowd) -> Result<bool, BackingError> {
-        let mut looked = false;
+        let start = self.origin.elapsed();
+        let awaits = self.driver.awaits();
+        let budget = spin.budget(start, awaits, || crowd.is_there(start));
+        if budget.is_zero() {
+            return Ok(false);
+        }
         loop {
-            let start = self.origin.elapsed();
-            let awaits = self.driver.awaits();
-            let budget = spin.budget(start, awaits, || crowd.is_there(start));
-            if budget.is_zero() || self.stop.is_set() {
-                return Ok(looked);
+            if self.look()? {
+                return Ok(true);
             }
-            looked = true;
-            loop {
-                let came = self.look()?;
-                let timeout = self.settle(spin)?;
-                if came {
-                    break;
-                }
-                let now = self.origin.elapsed();
-                let took = now.saturating_sub(start);
-                if took >= budget || timeout.is_some_and(|left| left.is_zero()) {
-                    spin.looked(now, took, budget);
-                    return Ok(true);
-                }
+            let now = self.origin.elapsed();
+            let took = now.saturating_sub(start);
+            let due = self.settle(spin)?.is_some_and(|left| left.is_zero());
+            if took >= budget || due || self.stop.is_set() {
+                spin.looked(now, took, budget);
+                return Ok(due);
             }
         }
     }
@@ -166,6 +168,11 @@ impl<P: CoherenceProtocol> Pump<P> {
             }
             std::hint::spin_loop();
         }
+        self.take_local()
+    }
+
+    /// Takes what local threads want.
+    fn take_local(&mut self) -> Result<bool, BackingError> {
         Ok(self.take_faults()? | self.take_orders()?)
     }
 

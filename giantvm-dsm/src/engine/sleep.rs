@@ -10,11 +10,28 @@ use rustix::time::{
     timerfd_settime,
 };
 
-/// Descriptors that a pump watches: the backing, the transport, orders, the stop, and the timer.
+/// Descriptors that a pump watches.
 const WATCHED: usize = 5;
-/// What the timer is watched as, and all others.
-const TIMER: u64 = 1;
-const OTHER: u64 = 0;
+
+/// What ended a sleep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Woken {
+    /// Local threads, which have faulted or ask for something; or no one knows.
+    ByLocal,
+    /// Peers, or the time.
+    ByOthers,
+}
+
+/// What is watched, as the system gives it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u64)]
+enum Watched {
+    Backing,
+    Transport,
+    Orders,
+    Stop,
+    Timer,
+}
 
 /// An epoll over what a pump waits for.
 ///
@@ -27,43 +44,63 @@ pub(super) struct Sleep {
     timer: OwnedFd,
 }
 
+/// The descriptors that end a sleep.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Wakers<'a> {
+    pub(super) backing: BorrowedFd<'a>,
+    pub(super) transport: BorrowedFd<'a>,
+    pub(super) orders: BorrowedFd<'a>,
+    pub(super) stop: BorrowedFd<'a>,
+}
+
 impl Sleep {
-    pub(super) fn new(wakers: [BorrowedFd<'_>; WATCHED - 1]) -> io::Result<Self> {
+    pub(super) fn new(wakers: Wakers<'_>) -> io::Result<Self> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let add = |fd: BorrowedFd<'_>, token| {
-            epoll::add(&epoll, fd, EventData::new_u64(token), EventFlags::IN)
-        };
         let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
         let timer = timerfd_create(TimerfdClockId::Monotonic, flags)?;
-        add(timer.as_fd(), TIMER)?;
-        for waker in wakers {
-            add(waker, OTHER)?;
+        for (fd, watched) in [
+            (wakers.backing, Watched::Backing),
+            (wakers.transport, Watched::Transport),
+            (wakers.orders, Watched::Orders),
+            (wakers.stop, Watched::Stop),
+            (timer.as_fd(), Watched::Timer),
+        ] {
+            let data = EventData::new_u64(watched as u64);
+            epoll::add(&epoll, fd, data, EventFlags::IN)?;
         }
         Ok(Self { epoll, timer })
     }
 
     /// Sleeps until something happens or `timeout` is over.
-    pub(super) fn until(&self, timeout: Option<Duration>) {
+    pub(super) fn until(&self, timeout: Option<Duration>) -> Woken {
         if timeout.is_some_and(|left| left.is_zero()) {
-            return;
+            return Woken::ByLocal;
         }
         if let Some(left) = timeout
             && let Err(error) = self.set(left)
         {
             tracing::error!(%error, "the pump's timer cannot be set; it looks again at once");
-            return;
+            return Woken::ByLocal;
         }
         let mut events = [epoll::Event {
             flags: EventFlags::empty(),
-            data: EventData::new_u64(OTHER),
+            data: EventData::new_u64(Watched::Stop as u64),
         }; WATCHED];
         // An interrupted wait is a wait that ended early: the pump looks again. So does a timer that
         // was set for an earlier wait.
         let count = epoll::wait(&self.epoll, &mut events, None).unwrap_or(0);
-        let rang = |event: &epoll::Event| event.data.u64() == TIMER;
-        if events[..count].iter().any(rang) {
+        let woke = |watched| {
+            let is = |event: &epoll::Event| event.data.u64() == watched as u64;
+            events[..count].iter().any(is)
+        };
+        if woke(Watched::Timer) {
             // Not readable is what it should become, so "would block" is no error.
             rustix::io::read(&self.timer, &mut [0; 8]).ok();
+        }
+        if woke(Watched::Backing) || woke(Watched::Orders) {
+            Woken::ByLocal
+        } else {
+            Woken::ByOthers
         }
     }
 
