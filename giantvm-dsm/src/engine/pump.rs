@@ -105,12 +105,13 @@ impl<P: CoherenceProtocol> Pump<P> {
         // Passes since local threads were last asked what they want.
         let mut passes = PASSES;
         while !self.stop.is_set() {
-            let mut busy = self.take_frames(Look::Quick)?;
+            let mut busy = false;
             passes += 1;
             if passes >= PASSES {
-                busy |= self.take_local()?;
+                busy = self.take_local()?;
                 passes = 0;
             }
+            busy |= self.take_frames(Look::Quick)?;
             let timeout = self.settle(&mut spin)?;
             if busy || self.look_on(&mut spin, &mut crowd)? {
                 continue;

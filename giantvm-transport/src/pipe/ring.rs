@@ -143,12 +143,16 @@ impl<M: RingMemory> Consumer<M> {
         takes(self.memory.wants_room())
     }
 
-    /// Asks to be woken when there is something to read, or not any more. `true` if there is
-    /// something now.
-    pub(crate) fn want_data(&self, on: bool) -> Result<bool, Nonsense> {
-        self.memory.wants_data().store(on.into(), Ordering::Relaxed);
+    /// Asks to be woken when there is something to read. `true` if there is something now.
+    pub(crate) fn want_data(&self) -> Result<bool, Nonsense> {
+        self.memory.wants_data().store(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
         Ok(self.available()? > 0)
+    }
+
+    /// Asks for that no longer. `true` if the bell rang meanwhile, or is about to.
+    pub(crate) fn want_none(&self) -> bool {
+        self.memory.wants_data().swap(0, Ordering::Relaxed) == 0
     }
 }
 

@@ -59,7 +59,7 @@ fn positions_that_make_no_sense_are_found_by_either_side() {
     for lie in [ring.capacity() + 1, u32::MAX / 2, u32::MAX] {
         ring.tail().store(lie, Ordering::Relaxed);
         assert_eq!(consumer.available(), Err(Nonsense));
-        assert_eq!(consumer.want_data(true), Err(Nonsense));
+        assert_eq!(consumer.want_data(), Err(Nonsense));
         ring.head().store(lie.wrapping_neg(), Ordering::Relaxed);
     }
     ring.head().store(1, Ordering::Relaxed);

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 
 use super::keepalive::Keepalive;
 use super::pipe_input::PipeInput;
+use super::piped::PipeOutput;
 use super::poller::{Signal, Signals};
 use super::transport::TcpTransport;
 use crate::admission::{Admission, admit};
@@ -44,13 +45,14 @@ struct Link {
 /// How hard to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Effort {
-    /// Everything, and the peers are asked to ring for what comes later.
+    /// The peers are asked to ring for what comes later.
     Poll,
-    /// Pipes alone, but now and then everything. The caller comes again at once.
+    /// They are not: the caller comes again at once.
     Glance,
 }
 
-/// How long glances may pass over what costs a system call.
+/// How long the connections may be passed over, which costs a system call, where every peer has pipes:
+/// they bring news of its end at most, and stay [ready](crate::Transport::ready) until they are read.
 const GLANCES: Duration = Duration::from_micros(50);
 
 #[derive(Debug)]
@@ -142,34 +144,37 @@ impl<'a> Round<'a> {
         if self.transport.open.is_closed() {
             return 0;
         }
-        if effort == Effort::Glance {
-            let piped = |peer: &Peer| peer.pipes.is_some() || matches!(peer.state, State::Lost);
-            let now = self.transport.now();
-            if self.input.peers.iter().all(piped) && now < self.input.looked + GLANCES {
-                self.glance();
-                return self.delivered;
-            }
+        let rang = self.disarm();
+        let piped = |peer: &Peer| peer.pipes.is_some() || matches!(peer.state, State::Lost);
+        let now = self.transport.now();
+        let recent = now < self.input.looked + GLANCES;
+        if recent && !rang && self.input.peers.iter().all(piped) {
+            Class::ALL
+                .into_iter()
+                .for_each(|class| self.receive_class(class));
+        } else {
             self.input.looked = now;
+            self.look_at_all();
         }
-        self.look_at_all();
         if effort == Effort::Poll {
             self.arm();
         }
         self.delivered
     }
 
-    /// Looks at the pipes only.
-    fn glance(&mut self) {
-        for place in 0..self.input.peers.len() {
-            if let Some(pipes) = &mut self.input.peers[place].pipes
-                && pipes.disarm().is_err()
+    /// Spares the peers the ringing. Whether one may have rung: its bell is to be silenced.
+    fn disarm(&mut self) -> bool {
+        let mut rang = false;
+        for peer in &mut self.input.peers {
+            if let Some(pipes) = &mut peer.pipes
+                && let Some(by_writer) = pipes.disarm()
             {
-                self.lose(place, Loss::Pipe);
+                let seat = self.transport.seat(peer.node);
+                let output = seat.and_then(|seat| seat.pipes.as_ref());
+                rang |= by_writer || output.is_some_and(PipeOutput::waits);
             }
         }
-        for class in Class::ALL {
-            self.receive_class(class);
-        }
+        rang
     }
 
     /// Has the peers ring for what they write from now on.

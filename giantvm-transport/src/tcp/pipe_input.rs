@@ -64,18 +64,16 @@ impl PipeInput {
         self.armed = true;
         let mut more = false;
         for ring in &self.rings {
-            more |= ring.want_data(true)?;
+            more |= ring.want_data()?;
         }
         Ok(more)
     }
 
-    /// Spares the peer the ringing, as this node looks by itself.
-    pub(super) fn disarm(&mut self) -> Result<(), Nonsense> {
-        if std::mem::take(&mut self.armed) {
-            for ring in &self.rings {
-                ring.want_data(false)?;
-            }
-        }
-        Ok(())
+    /// Spares the peer the ringing, as this node looks by itself. Whether it rang for what it wrote, or
+    /// is about to; `None` if it was not asked to.
+    pub(super) fn disarm(&mut self) -> Option<bool> {
+        let armed = std::mem::take(&mut self.armed);
+        // Each of them, not only up to the first that rang.
+        armed.then(|| (self.rings.iter()).fold(false, |rang, ring| ring.want_none() | rang))
     }
 }

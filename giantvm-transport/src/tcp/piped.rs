@@ -2,6 +2,7 @@
 
 use std::io::IoSlice;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use giantvm_core::wire::{Class, Frame};
@@ -27,6 +28,8 @@ pub(super) struct PipeOutput {
 struct Lane {
     outlet: Outlet,
     ring: Mutex<Producer<SegmentRing>>,
+    /// Whether something waits for room, as a hint to who looks.
+    waits: AtomicBool,
 }
 
 /// A lane, and how its ends are woken.
@@ -51,6 +54,7 @@ impl Line for Woken<'_> {
     }
 
     fn watch(&self, on: bool) {
+        self.lane.waits.store(on, Ordering::Relaxed);
         let ring = self
             .lane
             .ring
@@ -71,6 +75,7 @@ impl PipeOutput {
         let lanes = rings.map(|ring| Lane {
             outlet: Outlet::default(),
             ring: Mutex::new(ring),
+            waits: AtomicBool::new(false),
         });
         Self { lanes, bell }
     }
@@ -78,6 +83,12 @@ impl PipeOutput {
     pub(super) fn send(&self, alarm: &Alarm, class: Class, frame: &Frame, page: &[u8]) -> Sent {
         let line = self.line(class, alarm);
         line.lane.outlet.send(&line, frame, page)
+    }
+
+    /// Whether something waits for the peer to make room, who rings then.
+    pub(super) fn waits(&self) -> bool {
+        let mut lanes = self.lanes.iter();
+        lanes.any(|lane| lane.waits.load(Ordering::Relaxed))
     }
 
     /// Sends from the queues what the rings take.

@@ -89,7 +89,7 @@ fn a_reader_that_sleeps_is_woken_by_what_is_written() {
         let mut got = Vec::new();
         while got.is_empty() {
             bell.silence();
-            if !drain(&mut consumer, &mut got) && !consumer.want_data(true).unwrap() {
+            if !drain(&mut consumer, &mut got) && !consumer.want_data().unwrap() {
                 bell.wait();
             }
         }
