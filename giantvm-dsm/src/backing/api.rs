@@ -115,6 +115,12 @@ pub trait Backing: Debug + Send {
     /// [`BackingError`], as for every command.
     fn frame(&mut self, page: PageIndex) -> Result<&[u8], BackingError>;
 
+    /// Copies the bytes of a mapped page that may be written meanwhile, so that they may be of no one
+    /// moment: good for a guess and nothing else. `false` if the backing has no way to.
+    fn glimpse(&mut self, _page: PageIndex, _bytes: &mut [u8]) -> bool {
+        false
+    }
+
     /// Appends the faults that wait, without blocking, at most a bounded number.
     ///
     /// # Errors

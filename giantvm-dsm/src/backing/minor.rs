@@ -7,6 +7,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::slice;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use giantvm_core::{PageIndex, PageRange, PageSize};
 use rustix::fs::MemfdFlags;
@@ -228,6 +229,26 @@ impl Backing for MinorBacking {
         // lives: local threads have no right to, and this object, which alone could give it or
         // write through the alias, is borrowed.
         Ok(unsafe { slice::from_raw_parts(frame.as_ptr(), self.page_size().bytes()) })
+    }
+
+    fn glimpse(&mut self, page: PageIndex, bytes: &mut [u8]) -> bool {
+        let Ok(index) = self.states.index("glimpse", page) else {
+            return false;
+        };
+        let size = self.page_size().bytes();
+        if bytes.len() != size || !self.states.used(index) {
+            return false;
+        }
+        let frame = self.alias.at(self.offset(index)).cast::<AtomicU64>();
+        for (at, word) in bytes.as_chunks_mut::<8>().0.iter_mut().enumerate() {
+            // SAFETY: the frame is one page of the alias, which is mapped for as long as this object
+            // lives, aligned, and `bytes` is as long. Local threads may write to it meanwhile, through
+            // the other mapping: an atomic load of each word is what that allows.
+            *word = unsafe { frame.add(at).as_ref() }
+                .load(Ordering::Relaxed)
+                .to_ne_bytes();
+        }
+        true
     }
 
     fn take_faults(&mut self, faults: &mut Vec<Fault>) -> Result<(), BackingError> {

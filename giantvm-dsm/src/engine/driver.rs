@@ -1,5 +1,6 @@
 //! Feeds a protocol, one input at a time, and lets its commands be carried out.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -11,12 +12,14 @@ use giantvm_transport::Transport;
 use super::ahead::{Ahead, Wish};
 use super::batch::Batch;
 use super::execute::execute;
+use super::hold::{Holds, Print, Seen, Verdict};
 use super::letter;
 use super::migratory::Migratory;
 use super::orders::{Order, PinReply};
 use super::outlet::{Outlet, contents_of};
 use super::pins::{MAX_WAITING, Pins};
 use super::refused::Refused;
+use super::runtime::Runtime;
 use super::sequence::Arrival;
 use super::stats::DsmStats;
 use crate::backing::{Backing, BackingError, Fault};
@@ -30,6 +33,12 @@ const LATEST: Stamp = Stamp(u64::MAX / 2);
 
 /// Most transactions under way when more pages are asked for ahead of time.
 const MOST_IN_FLIGHT: usize = 256;
+
+/// How long a time-out waits at most for threads that were woken, in nanoseconds.
+const LONGEST: u64 = 1_000_000;
+
+/// Most contended pages that are remembered since threads were woken for them.
+const MOST_FRESH: usize = 8;
 
 /// A message that arrived, and what came with it.
 #[derive(Debug)]
@@ -63,6 +72,13 @@ pub struct Driver<P: CoherenceProtocol> {
     pins: Pins<Letter<P::Message>>,
     /// Who waits for a page to be pinned.
     pinning: Vec<(PageIndex, PinReply)>,
+    holds: Holds,
+    /// Pages that are pinned for threads which were just woken, and when that is looked at again.
+    held: Vec<(Tick, PageIndex)>,
+    /// Contended pages for which threads were woken, the last few.
+    fresh: VecDeque<PageIndex>,
+    /// Room for one page.
+    glimpse: Vec<u8>,
 }
 
 impl<P: CoherenceProtocol> Driver<P> {
@@ -84,6 +100,10 @@ impl<P: CoherenceProtocol> Driver<P> {
             migratory: Migratory::blind(),
             pins: Pins::new(),
             pinning: Vec::new(),
+            holds: Holds::none(),
+            held: Vec::new(),
+            fresh: VecDeque::new(),
+            glimpse: Vec::new(),
         }
     }
 
@@ -105,6 +125,10 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// [`BackingError`]: the node has to stop.
     pub fn fault(&mut self, fault: Fault) -> Result<(), BackingError> {
         let page = fault.page;
+        if let Some((at, _)) = self.held.iter_mut().find(|(_, held)| *held == page) {
+            // The thread is back for more than it got: it waits for others now, as they for it.
+            *at = Tick::default();
+        }
         let before = self.protocol.rights(page);
         let access = self.migratory.faulted(page, fault.access, before);
         if access != fault.access {
@@ -138,6 +162,14 @@ impl<P: CoherenceProtocol> Driver<P> {
         } else {
             Migratory::blind()
         };
+        self
+    }
+
+    /// Keeps pages that others want for the threads that they came for, or not, as at first. Who feeds
+    /// the driver has to [release](Self::release) them then.
+    #[must_use]
+    pub fn holding(mut self, holds: bool) -> Self {
+        self.holds = if holds { Holds::new() } else { Holds::none() };
         self
     }
 
@@ -229,8 +261,18 @@ impl<P: CoherenceProtocol> Driver<P> {
     pub fn tick(&mut self) -> Result<Option<Duration>, BackingError> {
         let now = self.now();
         match self.protocol.next_timeout() {
-            _ if !self.pins.is_empty() => Ok(None),
+            _ if !self.pins.is_empty() => {
+                let next = self
+                    .held
+                    .iter()
+                    .map(|(at, _)| at.0.saturating_sub(now.0))
+                    .min();
+                Ok(next.map(Duration::from_nanos))
+            }
             Some(due) if due <= now => {
+                if let Some(at) = self.stays(due, now) {
+                    return Ok(Some(Duration::from_nanos(at.0.saturating_sub(now.0))));
+                }
                 self.feed(Input::Timeout)?;
                 Ok(Some(Duration::ZERO))
             }
@@ -303,6 +345,61 @@ impl<P: CoherenceProtocol> Driver<P> {
         Ok(refusals)
     }
 
+    /// Lets pages go that have stayed long enough with the threads they came for. Returns what
+    /// [`unpin`](Self::unpin) does.
+    ///
+    /// # Errors
+    /// [`BackingError`]: the node has to stop.
+    pub fn release(&mut self) -> Result<Vec<(NodeId, Refused)>, BackingError> {
+        let mut refusals = Vec::new();
+        if self.held.is_empty() {
+            return Ok(refusals);
+        }
+        let now = self.now();
+        for (at, page) in std::mem::take(&mut self.held) {
+            let verdict = if at > now {
+                Verdict::Stay(at)
+            } else {
+                self.judge(page, now)
+            };
+            match verdict {
+                Verdict::Stay(at) => self.held.push((at, page)),
+                Verdict::Go => refusals.extend(self.unpin(page)?),
+            }
+        }
+        Ok(refusals)
+    }
+
+    /// Until when a time-out that was `due` has to wait for threads that were woken, as it may take
+    /// from them what they came for: what a home says to itself is no message that could wait.
+    fn stays(&mut self, due: Tick, now: Tick) -> Option<Tick> {
+        if now.0.saturating_sub(due.0) >= LONGEST {
+            return None;
+        }
+        let mut next = None;
+        let mut fresh = std::mem::take(&mut self.fresh);
+        fresh.retain(|&page| match self.judge(page, now) {
+            Verdict::Go => false,
+            Verdict::Stay(at) => {
+                next = Some(next.map_or(at, |next: Tick| next.min(at)));
+                true
+            }
+        });
+        self.fresh = fresh;
+        next
+    }
+
+    /// Whether what a peer says about `page` has to wait for the threads that it came for.
+    fn judge(&mut self, page: PageIndex, now: Tick) -> Verdict {
+        // A thread that waits for more rights waits for what is said, too.
+        if self.outlet.is_awaited(page) || self.protocol.rights(page).is_none() {
+            return Verdict::Go;
+        }
+        let (backing, bytes) = (&mut *self.backing, &mut self.glimpse);
+        let seen = || glimpse(backing, page, bytes).map(seen_now);
+        self.holds.judge(page, now, seen)
+    }
+
     /// Pins a page for a thread that waits for it, now or later.
     fn pin_for(&mut self, page: PageIndex, reply: PinReply) -> Result<(), BackingError> {
         if !reply.is_awaited() || page.0 >= self.backing.pages() {
@@ -318,16 +415,16 @@ impl<P: CoherenceProtocol> Driver<P> {
     }
 
     /// Tries again to pin pages that could not be pinned before. Call it when something happened.
-    /// Returns whether local threads were woken since the last call.
+    /// Returns how many pages local threads were woken for since the last call.
     ///
     /// # Errors
     /// [`BackingError`]: the node has to stop.
-    pub(super) fn retry_pins(&mut self) -> Result<bool, BackingError> {
+    pub(super) fn retry_pins(&mut self) -> Result<usize, BackingError> {
         if self.pinning.is_empty() {
             // The usual case, on the way of every fault: nothing is allocated.
-            let any = !self.outlet.woken.is_empty();
+            let count = self.outlet.woken.len();
             self.outlet.woken.clear();
-            return Ok(any);
+            return Ok(count);
         }
         let woken = std::mem::take(&mut self.outlet.woken);
         for (page, reply) in std::mem::take(&mut self.pinning) {
@@ -338,7 +435,12 @@ impl<P: CoherenceProtocol> Driver<P> {
                 self.pinning.push((page, reply));
             }
         }
-        Ok(!woken.is_empty())
+        Ok(woken.len())
+    }
+
+    /// How many pages local threads began to wait for since the last call.
+    pub(super) fn take_begun(&mut self) -> usize {
+        std::mem::take(&mut self.outlet.begun)
     }
 
     /// Whether local threads wait for a page.
@@ -349,6 +451,12 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// Handles a message now, or once its page is pinned no longer.
     fn accept(&mut self, letter: Letter<P::Message>) -> Result<Result<(), Refused>, BackingError> {
         let (page, from) = (letter.message.page(), letter.from);
+        if !self.pins.contains(page)
+            && let Verdict::Stay(at) = self.judge(page, self.now())
+            && self.pins.pin(page)
+        {
+            self.held.push((at, page));
+        }
         let waiting = self.pins.waiting_for(page, |waiting| waiting.from == from);
         if waiting >= MAX_WAITING {
             return Ok(Err(Refused::Crowd(page)));
@@ -431,12 +539,32 @@ impl<P: CoherenceProtocol> Driver<P> {
         if clock > Stamp::ZERO {
             self.outlet.transport.clock().advance(clock);
         }
+        let payload = payload.map(|bytes| &bytes[..]);
+        let now = self.now();
         for command in &self.commands {
-            if let Command::Unmap { page, .. } = command {
-                self.migratory.lost(*page);
+            match *command {
+                Command::Unmap { page, .. } => {
+                    self.migratory.lost(page);
+                    self.holds.took(page, now);
+                }
+                Command::Protect { page } => self.holds.took(page, now),
+                Command::Wake { page } if self.outlet.is_awaited(page) => {
+                    let (backing, bytes) = (&mut *self.backing, &mut self.glimpse);
+                    let seen = || {
+                        let brought = payload.filter(|bytes| !bytes.is_empty()).map(Print::of);
+                        let print = brought.or_else(|| glimpse(backing, page, bytes));
+                        print.map(seen_now)
+                    };
+                    let seen = self.holds.is_wanted(page, now).then(seen).flatten();
+                    self.holds.woke(page, now, seen);
+                    if seen.is_some() && !self.fresh.contains(&page) {
+                        self.fresh.truncate(MOST_FRESH - 1);
+                        self.fresh.push_front(page);
+                    }
+                }
+                _ => {}
             }
         }
-        let payload = payload.map(|bytes| &bytes[..]);
         let (outlet, batch) = (&mut self.outlet, &mut self.batch);
         let done = execute(&self.commands, payload, &mut *self.backing, outlet, batch);
         self.commands.clear();
@@ -451,4 +579,16 @@ impl<P: CoherenceProtocol> Driver<P> {
     pub(super) fn transport(&self) -> &Arc<dyn Transport> {
         &self.outlet.transport
     }
+}
+
+/// What a page shows at the moment, as far as `backing` can see it.
+fn glimpse(backing: &mut dyn Backing, page: PageIndex, bytes: &mut Vec<u8>) -> Option<Print> {
+    bytes.resize(backing.page_size().bytes(), 0);
+    backing.glimpse(page, bytes).then(|| Print::of(bytes))
+}
+
+/// What is seen now of a page that shows `print`.
+fn seen_now(print: Print) -> Seen {
+    let used = u64::try_from(Runtime::used().as_nanos()).unwrap_or(u64::MAX);
+    Seen { print, used }
 }

@@ -113,7 +113,8 @@ impl Dsm {
         });
         let driver = Driver::new(protocol, backing, transport.clone(), epoch)
             .reading_ahead(options.read_ahead)
-            .guessing(options.migratory);
+            .guessing(options.migratory)
+            .holding(options.hold);
         let stats = driver.stats();
         let farewells = Arc::new(Farewells::new(transport.peers()));
         let orders = Arc::new(Orders::new().map_err(StartError::Pump)?);

@@ -24,6 +24,9 @@ pub struct DsmOptions {
     /// Whether a load of a page that this node reads and then writes, turn by turn with others, is
     /// taken for a store: one transaction a turn in place of two.
     pub migratory: bool,
+    /// Whether a page that others want stays for a moment with the thread that it came for, until that
+    /// has used it. Without it, a page may come and go and no one gets on.
+    pub hold: bool,
     /// Most pages that are asked for ahead of a thread that walks through memory; 0 to ask for none.
     pub read_ahead: u32,
 }
@@ -38,6 +41,7 @@ impl Default for DsmOptions {
             waiting: Waiting::default(),
             priority: Priority::default(),
             migratory: true,
+            hold: true,
             read_ahead: READ_AHEAD,
         }
     }

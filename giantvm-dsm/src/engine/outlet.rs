@@ -43,6 +43,8 @@ pub(super) struct Outlet {
     waiting: HashMap<PageIndex, Waiting>,
     /// Pages woken since someone last looked.
     pub(super) woken: Vec<PageIndex>,
+    /// How many pages local threads began to wait for since someone last looked.
+    pub(super) begun: usize,
     /// Whether the input being carried out is a fault that needs no message.
     pub(super) alone: bool,
 }
@@ -56,24 +58,33 @@ impl Outlet {
             stats: Arc::default(),
             waiting: HashMap::new(),
             woken: Vec::new(),
+            begun: 0,
             alone: false,
         }
     }
 
     /// Notes that a local thread waits for a page.
     pub(super) fn awaits(&mut self, page: PageIndex, access: Access, before: Option<Rights>) {
-        let waiting = self.waiting.entry(page).or_insert_with(|| Waiting {
-            since: Instant::now(),
-            access,
-            before,
+        let waiting = self.waiting.entry(page).or_insert_with(|| {
+            self.begun += 1;
+            Waiting {
+                since: Instant::now(),
+                access,
+                before,
+            }
         });
         // A reader and a writer may wait for one page: their common answer is the writer's.
         waiting.access = waiting.access.max(access);
     }
 
-    /// Whether local threads wait for a page.
+    /// Whether local threads wait for any page.
     pub(super) fn is_awaiting(&self) -> bool {
         !self.waiting.is_empty()
+    }
+
+    /// Whether local threads wait for `page`.
+    pub(super) fn is_awaited(&self, page: PageIndex) -> bool {
+        self.waiting.contains_key(&page)
     }
 
     /// Forgets who waits for a page.
@@ -129,7 +140,7 @@ impl<M: PageMessage> Outside<M> for Outlet {
     }
 
     fn awaits(&self, page: PageIndex) -> bool {
-        self.waiting.contains_key(&page)
+        self.is_awaited(page)
     }
 
     fn woke(&mut self, page: PageIndex) {

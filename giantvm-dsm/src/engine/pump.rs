@@ -17,6 +17,7 @@ use super::hooks::Handlers;
 use super::options::DsmOptions;
 use super::orders::{MAX_ORDERS, Orders};
 use super::refused::Refused;
+use super::runtime::Runtime;
 use super::sleep::{Sleep, Wakers, Woken};
 use super::spin::Spin;
 use super::stop::StopSwitch;
@@ -102,6 +103,7 @@ impl<P: CoherenceProtocol> Pump<P> {
         // Here, as these ask about the thread that they are called on.
         let confined = available_parallelism().is_ok_and(|processors| processors.get() == 1);
         let (mut spin, mut crowd) = (Spin::new(self.options.waiting, confined), Crowd::new());
+        let mut runtime = Runtime::default();
         // Passes since local threads were last asked what they want.
         let mut passes = PASSES;
         while !self.stop.is_set() {
@@ -120,21 +122,34 @@ impl<P: CoherenceProtocol> Pump<P> {
             if self.take_frames(Look::Thorough)? {
                 continue;
             }
-            let slept = Instant::now();
-            if self.sleep.until(timeout) == Woken::ByLocal {
-                passes = PASSES;
+            let start = self.origin.elapsed();
+            let woken = self.sleep.until(timeout);
+            let now = self.origin.elapsed();
+            let answered = woken == Woken::ByOthers && self.driver.awaits();
+            spin.slept(now.saturating_sub(start), answered);
+            if spin.is_wanted() {
+                runtime.slept(now.saturating_sub(start));
             }
-            spin.slept(slept.elapsed());
+            match woken {
+                Woken::ByLocal => passes = PASSES,
+                Woken::ByOthers => {
+                    if spin.is_wanted() && runtime.others_ran(now) == Some(false) {
+                        spin.none_ran();
+                    }
+                }
+            }
         }
         Ok(())
     }
 
     /// Does what inputs leave to do. Returns how long until the next time-out.
     fn settle(&mut self, spin: &mut Spin) -> Result<Option<Duration>, BackingError> {
-        let timeout = self.driver.tick()?;
-        if self.driver.retry_pins()? {
-            spin.woke();
+        for (from, refused) in self.driver.release()? {
+            self.cut_off(from, &refused)?;
         }
+        let timeout = self.driver.tick()?;
+        spin.faulted(self.driver.take_begun());
+        spin.woke(self.driver.retry_pins()?);
         Ok(timeout)
     }
 
@@ -149,13 +164,16 @@ impl<P: CoherenceProtocol> Pump<P> {
         }
         loop {
             if self.look()? {
+                spin.found(awaits);
                 return Ok(true);
             }
+            // To another node's pump on this processor; to no one else, if this one is real-time.
+            std::thread::yield_now();
             let now = self.origin.elapsed();
             let took = now.saturating_sub(start);
             let due = self.settle(spin)?.is_some_and(|left| left.is_zero());
             if took >= budget || due || self.stop.is_set() {
-                spin.looked(now, took, budget);
+                spin.looked(now, took, budget, awaits);
                 return Ok(due);
             }
         }

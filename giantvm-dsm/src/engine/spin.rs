@@ -6,14 +6,22 @@
 //!
 //! | state | what is expected | looks for |
 //! |---|---|---|
+//! | a local thread waits for a page, and others want the processor | an answer that comes promptly | [`BRIEF`] |
+//! | others want the processor | nothing | no time |
 //! | a local thread waits for a page | the answer: its thread's processor is free meanwhile | [`ANSWER`] |
-//! | a local thread was woken since the last sleep | nothing: it wants the processor now | no time |
+//! | a local thread was woken since the last sleep | nothing: it wants a processor now | no time |
 //! | else | the next request of a peer | the window |
+//!
+//! Others want it while the machine is [crowded](super::crowd::Crowd), for a while after the pump was
+//! itself taken off its processor, and where it may run on one only which local threads want. A thread
+//! wants one from when it is woken until it faults again. Nobody says when it stops
+//! for another reason, so when a sleep was ended by a peer, it is checked whether any thread ran.
+//!
+//! After an answer that was looked for in vain the next one is looked for half as long, until one is
+//! found: whoever has it may need this processor.
 //!
 //! The *window* is learned, as for a hypervisor that polls before it halts: it doubles when a sleep
 //! ends so soon that looking on would have caught its end, and is dropped when a sleep was long.
-//! Nothing is looked for while the machine is [crowded](super::crowd::Crowd), nor for a while
-//! after the pump was itself taken off its processor while it looked.
 //!
 //! This is a value without a clock: time is an argument.
 
@@ -35,8 +43,11 @@ pub enum Waiting {
 }
 
 /// How long the answer to a local fault is looked for: some times what a round trip to a node that
-/// looks as well takes, and no more than what one wake-up costs twice.
-const ANSWER: Duration = Duration::from_micros(100);
+/// looks as well takes, and enough for one to a node that has to be woken.
+const ANSWER: Duration = Duration::from_micros(60);
+/// How long an answer is looked for that comes promptly, whoever wants the processor: no longer than a
+/// sleep and a wake-up take, which would give others less time than they cost.
+const BRIEF: Duration = Duration::from_micros(10);
 /// The shortest window that is not none.
 const SHORTEST: Duration = Duration::from_micros(12);
 /// The longest window.
@@ -55,8 +66,14 @@ pub(super) struct Spin {
     /// Whether the pump may run on one processor only, where it must not hinder whom it woke.
     confined: bool,
     window: Duration,
+    /// How long the next answer is looked for.
+    answer: Duration,
+    /// Whether an answer comes before a sleep would have begun and ended.
+    prompt: bool,
     /// Whether a local thread was woken since the last sleep.
     woke: bool,
+    /// Local threads that were woken and have not faulted since.
+    running: usize,
     /// Until when nothing is looked for.
     banned: Duration,
 }
@@ -67,14 +84,33 @@ impl Spin {
             waiting,
             confined,
             window: LONGEST,
+            answer: ANSWER,
+            prompt: true,
             woke: false,
+            running: 0,
             banned: Duration::ZERO,
         }
     }
 
-    /// Notes that local threads were woken.
-    pub(super) fn woke(&mut self) {
-        self.woke = true;
+    /// Notes that so many local threads were woken.
+    pub(super) fn woke(&mut self, threads: usize) {
+        self.woke |= threads > 0;
+        self.running = self.running.saturating_add(threads);
+    }
+
+    /// Notes that so many local threads wait for a page now.
+    pub(super) fn faulted(&mut self, threads: usize) {
+        self.running = self.running.saturating_sub(threads);
+    }
+
+    /// Whether the pump has to leave its only processor to local threads.
+    pub(super) const fn is_wanted(&self) -> bool {
+        self.confined && self.running > 0
+    }
+
+    /// Notes that no local thread ran for a while.
+    pub(super) fn none_ran(&mut self) {
+        self.running = 0;
     }
 
     /// How long to look on at `now`, if nothing comes. `awaits`: a local thread waits for a page.
@@ -85,31 +121,51 @@ impl Spin {
         crowded: impl FnOnce() -> bool,
     ) -> Duration {
         let budget = match self.waiting {
-            Waiting::Blocking => Duration::ZERO,
-            Waiting::Latency if awaits => PATIENT,
-            Waiting::Latency if self.woke && self.confined => Duration::ZERO,
+            Waiting::Blocking => return Duration::ZERO,
             Waiting::Latency => PATIENT,
-            Waiting::Adaptive if now < self.banned => Duration::ZERO,
-            Waiting::Adaptive if awaits => ANSWER,
+            Waiting::Adaptive if awaits => self.answer,
             Waiting::Adaptive if self.woke => Duration::ZERO,
             Waiting::Adaptive => self.window,
         };
-        if budget.is_zero() || self.waiting == Waiting::Adaptive && crowded() {
-            return Duration::ZERO;
+        if budget.is_zero() {
+            return budget;
+        }
+        let adapts = self.waiting == Waiting::Adaptive;
+        if self.is_wanted() || adapts && (now < self.banned || crowded()) {
+            return if awaits && self.prompt {
+                BRIEF
+            } else {
+                Duration::ZERO
+            };
         }
         budget
     }
 
+    /// Learns from a look that found something.
+    pub(super) fn found(&mut self, awaits: bool) {
+        if awaits {
+            (self.answer, self.prompt) = (ANSWER, true);
+        }
+    }
+
     /// Learns from a look that found nothing for `took` by `now`, of a `budget`.
-    pub(super) fn looked(&mut self, now: Duration, took: Duration, budget: Duration) {
+    pub(super) fn looked(&mut self, now: Duration, took: Duration, budget: Duration, awaits: bool) {
+        if awaits && budget == BRIEF {
+            self.prompt = false;
+        } else if awaits {
+            self.answer = (budget / 2).max(SHORTEST);
+        }
         if took > budget + SLICE {
             self.banned = now + PENANCE;
         }
     }
 
-    /// Learns from a sleep that something ended after `slept`.
-    pub(super) fn slept(&mut self, slept: Duration) {
+    /// Learns from a sleep that something ended after `slept`: an answer, if so.
+    pub(super) fn slept(&mut self, slept: Duration, answered: bool) {
         self.woke = false;
+        if answered {
+            self.prompt = slept < 2 * BRIEF;
+        }
         self.window = if slept > LONGEST {
             Duration::ZERO
         } else {
@@ -144,34 +200,54 @@ mod tests {
     #[test]
     fn who_was_woken_gets_the_processor_until_the_pump_has_slept() {
         let mut spin = spin(Waiting::Adaptive);
-        spin.woke();
+        spin.woke(1);
         assert_eq!(budget(&spin, false), Duration::ZERO);
-        assert_eq!(budget(&spin, true), ANSWER, "another thread waits");
-        spin.slept(SHORTEST);
+        assert_eq!(budget(&spin, true), BRIEF, "another one waits");
+        spin.slept(SHORTEST, false);
+        assert_eq!(budget(&spin, false), Duration::ZERO, "it runs on");
+        spin.faulted(1);
+        assert_eq!(budget(&spin, true), ANSWER, "it waits");
+        spin.woke(2);
+        spin.none_ran();
+        spin.slept(SHORTEST, false);
+        assert_eq!(
+            budget(&spin, false),
+            LONGEST,
+            "they wait for something else"
+        );
+    }
+
+    #[test]
+    fn a_pump_with_other_processors_at_hand_waits_for_answers_beside_threads_that_run() {
+        let mut spin = Spin::new(Waiting::Adaptive, false);
+        spin.woke(1);
+        assert_eq!(budget(&spin, true), ANSWER);
+        assert_eq!(budget(&spin, false), Duration::ZERO);
+        spin.slept(SHORTEST, false);
         assert_eq!(budget(&spin, false), LONGEST);
     }
 
     #[test]
     fn a_pump_with_other_processors_at_hand_looks_on_if_told_to() {
         let mut spin = Spin::new(Waiting::Latency, false);
-        spin.woke();
+        spin.woke(1);
         assert_eq!(budget(&spin, false), PATIENT);
         let mut spin = Spin::new(Waiting::Latency, true);
-        spin.woke();
+        spin.woke(1);
         assert_eq!(budget(&spin, false), Duration::ZERO);
     }
 
     #[test]
     fn the_window_follows_what_comes() {
         let mut spin = spin(Waiting::Adaptive);
-        spin.slept(Duration::from_secs(1));
+        spin.slept(Duration::from_secs(1), false);
         assert_eq!(
             budget(&spin, false),
             Duration::ZERO,
             "nothing came for long"
         );
         let windows = [0; 5].map(|_| {
-            spin.slept(Duration::from_micros(20));
+            spin.slept(Duration::from_micros(20), false);
             budget(&spin, false)
         });
         assert!(windows.is_sorted());
@@ -181,13 +257,36 @@ mod tests {
     #[test]
     fn threads_that_wait_for_a_processor_end_the_looking() {
         let mut spin = spin(Waiting::Adaptive);
+        assert_eq!(spin.budget(NOW, false, || true), Duration::ZERO);
+        assert_eq!(spin.budget(NOW, true, || true), BRIEF);
+        spin.looked(NOW, BRIEF, BRIEF, true);
         assert_eq!(spin.budget(NOW, true, || true), Duration::ZERO);
-        spin.looked(NOW, ANSWER + SLICE, ANSWER);
-        assert_eq!(budget(&spin, true), ANSWER, "that was only slow");
-        spin.looked(NOW, Duration::from_millis(3), ANSWER);
-        assert_eq!(budget(&spin, true), Duration::ZERO);
+        spin.slept(3 * BRIEF, true);
+        assert_eq!(spin.budget(NOW, true, || true), Duration::ZERO);
+        spin.slept(BRIEF, true);
+        assert_eq!(spin.budget(NOW, true, || true), BRIEF, "it came promptly");
+        spin.looked(NOW, LONGEST + SLICE, LONGEST, false);
+        assert_eq!(budget(&spin, false), LONGEST, "that was only slow");
+        spin.looked(NOW, Duration::from_millis(3), LONGEST, false);
+        assert_eq!(budget(&spin, false), Duration::ZERO);
         let later = NOW + PENANCE;
         assert_eq!(spin.budget(later, true, || false), ANSWER);
+    }
+
+    #[test]
+    fn an_answer_that_does_not_come_is_looked_for_ever_shorter_until_one_comes() {
+        let mut spin = spin(Waiting::Adaptive);
+        let budgets = [0; 4].map(|_| {
+            let budget = budget(&spin, true);
+            spin.looked(NOW, budget, budget, true);
+            budget
+        });
+        assert_eq!(
+            budgets,
+            [ANSWER, ANSWER / 2, ANSWER / 4, ANSWER / 8].map(|b| b.max(SHORTEST))
+        );
+        spin.found(true);
+        assert_eq!(budget(&spin, true), ANSWER);
     }
 
     #[test]

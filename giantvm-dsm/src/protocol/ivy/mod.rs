@@ -161,9 +161,10 @@ pub struct Ivy {
 }
 
 impl Ivy {
-    /// How long a page stays where it came: 50 us, in nanoseconds. That is some times what it
-    /// takes to wake a thread, so that it gets its access done.
-    pub const REST: Tick = Tick(50_000);
+    /// How long a page stays where it came: 4 us, in nanoseconds. That is what it takes to wake a
+    /// thread whose processor is free. The engine sees to it that others get their access done too; a
+    /// driver that does not wants some times as much.
+    pub const REST: Tick = Tick(4_000);
 
     /// A node whose pages rest for `rest` instead of [`Ivy::REST`].
     #[must_use]

@@ -215,8 +215,9 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// How long a page stays where it was granted for writing: 50 us, in nanoseconds.
-    pub const REST: Tick = Tick(50_000);
+    /// How long a page stays where it was granted for writing: 4 us, in nanoseconds; the engine may
+    /// keep it longer.
+    pub const REST: Tick = Tick(4_000);
 
     /// The time after which a copy is refreshed first: 500 us, in nanoseconds. A thread that waits
     /// for another's write by reading sees it after that and a message's round trip.
