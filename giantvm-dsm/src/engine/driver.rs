@@ -259,8 +259,12 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// # Errors
     /// [`BackingError`]: the node has to stop.
     pub fn tick(&mut self) -> Result<Option<Duration>, BackingError> {
+        let due = self.protocol.next_timeout();
+        if due.is_none() && self.held.is_empty() {
+            return Ok(None);
+        }
         let now = self.now();
-        match self.protocol.next_timeout() {
+        match due {
             _ if !self.pins.is_empty() => {
                 let next = self
                     .held
@@ -337,7 +341,7 @@ impl<P: CoherenceProtocol> Driver<P> {
             if refusals.iter().any(|&(peer, _)| peer == letter.from) {
                 continue;
             }
-            if let Err(refused) = self.deliver(&letter)? {
+            if let Err(refused) = self.deliver(self.now(), &letter)? {
                 refusals.push((letter.from, refused));
             }
         }
@@ -450,9 +454,9 @@ impl<P: CoherenceProtocol> Driver<P> {
 
     /// Handles a message now, or once its page is pinned no longer.
     fn accept(&mut self, letter: Letter<P::Message>) -> Result<Result<(), Refused>, BackingError> {
-        let (page, from) = (letter.message.page(), letter.from);
+        let (page, from, now) = (letter.message.page(), letter.from, self.now());
         if !self.pins.contains(page)
-            && let Verdict::Stay(at) = self.judge(page, self.now())
+            && let Verdict::Stay(at) = self.judge(page, now)
             && self.pins.pin(page)
         {
             self.held.push((at, page));
@@ -462,13 +466,14 @@ impl<P: CoherenceProtocol> Driver<P> {
             return Ok(Err(Refused::Crowd(page)));
         }
         match self.pins.hold(page, letter) {
-            Some(letter) => self.deliver(&letter),
+            Some(letter) => self.deliver(now, &letter),
             None => Ok(Ok(())),
         }
     }
 
     fn deliver(
         &mut self,
+        now: Tick,
         letter: &Letter<P::Message>,
     ) -> Result<Result<(), Refused>, BackingError> {
         let input = Input::Message {
@@ -476,8 +481,8 @@ impl<P: CoherenceProtocol> Driver<P> {
             message: letter.message.clone(),
             payload: letter.contents(),
         };
-        match self.protocol.handle(self.now(), input, &mut self.commands) {
-            Ok(()) => self.carry_out(Some(&letter.payload)).map(Ok),
+        match self.protocol.handle(now, input, &mut self.commands) {
+            Ok(()) => self.carry_out(now, Some(&letter.payload)).map(Ok),
             Err(violation) => {
                 self.commands.clear();
                 Ok(Err(violation.into()))
@@ -491,7 +496,8 @@ impl<P: CoherenceProtocol> Driver<P> {
             Input::Fault { page, .. } => Some(*page),
             _ => None,
         };
-        if let Err(violation) = self.protocol.handle(self.now(), input, &mut self.commands) {
+        let now = self.now();
+        if let Err(violation) = self.protocol.handle(now, input, &mut self.commands) {
             // The page of a fault is outside the memory, or the protocol is wrong.
             tracing::error!(%violation, "the protocol refused an input of its own node");
             self.commands.clear();
@@ -501,7 +507,7 @@ impl<P: CoherenceProtocol> Driver<P> {
         }
         let sends = |command: &Command<_>| matches!(command, Command::Send { .. });
         self.outlet.alone = fault.is_some() && !self.commands.iter().any(sends);
-        self.carry_out(None)?;
+        self.carry_out(now, None)?;
         self.flush()?;
         self.outlet.alone = false;
         Ok(())
@@ -533,14 +539,13 @@ impl<P: CoherenceProtocol> Driver<P> {
     }
 
     /// Carries out the commands of one input.
-    fn carry_out(&mut self, payload: Option<&Bytes>) -> Result<(), BackingError> {
+    fn carry_out(&mut self, now: Tick, payload: Option<&Bytes>) -> Result<(), BackingError> {
         // Before any access that the commands allow: what a thread sends after it must be later.
         let clock = self.protocol.clock();
         if clock > Stamp::ZERO {
             self.outlet.transport.clock().advance(clock);
         }
         let payload = payload.map(|bytes| &bytes[..]);
-        let now = self.now();
         for command in &self.commands {
             match *command {
                 Command::Unmap { page, .. } => {
