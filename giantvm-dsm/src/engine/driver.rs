@@ -11,6 +11,7 @@ use giantvm_transport::Transport;
 use super::ahead::{Ahead, Wish};
 use super::batch::Batch;
 use super::execute::execute;
+use super::heat::Gauge;
 use super::letter;
 use super::migratory::Migratory;
 use super::orders::{Order, PinReply};
@@ -60,6 +61,7 @@ pub struct Driver<P: CoherenceProtocol> {
     batch: Batch<P::Message>,
     ahead: Ahead,
     migratory: Migratory,
+    heat: Gauge,
     pins: Pins<Letter<P::Message>>,
     /// Who waits for a page to be pinned.
     pinning: Vec<(PageIndex, PinReply)>,
@@ -82,6 +84,7 @@ impl<P: CoherenceProtocol> Driver<P> {
             batch: Batch::new(),
             ahead: Ahead::new(0),
             migratory: Migratory::blind(),
+            heat: Gauge::default(),
             pins: Pins::new(),
             pinning: Vec::new(),
         }
@@ -91,6 +94,11 @@ impl<P: CoherenceProtocol> Driver<P> {
     #[must_use]
     pub fn stats(&self) -> Arc<Mutex<DsmStats>> {
         self.outlet.stats.clone()
+    }
+
+    /// What is known of pages, which the driver goes on noting.
+    pub(super) fn heat(&self) -> Gauge {
+        self.heat.clone()
     }
 
     /// The backing.
@@ -105,6 +113,7 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// [`BackingError`]: the node has to stop.
     pub fn fault(&mut self, fault: Fault) -> Result<(), BackingError> {
         let page = fault.page;
+        self.heat.faulted(page, fault.access);
         let before = self.protocol.rights(page);
         let access = self.migratory.faulted(page, fault.access, before);
         if access != fault.access {
@@ -145,6 +154,13 @@ impl<P: CoherenceProtocol> Driver<P> {
     #[must_use]
     pub fn reading_ahead(mut self, most: u32) -> Self {
         self.ahead = Ahead::new(most);
+        self
+    }
+
+    /// Notes which pages are asked for and taken most, or not, as at first.
+    #[must_use]
+    pub fn noting_heat(mut self, notes: bool) -> Self {
+        self.heat = Gauge::new(notes);
         self
     }
 
@@ -369,7 +385,7 @@ impl<P: CoherenceProtocol> Driver<P> {
             payload: letter.contents(),
         };
         match self.protocol.handle(self.now(), input, &mut self.commands) {
-            Ok(()) => self.carry_out(Some(&letter.payload)).map(Ok),
+            Ok(()) => self.carry_out(Some(letter)).map(Ok),
             Err(violation) => {
                 self.commands.clear();
                 Ok(Err(violation.into()))
@@ -425,7 +441,7 @@ impl<P: CoherenceProtocol> Driver<P> {
     }
 
     /// Carries out the commands of one input.
-    fn carry_out(&mut self, payload: Option<&Bytes>) -> Result<(), BackingError> {
+    fn carry_out(&mut self, answers: Option<&Letter<P::Message>>) -> Result<(), BackingError> {
         // Before any access that the commands allow: what a thread sends after it must be later.
         let clock = self.protocol.clock();
         if clock > Stamp::ZERO {
@@ -436,7 +452,9 @@ impl<P: CoherenceProtocol> Driver<P> {
                 self.migratory.lost(*page);
             }
         }
-        let payload = payload.map(|bytes| &bytes[..]);
+        let from = answers.map(|letter| letter.from);
+        self.heat.carried_out(&self.commands, from);
+        let payload = answers.map(|letter| &letter.payload[..]);
         let (outlet, batch) = (&mut self.outlet, &mut self.batch);
         let done = execute(&self.commands, payload, &mut *self.backing, outlet, batch);
         self.commands.clear();
