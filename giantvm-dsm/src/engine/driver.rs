@@ -121,7 +121,12 @@ impl<P: CoherenceProtocol> Driver<P> {
         }
         self.outlet.awaits(page, access, before);
         self.feed(Input::Fault { page, access })?;
-        match self.ahead.faulted(page, access) {
+        let wish = self.ahead.faulted(page, access);
+        let used = self.ahead.used();
+        if used > 0 {
+            self.outlet.count(|stats| stats.read_ahead_used += used);
+        }
+        match wish {
             Some(wish) => self.read_ahead(wish, access),
             None => Ok(()),
         }
