@@ -77,3 +77,37 @@ impl Shared {
         Tick(u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pump_does_not_wait_for_a_thread_that_looks() {
+        let gauge = Gauge::new(true);
+        let note = || gauge.faulted(PageIndex(1), Access::Read);
+        note();
+        let looking = gauge.0.as_ref().unwrap().heat.lock().unwrap();
+        note();
+        drop(looking);
+        assert_eq!(gauge.hottest(1)[0].reads, 1, "one was not noted");
+    }
+
+    #[test]
+    fn the_hottest_come_first_and_the_lowest_of_equals() {
+        let gauge = Gauge::new(true);
+        for page in [9, 3, 5, 5] {
+            gauge.faulted(PageIndex(page), Access::Write);
+        }
+        let order = |most| {
+            gauge
+                .hottest(most)
+                .iter()
+                .map(|heat| heat.page.0)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(order(20), [5, 3, 9]);
+        assert_eq!(order(2), [5, 3]);
+        assert_eq!(Gauge::default().hottest(20), []);
+    }
+}

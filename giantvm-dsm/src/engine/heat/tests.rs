@@ -71,6 +71,19 @@ fn a_page_that_is_back_late_or_was_not_taken_has_made_no_turn() {
 }
 
 #[test]
+fn a_turn_that_reads_and_then_writes_is_one() {
+    let mut heat = Heat::new();
+    for turn in 0..10 {
+        heat.faulted(ms(turn), PAGE, Access::Read);
+        heat.faulted(ms(turn), PAGE, Access::Write);
+        heat.carried_out(ms(turn), &[unmap(PAGE)], Some(node(1)));
+    }
+    let page = only(&mut heat, ms(10));
+    assert_eq!((page.faults(), page.turns), (20, 9));
+    assert!(page.is_ping_pong());
+}
+
+#[test]
 fn who_gets_the_answer_took_the_page_and_who_sent_it_gave_it() {
     let mut heat = Heat::new();
     heat.faulted(ms(0), PAGE, Access::Read);
