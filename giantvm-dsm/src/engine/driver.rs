@@ -11,7 +11,7 @@ use giantvm_transport::Transport;
 use super::ahead::{Ahead, Wish};
 use super::batch::Batch;
 use super::execute::execute;
-use super::heat::Gauge;
+use super::heat::{Gauge, Record};
 use super::letter;
 use super::migratory::Migratory;
 use super::orders::{Order, PinReply};
@@ -61,7 +61,7 @@ pub struct Driver<P: CoherenceProtocol> {
     batch: Batch<P::Message>,
     ahead: Ahead,
     migratory: Migratory,
-    heat: Gauge,
+    heat: Record,
     pins: Pins<Letter<P::Message>>,
     /// Who waits for a page to be pinned.
     pinning: Vec<(PageIndex, PinReply)>,
@@ -84,7 +84,7 @@ impl<P: CoherenceProtocol> Driver<P> {
             batch: Batch::new(),
             ahead: Ahead::new(0),
             migratory: Migratory::blind(),
-            heat: Gauge::default(),
+            heat: Record::default(),
             pins: Pins::new(),
             pinning: Vec::new(),
         }
@@ -98,7 +98,7 @@ impl<P: CoherenceProtocol> Driver<P> {
 
     /// What is known of pages, which the driver goes on noting.
     pub(super) fn heat(&self) -> Gauge {
-        self.heat.clone()
+        self.heat.gauge()
     }
 
     /// The backing.
@@ -165,7 +165,11 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// Notes which pages are asked for and taken most, or not, as at first.
     #[must_use]
     pub fn noting_heat(mut self, notes: bool) -> Self {
-        self.heat = Gauge::new(notes);
+        self.heat = if notes {
+            Record::new(self.origin)
+        } else {
+            Record::default()
+        };
         self
     }
 
@@ -249,6 +253,7 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// [`BackingError`]: the node has to stop.
     pub fn tick(&mut self) -> Result<Option<Duration>, BackingError> {
         let now = self.now();
+        self.heat.count(now);
         match self.protocol.next_timeout() {
             _ if !self.pins.is_empty() => Ok(None),
             Some(due) if due <= now => {

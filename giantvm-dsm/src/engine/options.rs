@@ -27,7 +27,7 @@ pub struct DsmOptions {
     /// Most pages that are asked for ahead of a thread that walks through memory; 0 to ask for none.
     pub read_ahead: u32,
     /// Whether it is noted which pages are asked for and taken most, for [`Dsm::heat`](super::Dsm::heat):
-    /// some 150 KiB, and less than a tenth of a microsecond an event.
+    /// 150 KiB, and a few nanoseconds of a fault.
     pub heat: bool,
 }
 

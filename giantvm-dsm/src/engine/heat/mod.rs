@@ -5,10 +5,12 @@
 //! pages with the most events. Counts are never more than there were, and what is long ago counts
 //! less: all are halved every [`HALF_LIFE`].
 //!
-//! [`Heat`] is a value without a clock; [`gauge`] shares it with threads that look.
+//! While a fault or a message is handled, no more is done than to write a [`Note`] down. The notes are
+//! counted once the pump has nothing more urgent to do. [`Heat`] is a value without a clock;
+//! [`record`] shares it with threads that look.
 
-mod gauge;
 mod page;
+mod record;
 mod table;
 
 use giantvm_core::{NodeId, NodeSet, PageIndex};
@@ -16,8 +18,8 @@ use giantvm_core::{NodeId, NodeSet, PageIndex};
 use self::table::Table;
 use crate::protocol::{Access, Command, PageMessage, Tick};
 
-pub(super) use self::gauge::Gauge;
 pub use self::page::PageHeat;
+pub(super) use self::record::{Gauge, Record};
 
 /// Pages that are known at most. A page with more than one in 1024 of all events is among them.
 const MOST: usize = 2048;
@@ -26,6 +28,17 @@ const HALF_LIFE: u64 = 10_000_000_000;
 /// A page that is back after no longer than this was taken away too early: some hundred times what
 /// a page takes from one node to another.
 const SOON: u64 = 10_000_000;
+
+/// What happened to a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Note {
+    /// A local thread asks for it.
+    Asked(PageIndex, Access),
+    /// It was taken away, or the right to write it, by this node as far as is known.
+    Taken(PageIndex, Option<NodeId>),
+    /// Its bytes came from this node.
+    Came(PageIndex, Option<NodeId>),
+}
 
 /// What became of one page here.
 #[derive(Debug, Clone, Copy, Default)]
@@ -79,50 +92,32 @@ impl Heat {
         }
     }
 
-    /// Notes that a local thread asks for `page`.
-    fn faulted(&mut self, now: Tick, page: PageIndex, access: Access) {
+    /// Counts what happened to a page.
+    fn count(&mut self, now: Tick, note: Note) {
         self.fade(now);
-        let uses = self.table.count(page);
-        match access {
-            Access::Read => uses.reads = uses.reads.saturating_add(1),
-            Access::Write => uses.writes = uses.writes.saturating_add(1),
-        }
-        let left = uses.left.take();
-        if left.is_some_and(|left| now.0.saturating_sub(left.0) <= SOON) {
-            uses.turns = uses.turns.saturating_add(1);
-        }
-    }
-
-    /// Notes what the commands of one input do to pages; `from` sent the message that they answer.
-    fn carried_out<M: PageMessage>(
-        &mut self,
-        now: Tick,
-        commands: &[Command<M>],
-        from: Option<NodeId>,
-    ) {
-        self.fade(now);
-        for (at, command) in commands.iter().enumerate() {
-            match command {
-                Command::Unmap { page, .. } | Command::Protect { page } => {
-                    // The message is the home's at times; who gets the answer wants the page.
-                    let taker = answered(&commands[at..], *page).or(from);
-                    let uses = self.table.count(*page);
-                    uses.taken = uses.taken.saturating_add(1);
-                    uses.left = Some(now);
-                    uses.meets(taker);
+        match note {
+            Note::Asked(page, access) => {
+                let uses = self.table.count(page);
+                match access {
+                    Access::Read => uses.reads = uses.reads.saturating_add(1),
+                    Access::Write => uses.writes = uses.writes.saturating_add(1),
                 }
-                Command::Store { page } => {
-                    // Nothing for pages that no one asked for: they came ahead of a thread.
-                    if let Some(uses) = self.table.get(*page) {
-                        uses.meets(from);
-                    }
+                let left = uses.left.take();
+                if left.is_some_and(|left| now.0.saturating_sub(left.0) <= SOON) {
+                    uses.turns = uses.turns.saturating_add(1);
                 }
-                Command::Send { .. }
-                | Command::Map { .. }
-                | Command::MapZero { .. }
-                | Command::Unprotect { .. }
-                | Command::Wake { .. }
-                | Command::Poison { .. } => {}
+            }
+            Note::Taken(page, by) => {
+                let uses = self.table.count(page);
+                uses.taken = uses.taken.saturating_add(1);
+                uses.left = Some(now);
+                uses.meets(by);
+            }
+            Note::Came(page, from) => {
+                // Nothing for pages that no one asked for: they came ahead of a thread.
+                if let Some(uses) = self.table.get(page) {
+                    uses.meets(from);
+                }
             }
         }
     }
@@ -155,23 +150,26 @@ impl Heat {
     }
 }
 
-/// Whom the commands send a message about `page`.
-fn answered<M: PageMessage>(commands: &[Command<M>], page: PageIndex) -> Option<NodeId> {
-    commands.iter().find_map(|command| match command {
-        Command::Send { to, message, .. } if message.page() == page => Some(*to),
-        _ => None,
-    })
-}
-
-/// Whether the commands are of a kind that is noted.
-fn concern<M>(commands: &[Command<M>]) -> bool {
-    let noted = |command: &Command<M>| {
-        matches!(
-            command,
-            Command::Unmap { .. } | Command::Protect { .. } | Command::Store { .. }
-        )
-    };
-    commands.iter().any(noted)
+/// What the command at `at` does to a page, if that is of interest; `from` sent the message that the
+/// commands answer.
+fn noted<M: PageMessage>(commands: &[Command<M>], at: usize, from: Option<NodeId>) -> Option<Note> {
+    match *commands.get(at)? {
+        Command::Unmap { page, .. } | Command::Protect { page } => {
+            // The message is the home's at times; who gets the answer wants the page.
+            let answered = commands[at..].iter().find_map(|command| match command {
+                Command::Send { to, message, .. } if message.page() == page => Some(*to),
+                _ => None,
+            });
+            Some(Note::Taken(page, answered.or(from)))
+        }
+        Command::Store { page } => Some(Note::Came(page, from)),
+        Command::Send { .. }
+        | Command::Map { .. }
+        | Command::MapZero { .. }
+        | Command::Unprotect { .. }
+        | Command::Wake { .. }
+        | Command::Poison { .. } => None,
+    }
 }
 
 #[cfg(test)]

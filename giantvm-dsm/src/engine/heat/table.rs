@@ -202,6 +202,7 @@ mod tests {
             let before = table.entries().to_vec();
             table.halve(times, |()| {});
             for one in &before {
+                prop_assert_eq!(table.get(one.page).is_some(), weight(&table, one.page.0) > 0);
                 let faded = weight(&table, one.page.0);
                 prop_assert!(faded <= one.weight);
                 prop_assert_eq!(faded, one.weight.checked_shr(times).unwrap_or(0));

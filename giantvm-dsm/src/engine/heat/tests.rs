@@ -4,6 +4,17 @@ use super::*;
 use crate::protocol::directory::Message;
 use crate::protocol::{Attach, FrameFate};
 
+impl Heat {
+    fn faulted(&mut self, now: Tick, page: PageIndex, access: Access) {
+        self.count(now, Note::Asked(page, access));
+    }
+
+    fn carried_out(&mut self, now: Tick, commands: &[Command<Message>], from: Option<NodeId>) {
+        let notes = (0..commands.len()).filter_map(|at| noted(commands, at, from));
+        notes.for_each(|note| self.count(now, note));
+    }
+}
+
 const PAGE: PageIndex = PageIndex(5);
 const OTHER: PageIndex = PageIndex(6);
 
@@ -87,20 +98,20 @@ fn a_turn_that_reads_and_then_writes_is_one() {
 fn who_gets_the_answer_took_the_page_and_who_sent_it_gave_it() {
     let mut heat = Heat::new();
     heat.faulted(ms(0), PAGE, Access::Read);
-    heat.carried_out::<Message>(ms(0), &[Command::Store { page: PAGE }], Some(node(3)));
+    heat.carried_out(ms(0), &[Command::Store { page: PAGE }], Some(node(3)));
     let commands = [send(7, PAGE), unmap(PAGE), send(8, OTHER), send(2, PAGE)];
     heat.carried_out(ms(1), &commands, Some(node(1)));
     let page = only(&mut heat, ms(1));
     let peers = NodeSet::only(node(3)).with(node(2));
     assert_eq!(page.peers, peers, "node 1 only passed on what node 2 wants");
-    heat.carried_out::<Message>(ms(2), &[Command::Protect { page: PAGE }], Some(node(4)));
+    heat.carried_out(ms(2), &[Command::Protect { page: PAGE }], Some(node(4)));
     assert_eq!(only(&mut heat, ms(2)).peers, peers.with(node(4)));
 }
 
 #[test]
 fn a_page_that_only_came_ahead_of_a_thread_is_not_noted() {
     let mut heat = Heat::new();
-    heat.carried_out::<Message>(ms(0), &[Command::Store { page: PAGE }], Some(node(3)));
+    heat.carried_out(ms(0), &[Command::Store { page: PAGE }], Some(node(3)));
     assert_eq!(heat.pages(ms(0)), []);
 }
 
@@ -180,7 +191,7 @@ fn what_an_event_costs() {
         ("1000 pages", 1000),
         ("a million pages", 1_000_000),
     ] {
-        let (mut heat, gauge) = (Heat::new(), Gauge::new(true));
+        let (mut heat, mut record) = (Heat::new(), Record::new(Instant::now()));
         let page = |event: u64| PageIndex(event.wrapping_mul(0x9e37_79b9) % spread);
         let start = Instant::now();
         for event in 0..EVENTS {
@@ -189,20 +200,24 @@ fn what_an_event_costs() {
         let alone = start.elapsed();
         let start = Instant::now();
         for event in 0..EVENTS {
-            gauge.faulted(page(event), Access::Write);
+            record.faulted(page(event), Access::Write);
+            record.count(Tick(event * 5000));
         }
-        let shared = start.elapsed();
+        let noted = start.elapsed();
         let each = |time: std::time::Duration| time.as_secs_f64() * 1e9 / EVENTS as f64;
         println!(
-            "{name}: {:.0} ns, with clock and lock {:.0} ns",
+            "{name}: {:.0} ns, noted and counted one by one {:.0} ns",
             each(alone),
-            each(shared)
+            each(noted)
         );
     }
-    let gauge = Gauge::new(true);
-    (0..1_000_000).for_each(|page| gauge.faulted(PageIndex(page), Access::Read));
+    let mut record = Record::new(Instant::now());
+    for page in 0..1_000_000 {
+        record.faulted(PageIndex(page), Access::Read);
+        record.count(Tick(0));
+    }
     let start = Instant::now();
-    let pages = gauge.hottest(20);
+    let pages = record.gauge().hottest(20);
     println!(
         "a look at {} of {MOST} pages: {:?}",
         pages.len(),
