@@ -1,11 +1,12 @@
 //! Which pages a node calls hot, on real memory.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use giantvm_core::testing::skip;
 use giantvm_core::wire::Limits;
 use giantvm_core::{Epoch, NodeId, NodeSet, PageIndex, PageSize};
-use giantvm_dsm::engine::{Dsm, DsmOptions, Handlers, PageHeat};
+use giantvm_dsm::engine::{Dsm, DsmOptions, Handlers, PageHeat, Waiting};
 use giantvm_dsm::protocol::{CoherenceProtocol, Directory, HomeMap, Ivy, Lease};
 use giantvm_dsm::sync::OwnPages;
 use giantvm_dsm::uffd::Support;
@@ -22,22 +23,29 @@ const TURNS: u32 = 200;
 #[repr(C)]
 struct Shared([OwnPages<AtomicU64>; PAGES]);
 
-/// Three nodes of which the first is home to everything; the other two write one page by turns, and
-/// every other page once. The nodes after that.
-fn fight<P: CoherenceProtocol>(test: &str, options: DsmOptions) -> Option<Vec<Dsm>> {
+/// Nodes of which the first is home to everything; none without userfaultfd.
+fn nodes<P: CoherenceProtocol>(test: &str, count: usize, options: DsmOptions) -> Option<Vec<Dsm>> {
     if !Support::probe().missing() {
         skip(test, "userfaultfd is not usable");
         return None;
     }
     let limits = Limits::for_pages(PageSize::K4);
-    let transports = inproc::cluster(3, Epoch::FIRST, limits).unwrap();
+    let transports = inproc::cluster(count, Epoch::FIRST, limits).unwrap();
     let nodes = transports.into_iter().map(|transport| {
         let homes = HomeMap::even(PAGES as u64, [NodeId::ZERO]);
         let (size, handlers) = (PageSize::K4, Handlers::default());
         Dsm::start_with::<P>(transport, Epoch::FIRST, size, homes, handlers, options).unwrap()
     });
-    let nodes: Vec<_> = nodes.collect();
-    let share = |node: &Dsm| Region::<Shared>::new(node.mapping(), PageIndex(0)).unwrap();
+    Some(nodes.collect())
+}
+
+fn share(node: &Dsm) -> Region<Shared> {
+    Region::new(node.mapping(), PageIndex(0)).unwrap()
+}
+
+/// Of three nodes two write one page by turns, and every other page once. The nodes after that.
+fn fight<P: CoherenceProtocol>(test: &str, options: DsmOptions) -> Option<Vec<Dsm>> {
+    let nodes = nodes::<P>(test, 3, options)?;
     let writers = [share(&nodes[1]), share(&nodes[2])];
     for page in 0..PAGES {
         writers[0].0[page].0.fetch_add(1, Ordering::SeqCst);
@@ -112,4 +120,43 @@ fn nothing_is_noted_when_it_is_off() {
         return;
     };
     assert!(nodes.iter().all(|node| node.heat(20).is_empty()));
+}
+
+/// Prints what noting heat costs a remote write fault: `cargo test --release -p giantvm-dsm --test
+/// engine_heat -- --ignored --nocapture`.
+#[test]
+#[ignore = "it measures"]
+fn what_it_costs_a_fault() {
+    const ROUNDS: usize = 400;
+    const FAULTS: usize = 100;
+    let pair = |heat| {
+        let mut options = DsmOptions::default();
+        (options.heat, options.read_ahead) = (heat, 0);
+        options.waiting = Waiting::Blocking;
+        nodes::<Directory>("what_it_costs_a_fault", 2, options)
+    };
+    let (Some(on), Some(off)) = (pair(true), pair(false)) else {
+        return;
+    };
+    let mut sides =
+        [on, off].map(|nodes| ([share(&nodes[0]), share(&nodes[1])], Vec::new(), nodes));
+    for fault in 0..ROUNDS * FAULTS {
+        // By turns, so that whatever else the machine does hits both.
+        let (words, times, _) = &mut sides[fault / FAULTS % 2];
+        let page = fault / 2 % PAGES;
+        let word = &words[fault % 2].0[page].0;
+        let start = Instant::now();
+        word.fetch_add(1, Ordering::SeqCst);
+        times.push(start.elapsed());
+    }
+    for (name, (_, times, _)) in ["on", "off"].into_iter().zip(&mut sides) {
+        times.sort_unstable();
+        let at = |percent: usize| times[times.len() * percent / 100];
+        println!(
+            "heat {name}: p10 {:?}, p25 {:?}, p50 {:?}",
+            at(10),
+            at(25),
+            at(50)
+        );
+    }
 }
