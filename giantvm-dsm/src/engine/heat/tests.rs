@@ -133,6 +133,17 @@ fn what_is_long_ago_counts_less_and_is_forgotten_in_the_end() {
     assert_eq!(heat.pages(at(200)), []);
 }
 
+#[test]
+fn a_long_silence_counts_once() {
+    let mut heat = Heat::new();
+    for _ in 0..64 {
+        heat.faulted(ms(0), PAGE, Access::Read);
+    }
+    for time in [35_000, 36_000, 39_000] {
+        assert_eq!(only(&mut heat, ms(time)).reads, 8, "at {time} ms");
+    }
+}
+
 /// What happens to a page.
 #[derive(Debug, Clone, Copy)]
 enum Event {
