@@ -15,6 +15,7 @@ use crate::exit::{Exit, Fatal, OrExit};
 use crate::guest::Plan;
 use crate::node::Task;
 use crate::protocol::ProtocolKind;
+use crate::view::Show;
 use crate::{threads, tsc};
 
 /// How the nodes of one host are joined.
@@ -65,6 +66,8 @@ Examples:
   aggregate --program ep,is                only these programs
   aggregate --transport inproc             all nodes in one process
   aggregate --protocol lease               another coherence protocol; `compare_protocols` has figures
+  aggregate --top                          see faults and hot pages while it runs
+  aggregate --top --json                   the same for programs, a line a second and node
   aggregate --json run.json                figures for machines
   aggregate --cluster cluster.toml --node a
                                            this host is node `a` of the cluster in the file; run the
@@ -123,9 +126,15 @@ pub(crate) struct Cli {
     #[arg(long, value_enum, default_value_t = ProtocolKind::Directory)]
     pub(crate) protocol: ProtocolKind,
 
-    /// Write everything in the table, and more, to FILE as JSON (`-` is standard output). In a
-    /// cluster the first node has it.
-    #[arg(long, value_name = "FILE")]
+    /// Show the nodes and the hottest pages while the machine runs, anew every second. In a cluster
+    /// give it to the first node.
+    #[arg(long)]
+    pub(crate) top: bool,
+
+    /// Write everything in the table, and more, to FILE as JSON (`-`, or no file, is standard
+    /// output). With --top, one object a line: a second of each node, and the table at the end. In
+    /// a cluster the first node has it.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
     pub(crate) json: Option<PathBuf>,
 
     /// Be one node of the cluster that FILE describes (`-` is standard input). A sample with three
@@ -199,6 +208,12 @@ impl Cli {
         }
     }
 
+    /// Where the run is shown while it lasts.
+    pub(crate) fn show(&self) -> Option<Show> {
+        let json = self.json.clone();
+        self.top.then_some(Show { json })
+    }
+
     fn task(&self, spec: ClusterSpec, transport: &'static str) -> Result<Task, Fatal> {
         let placement = Placement::plan(&spec);
         let nodes = (0..placement.vcpu_count())
@@ -230,6 +245,7 @@ impl Cli {
             spec,
             plan,
             one_host,
+            top: self.show(),
             same_host: match self.transport {
                 TransportKind::Tcp => SameHost::Sockets,
                 TransportKind::Shm | TransportKind::Inproc => SameHost::Share,

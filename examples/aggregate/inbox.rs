@@ -4,6 +4,7 @@ use giantvm_core::NodeId;
 use giantvm_io::machine::Stop;
 use giantvm_transport::Loss;
 
+use crate::counts::Counts;
 use crate::report::NodeReport;
 
 /// Something the main thread has to know.
@@ -17,6 +18,10 @@ pub(crate) enum Notice {
     Finished(Stop),
     /// A peer's report.
     Report(NodeId, Box<NodeReport>),
+    /// A peer asks what this node counted so far.
+    Look(NodeId),
+    /// What a peer counted so far.
+    Glimpse(NodeId, Box<Counts>),
     /// A peer is gone, and why.
     Lost(NodeId, Loss),
     /// The shared memory of this node failed.

@@ -5,27 +5,38 @@
 
 mod cli;
 mod console;
+mod counts;
 mod devices;
 mod exit;
 mod guest;
 mod host;
+mod hot;
 mod inbox;
 mod join;
 mod launch;
 mod lifecycle;
+mod lines;
 mod litmus;
+mod looks;
 mod node;
 #[path = "../protocol.rs"]
 mod protocol;
+mod rates;
 mod report;
+mod screen;
 mod signals;
 mod threads;
 mod timekeeper;
+mod top;
 mod tsc;
 mod vcpus;
 mod verdict;
+mod view;
 mod wiring;
 
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -34,6 +45,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Role};
 use crate::exit::{Exit, Fatal, OrExit};
+use crate::lines::Line;
 use crate::report::RunReport;
 
 fn main() -> ExitCode {
@@ -79,21 +91,45 @@ fn conclude(cli: &Cli, report: Option<RunReport>) -> Result<u8, Fatal> {
     let Some(report) = report else {
         return Ok(Exit::Verified.code());
     };
-    println!("{}", report.to_text());
+    // What is for people stays out of the way of lines that are for programs.
+    let say = |text: &str| match cli.show() {
+        Some(show) if show.is_json_only() => eprintln!("{text}"),
+        Some(_) | None => println!("{text}"),
+    };
+    say(&report.to_text());
     if let Some(path) = &cli.json {
-        let json = serde_json::to_string_pretty(&report).or_exit(Exit::Wrong)?;
-        match path.to_str() {
-            Some("-") => println!("{json}"),
-            _ => std::fs::write(path, json)
-                .with_context(|| format!("cannot write {}", path.display()))
-                .or_exit(Exit::Usage)?,
-        }
+        write_json(cli, &report, path)?;
     }
     if report.verified {
-        println!("every result is right");
+        say("every result is right");
         Ok(Exit::Verified.code())
     } else {
-        println!("NOT every result is right: {}", report.outcome);
+        say(&format!("NOT every result is right: {}", report.outcome));
         Ok(Exit::Wrong.code())
     }
+}
+
+/// Writes the report where the command line says: as the last line of a live view if there is one.
+fn write_json(cli: &Cli, report: &RunReport, path: &Path) -> Result<(), Fatal> {
+    let json = match cli.top {
+        true => Line::Report(report).to_text(),
+        false => serde_json::to_string_pretty(report).map(|json| json + "\n"),
+    };
+    let json = json.or_exit(Exit::Wrong)?;
+    if path == Path::new("-") {
+        print!("{json}");
+        return Ok(());
+    }
+    let mut options = File::options();
+    // The view wrote to it before.
+    let options = options
+        .create(true)
+        .write(true)
+        .append(cli.top)
+        .truncate(!cli.top);
+    options
+        .open(path)
+        .and_then(|mut file| file.write_all(json.as_bytes()))
+        .with_context(|| format!("cannot write {}", path.display()))
+        .or_exit(Exit::Usage)
 }

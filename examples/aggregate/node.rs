@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use giantvm_core::{NodeId, NodeSet, VcpuId};
+use giantvm_core::{NodeId, NodeSet, PageSize, VcpuId};
 use giantvm_dsm::engine::{Dsm, DsmOptions};
 use giantvm_dsm::protocol::HomeMap;
 use giantvm_io::machine::{Cause, Stop};
@@ -15,7 +15,8 @@ use giantvm_sched::{ClusterSpec, Placement};
 use giantvm_transport::{SameHost, Transport};
 use giantvm_vcpu::Layout;
 
-use crate::console::Console;
+use crate::console::{Console, ConsoleTo};
+use crate::counts::Counts;
 use crate::devices::{self, Parts};
 use crate::exit::{Exit, Fatal, OrExit};
 use crate::guest::{Guest, Plan};
@@ -23,8 +24,10 @@ use crate::inbox::Notice;
 use crate::lifecycle::LifecycleDriver;
 use crate::report::{NodeReport, RunReport};
 use crate::timekeeper::Timekeeper;
+use crate::top::Top;
 use crate::vcpus;
 use crate::verdict;
+use crate::view::Show;
 use crate::wiring::{Forwarding, Outlet, Wiring};
 
 /// How long vCPUs may take to leave the guest, and other nodes to say that theirs have.
@@ -45,6 +48,8 @@ pub(crate) struct Task {
     pub(crate) one_host: bool,
     /// How nodes of one host talk to one another.
     pub(crate) same_host: SameHost,
+    /// Where the first node shows the run while it lasts.
+    pub(crate) top: Option<Show>,
 }
 
 /// Runs this node until the machine ends. The first node also gives the machine's report.
@@ -64,6 +69,7 @@ pub(crate) fn run(
 struct Node {
     local: NodeId,
     names: Vec<String>,
+    page_size: PageSize,
     placement: Placement,
     transport: Arc<dyn Transport>,
     notices: Receiver<Notice>,
@@ -75,6 +81,8 @@ struct Node {
     threads: Vec<JoinHandle<()>>,
     /// Other nodes' reports, on the node that gathers them.
     reports: Vec<(NodeId, NodeReport)>,
+    /// The live view, on the node that shows it.
+    top: Option<Top>,
     started: Instant,
 }
 
@@ -90,10 +98,18 @@ impl Node {
             local_vcpus,
             sender.clone(),
         ));
+        let names: Vec<_> = spec.nodes().iter().map(|node| node.name.clone()).collect();
+        let (top, console) = match &task.top {
+            Some(show) if local == REPORTER => {
+                let (top, console) = Top::start(show, names.clone()).or_exit(Exit::Usage)?;
+                (Some(top), console)
+            }
+            Some(_) | None => (None, ConsoleTo::Stdout),
+        };
         let outlet = Outlet::new(transport.clone());
         let timekeeper = Arc::new(Timekeeper::new(outlet.clone()));
         let parts = Parts {
-            console: Console::new(spec),
+            console: Console::new(spec, console),
             lifecycle: lifecycle.clone(),
             clock: timekeeper.clock(),
         };
@@ -106,6 +122,7 @@ impl Node {
             devices,
             timekeeper: timekeeper.clone(),
             notices: Mutex::new(sender),
+            looks: Mutex::default(),
             host: OnceLock::new(),
         });
         let homes = HomeMap::new(placement.page_runs()).or_exit(Exit::Usage)?;
@@ -134,7 +151,8 @@ impl Node {
         lifecycle.attach(host.clone(), bus.clone());
         Ok(Self {
             local,
-            names: spec.nodes().iter().map(|node| node.name.clone()).collect(),
+            names,
+            page_size: spec.page_size(),
             placement,
             transport,
             notices,
@@ -151,6 +169,7 @@ impl Node {
             },
             threads: Vec::new(),
             reports: Vec::new(),
+            top,
             started: Instant::now(),
         })
     }
@@ -214,7 +233,8 @@ impl Node {
                 Ok(Notice::Lost(node, loss)) => self.tell_loss(node, &loss),
                 Ok(Notice::Finished(_) | Notice::Stopping) => return Ok(()),
                 Ok(Notice::Failed(error)) => return Err(anyhow!(error)).or_exit(Exit::Host),
-                Ok(Notice::Report(..)) => {}
+                Ok(Notice::Look(node)) => self.wiring.answer(node, &self.counts()),
+                Ok(Notice::Report(..) | Notice::Glimpse(..)) => {}
                 Err(_) => {
                     let error = anyhow!("{} did not get ready", self.names_of(missing));
                     return Err(error).or_exit(Exit::Lost);
@@ -228,9 +248,10 @@ impl Node {
     fn wait_for_end(&mut self) -> Stop {
         let mut deadline: Option<Instant> = None;
         loop {
-            let left = deadline.map_or(Duration::MAX, |deadline| {
+            let patience = deadline.map_or(Duration::MAX, |deadline| {
                 deadline.saturating_duration_since(Instant::now())
             });
+            let left = self.look().map_or(patience, |due| due.min(patience));
             match self.notices.recv_timeout(left) {
                 Ok(Notice::Finished(stop)) => return stop,
                 Ok(Notice::Stopping) => {
@@ -247,12 +268,34 @@ impl Node {
                 // A peer may know before this node that the machine has stopped everywhere.
                 Ok(Notice::Report(node, report)) => self.reports.push((node, *report)),
                 Ok(Notice::Ready(_)) => {}
+                Ok(Notice::Look(node)) => self.wiring.answer(node, &self.counts()),
+                Ok(Notice::Glimpse(node, counts)) => {
+                    if let Some(top) = &mut self.top {
+                        top.learn(node, *counts);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) if left < patience => {}
                 Err(RecvTimeoutError::Timeout) => self.context.lifecycle.deadline(),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Stop::by_node(self.local, Cause::Failed(0));
                 }
             }
         }
+    }
+
+    /// Asks all nodes for their counters if they are to be shown and it is time. Returns how long
+    /// until the next time.
+    fn look(&mut self) -> Option<Duration> {
+        if self.top.as_ref()?.due_in().is_zero() {
+            let own = self.counts();
+            let asked = self.wiring.look(self.transport.peers());
+            self.top.as_mut()?.asked(asked, self.local, own);
+        }
+        Some(self.top.as_ref()?.due_in())
+    }
+
+    fn counts(&self) -> Counts {
+        Counts::of(&self.dsm, self.transport.traffic(), self.page_size)
     }
 
     /// Reports, checks and parts from the other nodes.
@@ -267,10 +310,11 @@ impl Node {
                 .map_err(|_| anyhow!("a vCPU thread panicked"))
                 .or_exit(Exit::Wrong)?;
         }
-        let own = self.report();
+        let (own, mut last) = (self.report(), Vec::new());
         let report = if self.local == REPORTER {
             let programs = self.guest.verify().or_exit(Exit::Host)?;
             let nodes = self.gather(own)?;
+            last = nodes.iter().map(|node| node.counts.clone()).collect();
             Some(verdict::report(task, stop, programs, nodes))
         } else {
             self.wiring
@@ -282,6 +326,10 @@ impl Node {
         // Nothing of this process touches the memory any more.
         let names = self.names;
         self.dsm.finish(PART_PATIENCE).or_exit(Exit::Lost)?;
+        if let Some(top) = self.top {
+            // Only now: a slow terminal may keep this node, and no other.
+            top.finish(last);
+        }
         if report.is_none() && stop.cause != Cause::Exit(0) {
             // The first node says more; this one must not end as if all were right.
             return Err(verdict::bad_end(stop, |node| {
@@ -325,7 +373,7 @@ impl Node {
     fn report(&self) -> NodeReport {
         let io = self.wiring.bus.counts();
         let usage = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-        let blank = NodeReport {
+        NodeReport {
             name: self.name(self.local).to_owned(),
             vcpus: self.placement.vcpus_of(self.local).count(),
             ipis_sent: self.forwarding.sent(),
@@ -334,11 +382,8 @@ impl Node {
             clock_error_us: self.wiring.timekeeper.error_us(),
             cpu_seconds: usage.tv_sec as f64 + usage.tv_nsec as f64 / 1e9,
             run_seconds: self.started.elapsed().as_secs_f64(),
-            ..NodeReport::default()
-        };
-        blank
-            .count_memory(&self.dsm.stats())
-            .count_traffic(self.transport.traffic())
+            counts: self.counts(),
+        }
     }
 
     fn tell_loss(&self, node: NodeId, loss: &giantvm_transport::Loss) {

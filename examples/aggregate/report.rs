@@ -1,12 +1,10 @@
 //! What a run comes to: a table for people, JSON for machines.
 
-use std::time::Duration;
-
 use comfy_table::{CellAlignment, Table, presets};
-use giantvm_dsm::engine::{DsmStats, FaultKind};
-use giantvm_transport::Traffic;
 use serde::{Deserialize, Serialize};
 
+use crate::counts::Counts;
+use crate::hot::HotSpot;
 use crate::litmus::{self, LitmusReport};
 
 /// What one node did.
@@ -14,21 +12,8 @@ use crate::litmus::{self, LitmusReport};
 pub(crate) struct NodeReport {
     pub(crate) name: String,
     pub(crate) vcpus: usize,
-    pub(crate) faults_remote: u64,
-    pub(crate) faults_local: u64,
-    pub(crate) faults_read: u64,
-    pub(crate) faults_write: u64,
-    pub(crate) faults_upgrade: u64,
-    pub(crate) fault_p50_us: Option<f64>,
-    pub(crate) fault_p99_us: Option<f64>,
-    pub(crate) zero_grants: u64,
-    pub(crate) pages_sent: u64,
-    pub(crate) pages_received: u64,
-    pub(crate) invalidations: u64,
-    pub(crate) downgrades: u64,
-    pub(crate) frames_sent: u64,
-    pub(crate) bytes_sent: u64,
-    pub(crate) bytes_received: u64,
+    #[serde(flatten)]
+    pub(crate) counts: Counts,
     /// Interrupts that a vCPU or device here sent to a vCPU on another node.
     pub(crate) ipis_sent: u64,
     /// Device accesses by vCPUs here that another node's device answered.
@@ -42,36 +27,6 @@ pub(crate) struct NodeReport {
     pub(crate) cpu_seconds: f64,
     /// How long the guest ran, in seconds.
     pub(crate) run_seconds: f64,
-}
-
-impl NodeReport {
-    pub(crate) fn count_memory(mut self, dsm: &DsmStats) -> Self {
-        let micros = |q| {
-            dsm.remote_time
-                .quantile(q)
-                .map(|t: Duration| t.as_secs_f64() * 1e6)
-        };
-        self.faults_remote = dsm.faults_remote();
-        self.faults_local = dsm.faults(FaultKind::Local);
-        self.faults_read = dsm.faults(FaultKind::RemoteRead);
-        self.faults_write = dsm.faults(FaultKind::RemoteWrite);
-        self.faults_upgrade = dsm.faults(FaultKind::Upgrade);
-        self.fault_p50_us = micros(0.5);
-        self.fault_p99_us = micros(0.99);
-        self.zero_grants = dsm.zero_grants;
-        self.pages_sent = dsm.pages_sent;
-        self.pages_received = dsm.pages_received;
-        self.invalidations = dsm.invalidations;
-        self.downgrades = dsm.downgrades;
-        self
-    }
-
-    pub(crate) fn count_traffic(mut self, traffic: Traffic) -> Self {
-        self.frames_sent = traffic.frames_sent;
-        self.bytes_sent = traffic.bytes_sent;
-        self.bytes_received = traffic.bytes_received;
-        self
-    }
 }
 
 /// Whether one program's result was right.
@@ -98,6 +53,8 @@ pub(crate) struct RunReport {
     pub(crate) memory_bytes: u64,
     pub(crate) programs: Vec<ProgramReport>,
     pub(crate) nodes: Vec<NodeReport>,
+    /// The pages that all nodes together used most towards the end, the hottest first.
+    pub(crate) hottest: Vec<HotSpot>,
 }
 
 impl RunReport {
@@ -136,18 +93,19 @@ impl RunReport {
             "cpu s",
         ]);
         for node in &self.nodes {
+            let counts = &node.counts;
             let micros = |time: Option<f64>| time.map_or("-".into(), |us| format!("{us:.0}"));
             table.add_row([
                 node.name.clone(),
                 node.vcpus.to_string(),
-                node.faults_read.to_string(),
-                node.faults_write.to_string(),
-                node.faults_upgrade.to_string(),
-                node.faults_local.to_string(),
-                node.pages_sent.to_string(),
-                format!("{:.1}", node.bytes_sent as f64 / f64::from(1 << 20)),
-                micros(node.fault_p50_us),
-                micros(node.fault_p99_us),
+                counts.faults_read.to_string(),
+                counts.faults_write.to_string(),
+                counts.faults_upgrade.to_string(),
+                counts.faults_local.to_string(),
+                counts.pages_sent.to_string(),
+                format!("{:.1}", counts.bytes_sent as f64 / f64::from(1 << 20)),
+                micros(counts.fault_p50_us),
+                micros(counts.fault_p99_us),
                 node.ipis_sent.to_string(),
                 node.io_forwarded.to_string(),
                 format!("{:.1}", node.cpu_seconds),

@@ -5,6 +5,7 @@ use giantvm_core::NodeId;
 use giantvm_io::machine::{Cause, Stop};
 
 use crate::exit::{Exit, Fatal};
+use crate::hot::{SHOWN, spots};
 use crate::node::Task;
 use crate::report::{NodeReport, ProgramReport, RunReport};
 
@@ -44,8 +45,16 @@ pub(crate) fn report(
     task: &Task,
     stop: Stop,
     programs: Vec<ProgramReport>,
-    nodes: Vec<NodeReport>,
+    mut nodes: Vec<NodeReport>,
 ) -> RunReport {
+    let hottest = spots(
+        nodes
+            .iter()
+            .map(|node| (&*node.name, &node.counts.hottest[..])),
+    );
+    for node in &mut nodes {
+        node.counts.hottest.truncate(SHOWN);
+    }
     let passed = stop.cause == Cause::Exit(0);
     let outcome = match stop.cause {
         Cause::Exit(0) => "the guest says that all is right".to_owned(),
@@ -61,5 +70,6 @@ pub(crate) fn report(
         memory_bytes: task.spec.memory(),
         programs,
         nodes,
+        hottest,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use bytes::Bytes;
 use giantvm_core::wire::{Body, Class, DecodeError, Frame, Service, read_body};
@@ -15,11 +15,14 @@ use giantvm_transport::{Loss, SendError, Transport};
 use giantvm_vcpu::clock::{Nanos, Probe, Reply};
 use giantvm_vcpu::message::Message as VcpuMessage;
 use giantvm_vcpu::{Interrupt, InterruptSink, Layout, VcpuError, VcpuHost};
+use serde::Serialize;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::counts::Counts;
 use crate::inbox::Notice;
 use crate::lifecycle::LifecycleDriver;
+use crate::looks::Looks;
 use crate::report::NodeReport;
 use crate::timekeeper::Timekeeper;
 
@@ -27,11 +30,14 @@ use crate::timekeeper::Timekeeper;
 const READY: u8 = FIRST_FREE_KIND;
 /// A node's report as JSON, to the first node.
 const REPORT: u8 = FIRST_FREE_KIND + 1;
-
 /// What does your time-stamp counter say?
 const TSC_PROBE: u8 = FIRST_FREE_KIND + 2;
 /// The answer to that.
 const TSC_REPLY: u8 = FIRST_FREE_KIND + 3;
+/// What did you count so far?
+const LOOK: u8 = FIRST_FREE_KIND + 4;
+/// The answer to that, as JSON.
+const GLIMPSE: u8 = FIRST_FREE_KIND + 5;
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -88,9 +94,13 @@ impl Outlet {
     }
 
     pub(crate) fn report(&self, to: NodeId, report: &NodeReport) -> anyhow::Result<()> {
-        let json = serde_json::to_vec(report)?;
+        self.json(to, REPORT, report)
+    }
+
+    fn json(&self, to: NodeId, kind: u8, value: &impl Serialize) -> anyhow::Result<()> {
+        let json = serde_json::to_vec(value)?;
         self.transport
-            .send(to, Class::Bulk, self.machine(REPORT, json.into()))?;
+            .send(to, Class::Bulk, self.machine(kind, json.into()))?;
         Ok(())
     }
 
@@ -146,6 +156,7 @@ pub(crate) struct Wiring {
     pub(crate) devices: DeviceServer,
     pub(crate) timekeeper: Arc<Timekeeper>,
     pub(crate) notices: Mutex<Sender<Notice>>,
+    pub(crate) looks: Mutex<Looks>,
     /// The vCPUs come last, for they need the memory; before this node says that it is ready, no
     /// one sends them anything.
     pub(crate) host: OnceLock<Arc<dyn VcpuHost>>,
@@ -159,6 +170,28 @@ impl Wiring {
             .on(Service::Io, Arc::new(IoFrames(self.clone())))
             .on(Service::Machine, Arc::new(MachineFrames::new(self.clone())))
             .watch(Arc::new(Losses(self.clone())))
+    }
+
+    /// Asks `peers` for their counters. Returns them all: those that still owe an answer to an
+    /// earlier question are not asked once more.
+    pub(crate) fn look(&self, peers: NodeSet) -> NodeSet {
+        for peer in self.looks().ask(peers) {
+            let look = self.outlet.machine(LOOK, Bytes::new());
+            self.outlet.send_or_log(peer, Class::Control, look);
+        }
+        peers
+    }
+
+    /// Answers a peer that asked.
+    pub(crate) fn answer(&self, to: NodeId, counts: &Counts) {
+        self.looks().answered(to);
+        if let Err(error) = self.outlet.json(to, GLIMPSE, counts) {
+            tracing::debug!(%error, %to, "counters were not sent");
+        }
+    }
+
+    fn looks(&self) -> MutexGuard<'_, Looks> {
+        self.looks.lock().expect("no panic while it is held")
     }
 
     fn notice(&self, notice: Notice) {
@@ -238,7 +271,7 @@ impl MachineFrames {
 impl FrameHandler for MachineFrames {
     fn frame(&self, frame: &Frame) -> Result<(), Refusal> {
         match frame.kind {
-            READY | REPORT if !frame.body.as_slice().is_empty() => {
+            READY | REPORT | LOOK | GLIMPSE if !frame.body.as_slice().is_empty() => {
                 Err(Box::new(DecodeError::BodyLength {
                     service: frame.service,
                     kind: frame.kind,
@@ -255,6 +288,20 @@ impl FrameHandler for MachineFrames {
                 self.once(&self.reported, frame)?;
                 let report = serde_json::from_slice(&frame.payload)?;
                 self.wiring.notice(Notice::Report(frame.from, report));
+                Ok(())
+            }
+            LOOK => {
+                if self.wiring.looks().asked(frame.from) {
+                    self.wiring.notice(Notice::Look(frame.from));
+                }
+                Ok(())
+            }
+            GLIMPSE => {
+                if !self.wiring.looks().came(frame.from) {
+                    return Err("counters that no one asked for".into());
+                }
+                let counts = serde_json::from_slice(&frame.payload)?;
+                self.wiring.notice(Notice::Glimpse(frame.from, counts));
                 Ok(())
             }
             TSC_PROBE => {

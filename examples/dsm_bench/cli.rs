@@ -59,6 +59,9 @@ pub(crate) struct Cli {
     /// How each node's pump waits.
     #[arg(long, value_enum, default_value_t = Pump::Adaptive)]
     pub(crate) pump: Pump,
+    /// Do not note which pages are hot.
+    #[arg(long)]
+    pub(crate) no_heat: bool,
     /// On which processors the nodes run.
     #[arg(long, value_enum, default_value_t = Place::Split)]
     pub(crate) place: Place,

@@ -121,7 +121,8 @@ impl Node {
         let data = PageRange::first(cli.data_pages());
         let homes = HomeMap::new([(data, NodeId::new(1)?)])?;
         let handlers = Handlers::default().watch(Arc::new(EndTogether));
-        let options = cli.pump.options();
+        let mut options = cli.pump.options();
+        options.heat = !cli.no_heat;
         let dsm = cli
             .protocol
             .start(transport, PageSize::K4, homes, handlers, options)?;

@@ -3,6 +3,7 @@
 
 mod aggregate_bad_days;
 mod aggregate_runs;
+mod aggregate_top;
 mod built;
 mod doctor;
 mod dsm_bench;
@@ -11,11 +12,25 @@ mod litmus;
 mod machine;
 mod rust_vmm;
 
+#[path = "../../aggregate/counts.rs"]
+#[expect(
+    dead_code,
+    reason = "rates are of these counters; only nodes count them"
+)]
+mod counts;
 #[path = "../../doctor/finding.rs"]
 mod finding;
 #[path = "../../doctor/host.rs"]
 mod host;
+#[path = "../../aggregate/hot.rs"]
+mod hot;
 #[path = "../../doctor/kvm.rs"]
 mod kvm;
+#[path = "../../aggregate/looks.rs"]
+mod looks;
+#[path = "../../aggregate/rates.rs"]
+mod rates;
 #[path = "../../dsm_bench/sample.rs"]
 mod sample;
+#[path = "../../aggregate/screen.rs"]
+mod screen;

@@ -74,6 +74,8 @@ pub(super) struct Ahead {
     streams: Vec<Stream>,
     trust: usize,
     faults: u64,
+    /// Pages asked for that a thread got to, since someone last looked.
+    used: u64,
 }
 
 impl Ahead {
@@ -83,6 +85,7 @@ impl Ahead {
             streams: Vec::with_capacity(STREAMS),
             trust: FULL_TRUST,
             faults: 0,
+            used: 0,
         }
     }
 
@@ -96,7 +99,10 @@ impl Ahead {
         let mut streams = self.streams.iter_mut();
         if let Some(stream) = streams.find(|stream| stream.leads_to(page, access)) {
             stream.heard = heard;
-            if stream.follow(page) {
+            let asked = stream.ahead;
+            let used_up = stream.follow(page);
+            self.used += asked - stream.ahead;
+            if used_up {
                 self.trust = (self.trust + 1).min(FULL_TRUST);
             }
             return stream.extend(most, BELIEVED[self.trust]);
@@ -109,6 +115,12 @@ impl Ahead {
         }
         self.begin(page, access);
         None
+    }
+
+    /// How many pages that were asked for a thread got to since the last call. It shows with the next
+    /// fault of its stream.
+    pub(super) fn used(&mut self) -> u64 {
+        std::mem::take(&mut self.used)
     }
 
     /// Begins a stream, in place of the one that was not heard of for longest.
@@ -240,6 +252,20 @@ mod tests {
         let faults = walk(&mut ahead, 100..1100);
         assert_eq!(faults[..4], [100, 101, 106, 115]);
         assert!(faults.len() < 40, "{} faults", faults.len());
+    }
+
+    #[test]
+    fn pages_that_a_walk_comes_past_or_to_are_counted_as_used() {
+        let mut ahead = Ahead::new(MOST);
+        walk(&mut ahead, 100..106);
+        assert_eq!(ahead.used(), 0, "it is not known yet");
+        assert_eq!(wished(&mut ahead, 106).len(), 8);
+        assert_eq!(ahead.used(), 4);
+        wished(&mut ahead, 110);
+        assert_eq!(ahead.used(), 4, "the one that is under way is one of them");
+        assert_eq!(ahead.used(), 0);
+        wished(&mut ahead, 5000);
+        assert_eq!(ahead.used(), 0, "elsewhere");
     }
 
     #[test]

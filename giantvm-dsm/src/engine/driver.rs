@@ -12,6 +12,7 @@ use giantvm_transport::Transport;
 use super::ahead::{Ahead, Wish};
 use super::batch::Batch;
 use super::execute::execute;
+use super::heat::{Gauge, Record};
 use super::hold::{Holds, Print, Seen, Verdict};
 use super::letter;
 use super::migratory::Migratory;
@@ -69,6 +70,7 @@ pub struct Driver<P: CoherenceProtocol> {
     batch: Batch<P::Message>,
     ahead: Ahead,
     migratory: Migratory,
+    heat: Record,
     pins: Pins<Letter<P::Message>>,
     /// Who waits for a page to be pinned.
     pinning: Vec<(PageIndex, PinReply)>,
@@ -98,6 +100,7 @@ impl<P: CoherenceProtocol> Driver<P> {
             batch: Batch::new(),
             ahead: Ahead::new(0),
             migratory: Migratory::blind(),
+            heat: Record::default(),
             pins: Pins::new(),
             pinning: Vec::new(),
             holds: Holds::none(),
@@ -111,6 +114,11 @@ impl<P: CoherenceProtocol> Driver<P> {
     #[must_use]
     pub fn stats(&self) -> Arc<Mutex<DsmStats>> {
         self.outlet.stats.clone()
+    }
+
+    /// What is known of pages, which the driver goes on noting.
+    pub(super) fn heat(&self) -> Gauge {
+        self.heat.gauge()
     }
 
     /// The backing.
@@ -129,6 +137,7 @@ impl<P: CoherenceProtocol> Driver<P> {
             // The thread is back for more than it got: it waits for others now, as they for it.
             *at = Tick::default();
         }
+        self.heat.faulted(page, fault.access);
         let before = self.protocol.rights(page);
         let access = self.migratory.faulted(page, fault.access, before);
         if access != fault.access {
@@ -136,7 +145,12 @@ impl<P: CoherenceProtocol> Driver<P> {
         }
         self.outlet.awaits(page, access, before);
         self.feed(Input::Fault { page, access })?;
-        match self.ahead.faulted(page, access) {
+        let wish = self.ahead.faulted(page, access);
+        let used = self.ahead.used();
+        if used > 0 {
+            self.outlet.count(|stats| stats.read_ahead_used += used);
+        }
+        match wish {
             Some(wish) => self.read_ahead(wish, access),
             None => Ok(()),
         }
@@ -177,6 +191,17 @@ impl<P: CoherenceProtocol> Driver<P> {
     #[must_use]
     pub fn reading_ahead(mut self, most: u32) -> Self {
         self.ahead = Ahead::new(most);
+        self
+    }
+
+    /// Notes which pages are asked for and taken most, or not, as at first.
+    #[must_use]
+    pub fn noting_heat(mut self, notes: bool) -> Self {
+        self.heat = if notes {
+            Record::new(self.origin)
+        } else {
+            Record::default()
+        };
         self
     }
 
@@ -260,10 +285,11 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// [`BackingError`]: the node has to stop.
     pub fn tick(&mut self) -> Result<Option<Duration>, BackingError> {
         let due = self.protocol.next_timeout();
-        if due.is_none() && self.held.is_empty() {
+        if due.is_none() && self.held.is_empty() && !self.heat.has_notes() {
             return Ok(None);
         }
         let now = self.now();
+        self.heat.count(now);
         match due {
             _ if !self.pins.is_empty() => {
                 let next = self
@@ -482,7 +508,7 @@ impl<P: CoherenceProtocol> Driver<P> {
             payload: letter.contents(),
         };
         match self.protocol.handle(now, input, &mut self.commands) {
-            Ok(()) => self.carry_out(now, Some(&letter.payload)).map(Ok),
+            Ok(()) => self.carry_out(now, Some(letter)).map(Ok),
             Err(violation) => {
                 self.commands.clear();
                 Ok(Err(violation.into()))
@@ -539,13 +565,17 @@ impl<P: CoherenceProtocol> Driver<P> {
     }
 
     /// Carries out the commands of one input.
-    fn carry_out(&mut self, now: Tick, payload: Option<&Bytes>) -> Result<(), BackingError> {
+    fn carry_out(
+        &mut self,
+        now: Tick,
+        answers: Option<&Letter<P::Message>>,
+    ) -> Result<(), BackingError> {
         // Before any access that the commands allow: what a thread sends after it must be later.
         let clock = self.protocol.clock();
         if clock > Stamp::ZERO {
             self.outlet.transport.clock().advance(clock);
         }
-        let payload = payload.map(|bytes| &bytes[..]);
+        let payload = answers.map(|letter| &letter.payload[..]);
         for command in &self.commands {
             match *command {
                 Command::Unmap { page, .. } => {
@@ -570,6 +600,8 @@ impl<P: CoherenceProtocol> Driver<P> {
                 _ => {}
             }
         }
+        let from = answers.map(|letter| letter.from);
+        self.heat.carried_out(&self.commands, from);
         let (outlet, batch) = (&mut self.outlet, &mut self.batch);
         let done = execute(&self.commands, payload, &mut *self.backing, outlet, batch);
         self.commands.clear();

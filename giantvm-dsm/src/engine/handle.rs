@@ -11,6 +11,7 @@ use giantvm_transport::{SendError, Transport};
 use super::driver::Driver;
 use super::farewells::Farewells;
 use super::finish;
+use super::heat::{Gauge, PageHeat};
 use super::hooks::Handlers;
 use super::options::DsmOptions;
 use super::orders::{Order, Orders, PinReply};
@@ -68,6 +69,7 @@ pub struct Dsm {
     epoch: Epoch,
     mapping: Arc<Mapping>,
     stats: Arc<Mutex<DsmStats>>,
+    heat: Gauge,
     farewells: Arc<Farewells>,
     orders: Arc<Orders>,
     stop: Arc<StopSwitch>,
@@ -114,8 +116,9 @@ impl Dsm {
         let driver = Driver::new(protocol, backing, transport.clone(), epoch)
             .reading_ahead(options.read_ahead)
             .guessing(options.migratory)
-            .holding(options.hold);
-        let stats = driver.stats();
+            .holding(options.hold)
+            .noting_heat(options.heat);
+        let (stats, heat) = (driver.stats(), driver.heat());
         let farewells = Arc::new(Farewells::new(transport.peers()));
         let orders = Arc::new(Orders::new().map_err(StartError::Pump)?);
         let stop = Arc::new(StopSwitch::new().map_err(StartError::Pump)?);
@@ -137,6 +140,7 @@ impl Dsm {
             epoch,
             mapping,
             stats,
+            heat,
             farewells,
             orders,
             stop,
@@ -157,6 +161,13 @@ impl Dsm {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// The `most` pages that this node asked for and had taken away most often of late, the hottest
+    /// first. None if [`DsmOptions::heat`] is off.
+    #[must_use]
+    pub fn heat(&self, most: usize) -> Vec<PageHeat> {
+        self.heat.hottest(most)
     }
 
     /// Asks for `page` to be given up, because its memory is wanted for others. A wish: see

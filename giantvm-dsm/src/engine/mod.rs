@@ -23,6 +23,7 @@ pub(crate) mod execute;
 mod farewells;
 mod finish;
 mod handle;
+mod heat;
 mod hold;
 mod hooks;
 pub(crate) mod letter;
@@ -45,6 +46,7 @@ mod stop;
 
 pub use driver::Driver;
 pub use handle::{Dsm, FinishError, StartError};
+pub use heat::PageHeat;
 pub use hooks::{FrameHandler, Handlers, Refusal, Watcher};
 pub use options::DsmOptions;
 pub use pin::{Pin, PinError};

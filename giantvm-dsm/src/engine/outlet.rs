@@ -75,6 +75,7 @@ impl Outlet {
         });
         // A reader and a writer may wait for one page: their common answer is the writer's.
         waiting.access = waiting.access.max(access);
+        self.count(|stats| stats.waiting = self.waiting.len());
     }
 
     /// Whether local threads wait for any page.
@@ -90,6 +91,7 @@ impl Outlet {
     /// Forgets who waits for a page.
     pub(super) fn forget(&mut self, page: PageIndex) {
         self.waiting.remove(&page);
+        self.count(|stats| stats.waiting = self.waiting.len());
     }
 
     /// A coherence message that is not sent leaves the peer waiting for ever: rather lose it.
@@ -151,7 +153,10 @@ impl<M: PageMessage> Outside<M> for Outlet {
             } else {
                 FaultKind::remote(waiting.access, waiting.before)
             };
-            self.count(|stats| stats.count_fault(kind, waiting.since.elapsed()));
+            self.count(|stats| {
+                stats.count_fault(kind, waiting.since.elapsed());
+                stats.waiting = self.waiting.len();
+            });
         }
     }
 

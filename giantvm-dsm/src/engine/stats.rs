@@ -65,6 +65,10 @@ pub struct DsmStats {
     pub guesses: u64,
     /// Pages that were asked for ahead of a thread that walks through memory.
     pub read_ahead: u64,
+    /// How many of those the thread got to, as far as it faulted again behind them.
+    pub read_ahead_used: u64,
+    /// Pages that local threads wait for now.
+    pub waiting: usize,
     /// Grants of a page full of zeroes, which moved no data.
     pub zero_grants: u64,
     /// Mappings taken away for other nodes.
