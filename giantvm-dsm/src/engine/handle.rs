@@ -113,6 +113,7 @@ impl Dsm {
         });
         let driver = Driver::new(protocol, backing, transport.clone(), epoch)
             .reading_ahead(options.read_ahead)
+            .packing(options.parcels)
             .guessing(options.migratory);
         let stats = driver.stats();
         let farewells = Arc::new(Farewells::new(transport.peers()));

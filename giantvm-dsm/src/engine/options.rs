@@ -1,5 +1,6 @@
 //! What a node can be told about how it serves.
 
+use super::parcel::Parcels;
 use super::priority::Priority;
 use super::spin::Waiting;
 use crate::backing::Choice;
@@ -26,6 +27,8 @@ pub struct DsmOptions {
     pub migratory: bool,
     /// Most pages that are asked for ahead of a thread that walks through memory; 0 to ask for none.
     pub read_ahead: u32,
+    /// How the pages that this node sends are packed, and what it keeps for that.
+    pub parcels: Parcels,
 }
 
 /// 256 KiB of 4 KiB pages: some times what is under way on a fast link.
@@ -39,6 +42,7 @@ impl Default for DsmOptions {
             priority: Priority::default(),
             migratory: true,
             read_ahead: READ_AHEAD,
+            parcels: Parcels::default(),
         }
     }
 }
