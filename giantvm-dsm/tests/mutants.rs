@@ -4,6 +4,8 @@
 //! After a change of a protocol, of the engine or of a check, run this with `GIANTVM_BLESS=1` and
 //! read the difference.
 
+mod drivers;
+
 use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -120,6 +122,21 @@ fn hostile<P: Checkable>(seeds: u64) -> Option<Noticed> {
     })
 }
 
+/// Real drivers over simulated memory, whose pages travel as parcels.
+fn packed<P: Checkable>() -> Option<Noticed> {
+    let noticed = |after: String, what: &str| Noticed {
+        after,
+        law: law(what),
+    };
+    if let Err(what) = drivers::check_forged::<P>() {
+        return Some(noticed("a forged base".into(), &what));
+    }
+    (0..4).find_map(|seed| {
+        let what = drivers::check::<P>(seed, 60).err()?;
+        Some(noticed(format!("seed {seed}"), &what))
+    })
+}
+
 /// What each check says to the bug that is chosen now.
 fn notices<P: Checkable>() -> Vec<Option<Noticed>> {
     let run = |check: &dyn Fn() -> Option<Noticed>| {
@@ -139,6 +156,7 @@ fn notices<P: Checkable>() -> Vec<Option<Noticed>> {
         LIES
     };
     found.push(run(&|| hostile::<P>(seeds)));
+    found.push(run(&packed::<P>));
     found
 }
 
@@ -157,9 +175,9 @@ fn every_bug_is_noticed_and_the_table_says_by_what() {
          Made by `cargo test -p giantvm-dsm --features testing --test mutants` with \
          `GIANTVM_BLESS=1`.\n\n\
          *search*: every state of two small worlds; the shortest way there, in events. *calm*, \
-         *disturbed*: random\nscenarios, the latter with evictions, pins, cuts and links made anew; the seed and the step at which it\nwas noticed. *hostile*: a peer that lies. In \
-         brackets, the law that was found broken.\n\n\
-         | bug | what is wrong | search | calm | disturbed | hostile |\n|---|---|---|---|---|---|\n",
+         *disturbed*: random\nscenarios, the latter with evictions, pins, cuts and links made anew; the seed and the step at which it\nwas noticed. *hostile*: a peer that lies. *packed*: real drivers whose\npages travel as \
+         parcels. In brackets, the law that was found broken.\n\n\
+         | bug | what is wrong | search | calm | disturbed | hostile | packed |\n|---|---|---|---|---|---|---|\n",
     );
     let (mut missed, mut caught) = (Vec::new(), 0);
     for &mutant in Mutant::ALL {

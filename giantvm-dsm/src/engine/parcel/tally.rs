@@ -19,6 +19,16 @@ impl ParcelStats {
         self.counts[packing as usize - 1]
     }
 
+    /// These pages and those of another node.
+    #[must_use]
+    pub fn plus(&self, other: &Self) -> Self {
+        Self {
+            counts: std::array::from_fn(|at| self.counts[at] + other.counts[at]),
+            bytes: self.bytes + other.bytes,
+            packed: self.packed + other.packed,
+        }
+    }
+
     pub(in crate::engine) const fn add(&mut self, packing: Packing, bytes: usize, packed: usize) {
         self.counts[packing as usize - 1] += 1;
         self.bytes += bytes as u64;
