@@ -18,7 +18,7 @@ use anyhow::Context;
 use clap::Parser;
 use clap::builder::RangedU64ValueParser;
 
-use crate::measure::{Contents, Link, Mode, measure};
+use crate::measure::{Contents, Link, Measured, Mode, measure};
 use crate::protocol::ProtocolKind;
 use crate::table::Report;
 
@@ -33,9 +33,12 @@ use crate::table::Report;
 #[derive(Debug, Parser)]
 #[command(name = "page_bytes", version)]
 struct Cli {
-    /// Faults of each kind.
-    #[arg(long, value_name = "N", default_value_t = 400, value_parser = RangedU64ValueParser::<u64>::new().range(1..=1_000_000))]
+    /// Faults of each kind in a round.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = RangedU64ValueParser::<u64>::new().range(1..=1_000_000))]
     faults: u64,
+    /// Rounds.
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = RangedU64ValueParser::<u64>::new().range(1..=1000))]
+    rounds: u64,
     /// How the nodes keep their memory coherent.
     #[arg(long, value_enum, default_value_t = ProtocolKind::Directory)]
     protocol: ProtocolKind,
@@ -58,17 +61,29 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> anyhow::Result<()> {
-    let mut rows = Vec::new();
-    for contents in Contents::ALL {
-        for mode in Mode::ALL {
-            let row = measure(cli.protocol, cli.transport, contents, mode, cli.faults)?;
-            rows.push(row);
+    let kinds = Contents::ALL.into_iter();
+    let kinds = kinds.flat_map(|contents| Mode::ALL.map(|mode| (contents, mode)));
+    let mut measured: Vec<_> = kinds.map(|kind| (kind, Measured::default())).collect();
+    // By turns, so that what disturbs the host disturbs all alike.
+    for _ in 0..cli.rounds {
+        for ((contents, mode), so_far) in &mut measured {
+            measure(
+                cli.protocol,
+                cli.transport,
+                (*contents, *mode),
+                cli.faults,
+                so_far,
+            )?;
         }
     }
+    let rows = measured.into_iter();
+    let rows = rows
+        .map(|((contents, mode), all)| all.row(contents, mode))
+        .collect();
     let report = Report {
         protocol: cli.protocol.name(),
         transport: cli.transport,
-        faults: cli.faults,
+        faults: cli.faults * cli.rounds,
         rows,
     };
     println!("{report}");

@@ -114,6 +114,36 @@ pub(crate) struct Row {
     pub(crate) packing: String,
 }
 
+/// What was seen so far of one kind of page and one way to pack it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Measured {
+    times_us: Vec<f64>,
+    moved: [u64; Packing::ALL.len()],
+    packed: u64,
+    sent: u64,
+}
+
+impl Measured {
+    pub(crate) fn row(mut self, contents: Contents, mode: Mode) -> Row {
+        self.times_us.sort_by(f64::total_cmp);
+        let last = self.times_us.len().saturating_sub(1);
+        let percentile = |percent: usize| self.times_us.get(last * percent / 100);
+        let percentile = |percent| percentile(percent).copied().unwrap_or_default();
+        let pages = self.moved.iter().sum::<u64>().max(1);
+        let counts = Packing::ALL.into_iter().zip(self.moved);
+        let most = counts.max_by_key(|&(_, count)| count);
+        Row {
+            contents,
+            mode,
+            page_bytes: self.packed as f64 / pages as f64,
+            wire_bytes: self.sent as f64 / self.times_us.len().max(1) as f64,
+            p50_us: percentile(50),
+            p99_us: percentile(99),
+            packing: most.map_or_else(String::new, |(packing, _)| format!("{packing:?}")),
+        }
+    }
+}
+
 /// The two nodes' ends, the writer's first.
 fn ends(link: Link) -> anyhow::Result<[Arc<dyn Transport>; 2]> {
     let limits = giantvm_core::wire::Limits::for_pages(PageSize::K4);
@@ -154,10 +184,10 @@ fn ends(link: Link) -> anyhow::Result<[Arc<dyn Transport>; 2]> {
 pub(crate) fn measure(
     protocol: ProtocolKind,
     link: Link,
-    contents: Contents,
-    mode: Mode,
+    (contents, mode): (Contents, Mode),
     faults: u64,
-) -> anyhow::Result<Row> {
+    so_far: &mut Measured,
+) -> anyhow::Result<()> {
     let ends = ends(link)?;
     let mut options = DsmOptions::default();
     (options.parcels, options.read_ahead, options.migratory) = (mode.parcels(), 0, false);
@@ -173,12 +203,10 @@ pub(crate) fn measure(
     };
     let (written, read) = (pages(&writer)?, pages(&reader)?);
     let bytes = || ends.iter().map(|end| end.traffic().bytes_sent).sum::<u64>();
-    let mut times = Vec::new();
     let (mut cost, mut sent) = (ParcelStats::default(), 0);
     for turn in 0..WARM_UP * PAGES + faults {
         if turn == WARM_UP * PAGES {
             (cost, sent) = (writer.stats().parcels, bytes());
-            times.clear();
         }
         let page = usize::try_from(turn % PAGES)?;
         for (at, word) in written[page].iter().enumerate() {
@@ -190,35 +218,27 @@ pub(crate) fn measure(
         }
         let start = Instant::now();
         let first = read[page][0].load(Ordering::Relaxed);
-        times.push(start.elapsed().as_nanos() as f64 / 1e3);
+        if turn >= WARM_UP * PAGES {
+            so_far
+                .times_us
+                .push(start.elapsed().as_nanos() as f64 / 1e3);
+        }
         ensure!(
             first == contents.word(turn, 0),
             "the reader sees the change"
         );
     }
     let after = writer.stats().parcels;
-    let moved = Packing::ALL.map(|packing| after.count(packing) - cost.count(packing));
-    let all = moved.iter().sum::<u64>().max(1);
-    let most = Packing::ALL
-        .into_iter()
-        .zip(moved)
-        .max_by_key(|&(_, count)| count);
-    times.sort_by(f64::total_cmp);
-    let percentile = |percent: usize| times[(times.len() - 1) * percent / 100];
-    let row = Row {
-        contents,
-        mode,
-        page_bytes: (after.packed - cost.packed) as f64 / all as f64,
-        wire_bytes: (bytes() - sent) as f64 / faults as f64,
-        p50_us: percentile(50),
-        p99_us: percentile(99),
-        packing: most.map_or_else(String::new, |(packing, _)| format!("{packing:?}")),
-    };
+    for (all, packing) in so_far.moved.iter_mut().zip(Packing::ALL) {
+        *all += after.count(packing) - cost.count(packing);
+    }
+    so_far.packed += after.packed - cost.packed;
+    so_far.sent += bytes() - sent;
     drop((written, read));
     std::thread::scope(|scope| {
         let other = scope.spawn(|| reader.finish(PATIENCE));
         writer.finish(PATIENCE)?;
         other.join().expect("it does not panic")
     })?;
-    Ok(row)
+    Ok(())
 }

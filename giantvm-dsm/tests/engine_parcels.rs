@@ -50,9 +50,12 @@ fn a_delta_against_a_copy_that_was_not_named_is_refused() {
     drivers::check_forged::<Lease>().unwrap();
 }
 
+fn three(parcels: Parcels) -> Drivers<Directory> {
+    Drivers::new(3, 3, parcels)
+}
+
 /// Nodes that write one word of a page in the given order, and what the last page that moved cost.
-fn last_move(parcels: Parcels, writers: &[usize]) -> (Packing, u64) {
-    let mut drivers = Drivers::<Directory>::new(3, 3, parcels);
+fn last_move(mut drivers: Drivers<Directory>, writers: &[usize]) -> (Packing, u64) {
     let fill = |word| Access {
         node: writers[0],
         page: PAGE,
@@ -87,18 +90,18 @@ fn from_its_third_move_on_a_page_moves_as_what_changed_also_when_its_home_is_a_t
     let mut deltas = Parcels::ALWAYS;
     deltas.lz4 = When::Never;
     // The page's home is node 0: with it, and without.
-    assert_eq!(last_move(deltas, &[1, 0, 1]), (Packing::Whole, 4096));
+    assert_eq!(last_move(three(deltas), &[1, 0, 1]), (Packing::Whole, 4096));
     assert_eq!(
-        last_move(deltas, &[1, 0, 1, 0]),
+        last_move(three(deltas), &[1, 0, 1, 0]),
         (Packing::Delta, 16 + 8 + 64)
     );
     assert_eq!(
-        last_move(deltas, &[1, 2, 1, 2]),
+        last_move(three(deltas), &[1, 2, 1, 2]),
         (Packing::Delta, 16 + 8 + 64)
     );
     let mut off = deltas;
     off.standby = 0;
-    assert_eq!(last_move(off, &[1, 0, 1, 0]), (Packing::Whole, 4096));
+    assert_eq!(last_move(three(off), &[1, 0, 1, 0]), (Packing::Whole, 4096));
 }
 
 #[test]
@@ -106,15 +109,24 @@ fn a_copy_that_the_page_has_moved_on_from_elsewhere_is_answered_by_the_whole_pag
     let mut deltas = Parcels::ALWAYS;
     deltas.lz4 = When::Never;
     // Node 2 has never seen what node 1 had last.
-    let (packing, bytes) = last_move(deltas, &[1, 0, 1, 0, 2, 0, 2, 1]);
+    let (packing, bytes) = last_move(three(deltas), &[1, 0, 1, 0, 2, 0, 2, 1]);
     assert_eq!((packing, bytes), (Packing::Whole, 4096));
 }
 
 #[test]
 fn on_one_host_pages_that_are_not_zero_travel_as_they_are() {
     assert_eq!(
-        last_move(Parcels::AUTO, &[1, 0, 1, 0]),
+        last_move(three(Parcels::AUTO), &[1, 0, 1, 0]),
         (Packing::Whole, 4096)
+    );
+}
+
+#[test]
+fn over_a_network_pages_go_as_what_changed_and_not_compressed_until_it_was_seen_to_be_slow() {
+    let apart = Drivers::apart(3, 3, Parcels::AUTO);
+    assert_eq!(
+        last_move(apart, &[1, 0, 1, 0]),
+        (Packing::Delta, 16 + 8 + 64)
     );
 }
 

@@ -175,7 +175,7 @@ fn every_bug_is_noticed_and_the_table_says_by_what() {
          Made by `cargo test -p giantvm-dsm --features testing --test mutants` with \
          `GIANTVM_BLESS=1`.\n\n\
          *search*: every state of two small worlds; the shortest way there, in events. *calm*, \
-         *disturbed*: random\nscenarios, the latter with evictions, pins, cuts and links made anew; the seed and the step at which it\nwas noticed. *hostile*: a peer that lies. *packed*: real drivers whose\npages travel as \
+         *disturbed*: random\nscenarios, the latter with evictions, pins, cuts and links made anew; the seed and the step at which it\nwas noticed. *hostile*: a peer that lies. *packed*: real drivers whose pages\ntravel as \
          parcels. In brackets, the law that was found broken.\n\n\
          | bug | what is wrong | search | calm | disturbed | hostile | packed |\n|---|---|---|---|---|---|---|\n",
     );
