@@ -57,7 +57,7 @@ impl Contents {
         match self {
             Self::Zero => 0,
             Self::Sparse if at == 100 => turn + 1,
-            Self::Dense if at % 16 == 0 => turn + small,
+            Self::Dense if at.is_multiple_of(16) => turn + small,
             Self::Sparse | Self::Dense => small,
             Self::Random => noise(turn * WORDS as u64 + at as u64),
         }

@@ -8,25 +8,32 @@ use rand::{Rng, SeedableRng};
 
 use super::{Access, Drivers, WORDS};
 
-/// Nodes write words, zeroes, noise and half pages into a few pages, with room for fewer copies than
+/// Nodes write words, zeroes, noise and half pages into a few pages and give some up, with room for fewer copies than
 /// there are pages. Each sees, whenever it has written, all that the others wrote.
 pub(crate) fn check<P: CoherenceProtocol>(seed: u64, steps: usize) -> Result<ParcelStats, String> {
     const NODES: usize = 3;
     const PAGES: u64 = 5;
     let mut parcels = Parcels::ALWAYS;
     parcels.standby = 4 * PageSize::K4.bytes();
-    let mut drivers = Drivers::<P>::new(NODES, PAGES, parcels);
+    let mut drivers = match seed % 2 {
+        0 => Drivers::<P>::new(NODES, PAGES, parcels),
+        _ => Drivers::<P>::apart(NODES, PAGES, parcels),
+    };
     let mut rng = SmallRng::seed_from_u64(seed);
     let mut memory = vec![vec![0_u64; WORDS]; usize::try_from(PAGES).unwrap()];
     for step in 0..steps {
         let mut accesses = Vec::new();
+        if rng.random_ratio(1, 4) {
+            let page = PageIndex(rng.random_range(0..PAGES));
+            drivers.evict(rng.random_range(0..NODES), page)?;
+        }
         for _ in 0..rng.random_range(1..4) {
             let page = PageIndex(rng.random_range(0..PAGES));
             let node = rng.random_range(0..NODES);
             let kind = rng.random_range(0..10);
             let words = match kind {
                 0..=5 => vec![rng.random_range(0..WORDS)],
-                6 => (0..WORDS).collect(),
+                6 | 8 => (0..WORDS).collect(),
                 7 => (0..WORDS / 2).collect(),
                 _ => (0..WORDS).step_by(8 * rng.random_range(1..4)).collect(),
             };
@@ -34,7 +41,7 @@ pub(crate) fn check<P: CoherenceProtocol>(seed: u64, steps: usize) -> Result<Par
                 let store = match kind {
                     0 => None,
                     1 | 6 => Some(0),
-                    7 => Some(rng.random()),
+                    7 | 8 => Some(rng.random()),
                     _ => Some(rng.random_range(0..4)),
                 };
                 accesses.push(Access {

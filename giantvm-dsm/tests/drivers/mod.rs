@@ -118,6 +118,11 @@ impl<P: CoherenceProtocol> Drivers<P> {
         Ok(())
     }
 
+    /// Asks for a copy to be given up.
+    pub(crate) fn evict(&mut self, node: usize, page: PageIndex) -> Result<(), String> {
+        self.nodes[node].driver.evict(page).map_err(backing)
+    }
+
     /// Starts accesses to words, together, and lets them happen one after the other. `done` is told
     /// of each, with the page as its node sees it then.
     pub(crate) fn access(
@@ -136,7 +141,7 @@ impl<P: CoherenceProtocol> Drivers<P> {
                 };
                 match attempt {
                     Attempt::Done(_) => {
-                        memory.inspect(access.page, |_, page| done(access, page))?
+                        memory.inspect(access.page, |_, page| done(access, page))?;
                     }
                     Attempt::Faulted => left.push(access),
                     Attempt::Poisoned => return Err("poisoned".into()),

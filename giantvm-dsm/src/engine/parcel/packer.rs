@@ -30,6 +30,8 @@ pub(in crate::engine) struct Packer {
     options: Parcels,
     origin: Instant,
     speeds: Vec<Speed>,
+    /// Requests for pages that this node has sent.
+    asked: u64,
     travelled: Travelled,
     standby: Standby,
     asks: Asks,
@@ -49,6 +51,7 @@ impl Packer {
             options: Parcels::PLAIN,
             origin: Instant::now(),
             speeds: Vec::new(),
+            asked: 0,
             travelled: Travelled::default(),
             standby: Standby::new(0),
             asks: Asks::default(),
@@ -103,10 +106,13 @@ impl Packer {
         let page = message.page();
         let ask = match message.asks_for(self.local) {
             None => Ask::NOTHING,
-            Some(node) if node == self.local => Ask {
-                base: self.standby.named(page).map(|base| base.digest),
-                squeeze: self.wants_compression(),
-            },
+            Some(node) if node == self.local => {
+                self.asked += 1;
+                Ask {
+                    base: self.standby.named(page).map(|base| base.digest),
+                    squeeze: self.wants_compression(),
+                }
+            }
             Some(node) => self.asks.take(page, node),
         };
         if let Some(base) = ask.base {
@@ -152,7 +158,7 @@ impl Packer {
             return Packing::Whole;
         }
         let packing = pack(bytes, base, squeezes, &mut self.payload);
-        if squeezes && !matches!(packing, Packing::Lz4 | Packing::Lz4Delta) {
+        if squeezes && packing == Packing::Whole {
             self.spared = SPARED;
         }
         packing
@@ -176,7 +182,7 @@ impl Packer {
             let peers = self.speeds.len().max(from.index() + 1);
             self.speeds.resize(peers, Speed::default());
             if let Some(speed) = self.speeds.get_mut(from.index()) {
-                speed.arrived(now, payload.len());
+                speed.arrived(now, payload.len(), self.asked);
             }
         }
         unpack(packing, payload, self.size, self.standby.named(page))

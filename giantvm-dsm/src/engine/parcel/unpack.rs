@@ -40,14 +40,17 @@ pub fn unpack(
             let base = base.filter(|base| base.bytes.len() == size && known(base));
             let base = base.ok_or(BadParcel::UnknownBase(digest))?;
             let expected = delta::length(mask, size);
-            let mut page = base.bytes.to_vec();
-            match packing {
+            let inflated;
+            let lines = match packing {
                 Packing::Lz4Delta => {
-                    delta::apply(&mut page, mask, &inflate(packing, lines, expected)?)
+                    inflated = inflate(packing, lines, expected)?;
+                    &inflated
                 }
-                _ if lines.len() == expected => delta::apply(&mut page, mask, lines),
+                _ if lines.len() == expected => lines,
                 _ => return Err(bad),
-            }
+            };
+            let mut page = base.bytes.to_vec();
+            delta::apply(&mut page, mask, lines);
             Ok(Bytes::from(page))
         }
     }
