@@ -39,6 +39,7 @@ mod ask;
 mod delta;
 mod digest;
 mod error;
+mod links;
 mod options;
 mod pack;
 mod packer;

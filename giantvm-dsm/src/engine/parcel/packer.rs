@@ -1,20 +1,17 @@
 //! Packs what a node sends, unpacks what it receives, and remembers what both need for that.
 
-use std::time::{Duration, Instant};
-
 use bytes::Bytes;
 use giantvm_core::{NodeId, NodeSet, PageIndex, PageSize};
 
 use super::ask::{Ask, Asks};
 use super::error::BadParcel;
+use super::links::Links;
 use super::options::{Parcels, When};
 use super::pack::{is_zero, pack};
 use super::packing::{Packing, Tag};
-use super::speed::Speed;
 use super::standby::Standby;
 use super::travelled::Travelled;
 use super::unpack::unpack;
-use super::worth::{Rate, delta_pays, lz4_pays};
 use crate::protocol::{Command, PageMessage, Rights};
 
 /// Pages that are not compressed after one that compression did not make shorter.
@@ -24,14 +21,9 @@ const SPARED: u8 = 16;
 #[derive(Debug)]
 pub(in crate::engine) struct Packer {
     local: NodeId,
-    /// The peers that are on this host.
-    near: NodeSet,
     size: PageSize,
     options: Parcels,
-    origin: Instant,
-    speeds: Vec<Speed>,
-    /// Requests for pages that this node has sent.
-    asked: u64,
+    links: Links,
     travelled: Travelled,
     standby: Standby,
     asks: Asks,
@@ -46,12 +38,9 @@ impl Packer {
     pub(in crate::engine) fn new(local: NodeId, near: NodeSet, size: PageSize) -> Self {
         Self {
             local,
-            near,
             size,
             options: Parcels::PLAIN,
-            origin: Instant::now(),
-            speeds: Vec::new(),
-            asked: 0,
+            links: Links::new(near, size.bytes()),
             travelled: Travelled::default(),
             standby: Standby::new(0),
             asks: Asks::default(),
@@ -107,10 +96,10 @@ impl Packer {
         let ask = match message.asks_for(self.local) {
             None => Ask::NOTHING,
             Some(node) if node == self.local => {
-                self.asked += 1;
+                self.links.asks();
                 Ask {
                     base: self.standby.named(page).map(|base| base.digest),
-                    squeeze: self.wants_compression(),
+                    squeeze: self.links.wants_compression(),
                 }
             }
             Some(node) => self.asks.take(page, node),
@@ -144,13 +133,12 @@ impl Packer {
         if self.options.zeroes && is_zero(bytes) {
             return Packing::Zero;
         }
-        let deltas = self.is_wanted(self.options.deltas, to, delta_pays);
-        let base = ask.base.filter(|_| deltas);
+        let base = ask.base.filter(|_| self.wants_deltas(to));
         let base = base.and_then(|digest| self.standby.find(page, digest));
         let squeeze = match self.options.lz4 {
             When::Never => false,
             When::Always => true,
-            When::Pays => ask.squeeze && !self.near.contains(to),
+            When::Pays => ask.squeeze && !self.links.is_near(to),
         };
         let squeezes = squeeze && self.spared == 0;
         self.spared = self.spared.saturating_sub(u8::from(squeeze));
@@ -177,50 +165,25 @@ impl Packer {
         packing: Packing,
         payload: &Bytes,
     ) -> Result<Bytes, BadParcel> {
-        if self.options.lz4 == When::Pays && !self.near.contains(from) {
-            let now = self.now();
-            let peers = self.speeds.len().max(from.index() + 1);
-            self.speeds.resize(peers, Speed::default());
-            if let Some(speed) = self.speeds.get_mut(from.index()) {
-                speed.arrived(now, payload.len(), self.asked);
-            }
+        if self.options.lz4 == When::Pays {
+            self.links.arrived(from, payload.len());
         }
         unpack(packing, payload, self.size, self.standby.named(page))
     }
 
     /// A page crossed the link with `peer`: what it held may be a base later.
     pub(in crate::engine) fn crossed(&mut self, peer: NodeId, page: PageIndex, bytes: &[u8]) {
-        if !self.is_wanted(self.options.deltas, peer, delta_pays) {
-            return;
-        }
-        if self.travelled.again(page) || self.standby.contains(page) {
+        let wanted = self.wants_deltas(peer);
+        if wanted && (self.travelled.again(page) || self.standby.contains(page)) {
             self.standby.keep(page, bytes);
         }
     }
 
-    fn is_wanted(&self, when: When, peer: NodeId, pays: fn(usize, Rate) -> bool) -> bool {
-        match when {
+    fn wants_deltas(&self, peer: NodeId) -> bool {
+        match self.options.deltas {
             When::Never => false,
             When::Always => true,
-            When::Pays => pays(self.size.bytes(), self.rate(peer)),
+            When::Pays => self.links.delta_pays(peer),
         }
-    }
-
-    /// Whether a link was seen to be so slow that pages had better come compressed.
-    fn wants_compression(&self) -> bool {
-        let measured = self.speeds.iter().filter_map(Speed::rate).min();
-        measured.is_some_and(|rate| lz4_pays(self.size.bytes(), rate))
-    }
-
-    fn rate(&self, peer: NodeId) -> Rate {
-        if self.near.contains(peer) {
-            return Rate::HOST;
-        }
-        let speed = self.speeds.get(peer.index());
-        speed.and_then(Speed::rate).unwrap_or(Rate::ASSUMED)
-    }
-
-    fn now(&self) -> Duration {
-        self.origin.elapsed()
     }
 }
