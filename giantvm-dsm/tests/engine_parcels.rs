@@ -2,8 +2,10 @@
 
 mod drivers;
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use giantvm_core::testing::skip;
 use giantvm_core::wire::Limits;
@@ -128,6 +130,32 @@ fn over_a_network_pages_go_as_what_changed_and_not_compressed_until_it_was_seen_
         last_move(apart, &[1, 0, 1, 0]),
         (Packing::Delta, 16 + 8 + 64)
     );
+}
+
+#[test]
+fn when_pages_were_seen_to_arrive_slowly_the_next_ones_come_compressed() {
+    let mut drivers = Drivers::<Directory>::apart(2, 96, Parcels::AUTO);
+    let word = |node, page, store| Access {
+        node,
+        page: PageIndex(page),
+        word: 0,
+        store,
+    };
+    let written: Vec<_> = (0..48).map(|page| word(0, page, Some(7))).collect();
+    drivers.access(&written, |_, _| Ok(())).unwrap();
+    // No machine is faster than this.
+    drivers.tamper = |frame| {
+        if frame.payload.len() > WORDS {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    };
+    let mut read = |pages: Range<u64>| {
+        let loads: Vec<_> = pages.map(|page| word(1, page, None)).collect();
+        drivers.access(&loads, |_, _| Ok(())).unwrap();
+        drivers.cost().count(Packing::Lz4)
+    };
+    assert_eq!(read(0..24), 0, "nothing was known yet");
+    assert_eq!(read(24..48), 24);
 }
 
 /// Two real nodes, the first of which is home to a page, write words of it by turns.
