@@ -106,6 +106,10 @@ mutants! {
     SkipsWakes: "the driver does not carry out Wake",
     SkipsStores: "the driver does not carry out Store",
     SendsFirst: "the driver sends messages before it changes mappings",
+    SeesZeroesTooSoon: "a page is taken for zero that begins with zeroes",
+    DeltaAgainstAnyBase: "a page is sent as a delta against another copy than the receiver named",
+    TrustsAnyBase: "a delta is put on the copy that was named, whatever it is against",
+    DropsNamedBases: "a copy that was named makes room for others",
 }
 
 /// The place of the chosen one in the list, counted from 1; 0 for none.

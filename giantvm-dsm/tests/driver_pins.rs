@@ -39,6 +39,7 @@ fn pinned() -> (Driver<Directory>, Vec<Arc<InprocTransport>>) {
 
 fn frame(from: usize, number: u32, message: &Message) -> Frame {
     let (kind, body) = message.encode();
+    let body = body.with(&[0]).unwrap();
     Frame {
         service: Service::Dsm,
         kind,

@@ -35,14 +35,14 @@ impl Watcher for Told {
 /// A message as the first of its stream.
 fn sealed(message: &Message) -> (u8, Body) {
     let (kind, body) = message.encode();
-    (kind, body.with(&0_u32.to_le_bytes()).unwrap())
+    (kind, body.with(&[0; 5]).unwrap())
 }
 
-fn request_body(number: u32) -> Body {
+fn request_body(number: u8) -> Body {
     let access = Access::Read;
     let page = PageIndex(1);
     let (_, body) = Message::Request { page, access }.encode();
-    body.with(&number.to_le_bytes()).unwrap()
+    body.with(&[0, number, 0, 0, 0]).unwrap()
 }
 
 /// Sends one frame from node 1 to node 0 and returns why node 0 ends the link.

@@ -43,6 +43,12 @@ pub trait Transport: Send + Sync + Debug {
     /// All other nodes of the cluster, lost ones included.
     fn peers(&self) -> NodeSet;
 
+    /// The peers on this host, so that what is sent to them crosses no network. A transport that does
+    /// not know says none; what it says does not change.
+    fn near(&self) -> NodeSet {
+        NodeSet::EMPTY
+    }
+
     /// This node's logical time, which every frame that is sent carries.
     fn clock(&self) -> &LogicalClock;
 

@@ -96,6 +96,10 @@ impl Transport for InprocTransport {
         self.peers
     }
 
+    fn near(&self) -> NodeSet {
+        self.peers
+    }
+
     fn clock(&self) -> &LogicalClock {
         &self.clock
     }

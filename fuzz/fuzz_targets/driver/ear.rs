@@ -16,8 +16,8 @@ use super::letter;
 pub(crate) struct Ear {
     peers: NodeSet,
     clock: LogicalClock,
-    /// The number of a frame that carries a message of the protocol.
-    number: fn(&Frame) -> Option<u32>,
+    /// Whether a frame that carries a message of the protocol has a page, and its number.
+    number: fn(&Frame) -> Option<(bool, u32)>,
     heard: Mutex<Heard>,
 }
 
@@ -34,7 +34,7 @@ impl Ear {
         Self {
             peers,
             clock: LogicalClock::default(),
-            number: |frame| letter::open::<M>(frame).map(|(_, number)| number),
+            number: |frame| letter::open::<M>(frame).map(|(_, page, number)| (page, number)),
             heard: Mutex::default(),
         }
     }
@@ -69,8 +69,8 @@ impl Transport for Ear {
     }
 
     fn send(&self, to: NodeId, class: Class, frame: Frame) -> Result<(), SendError> {
-        let (number, page) = ((self.number)(&frame), !frame.payload.is_empty());
-        let number = number.unwrap_or_else(|| panic!("{frame:?} is no message"));
+        let told = (self.number)(&frame);
+        let (page, number) = told.unwrap_or_else(|| panic!("{frame:?} is no message"));
         assert!(self.peers.contains(to), "{frame:?} to node {to}");
         assert_eq!(class, if page { Class::Demand } else { Class::Control });
         let mut heard = self.heard();

@@ -1,6 +1,7 @@
 //! Frames read off bytes, and what becomes of each by its number.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use giantvm_core::wire::{Body, Frame, MAX_BODY, Service};
@@ -52,10 +53,10 @@ impl Letters {
     }
 
     pub(crate) fn arrives<M: PageMessage>(&mut self, frame: &Frame) -> Fate {
-        let Some((_, number)) = open::<M>(frame) else {
+        let Some((_, page, number)) = open::<M>(frame) else {
             return Fate::NoMessage;
         };
-        let stream = (frame.from, !frame.payload.is_empty());
+        let stream = (frame.from, page);
         let expected = self.number(stream.0, stream.1);
         match number.wrapping_sub(expected) {
             0 => {
@@ -68,16 +69,25 @@ impl Letters {
     }
 }
 
-/// The message in a frame and its number: the last four bytes of the body.
-pub(crate) fn open<M: PageMessage>(frame: &Frame) -> Option<(M, u32)> {
-    let (inner, number) = frame.body.as_slice().split_last_chunk()?;
+/// The tags of letters that carry a page, the first of them as it is.
+const PAGES: RangeInclusive<u8> = 1..=5;
+
+/// The message in a frame, whether there is a page, and its number: behind the message's own body
+/// comes a tag, which says what the payload is, and the number in four bytes.
+pub(crate) fn open<M: PageMessage>(frame: &Frame) -> Option<(M, bool, u32)> {
+    let (inner, &[tag, ref number @ ..]) = frame.body.as_slice().split_last_chunk::<5>()?;
     let inner = Frame {
         body: Body::new(inner).ok()?,
         ..frame.clone()
     };
-    let fits = [0, PageSize::K4.bytes()].contains(&frame.payload.len());
+    let fits = match (tag, frame.payload.len()) {
+        (0 | 0x20, length) => length == 0,
+        (0x10 | 0x30, length) => length == 16,
+        (1, length) => length == PageSize::K4.bytes(),
+        (tag, _) => PAGES.contains(&tag),
+    };
     let message = M::decode(&inner).ok().filter(|_| fits)?;
-    Some((message, u32::from_le_bytes(*number)))
+    Some((message, PAGES.contains(&tag), u32::from_le_bytes(*number)))
 }
 
 /// A frame, and whether its sender is lost if it is refused.
@@ -86,17 +96,23 @@ pub(crate) struct Letter {
     pub(crate) severs: bool,
 }
 
-/// The next frame: flags, kind, length of the body, body; most have the number that is expected.
+/// The next frame: flags, kind, perhaps a parcel, length of the body, body; most have the number that
+/// is expected.
 pub(crate) fn read(bytes: &mut Reader<'_>, letters: &Letters) -> Letter {
     let (flags, kind) = (bytes.byte(), bytes.byte());
     let from = peer(flags & 3);
-    let payload = match flags >> 2 & 3 {
-        2 => vec![0xee; PageSize::K4.bytes()],
-        3 => vec![0xee; 7],
-        _ => Vec::new(),
+    let (tag, payload) = match flags >> 2 & 3 {
+        0 => (0, Vec::new()),
+        1 => {
+            let (tag, length) = (bytes.byte(), bytes.byte());
+            (tag, (0..length).map(|_| bytes.byte()).collect())
+        }
+        2 => (1, vec![0xee; PageSize::K4.bytes()]),
+        _ => (1, vec![0xee; 7]),
     };
-    let number = letters.number(from, !payload.is_empty());
-    let length = usize::from(bytes.byte()) % (MAX_BODY + 1);
+    let number = letters.number(from, PAGES.contains(&tag));
+    // The tag makes it one longer.
+    let length = usize::from(bytes.byte()) % MAX_BODY;
     let mut body: Vec<u8> = (0..length).map(|_| bytes.byte()).collect();
     let number = match flags >> 4 & 3 {
         3 => number.wrapping_add_signed(bytes.byte().cast_signed().into()),
@@ -104,6 +120,9 @@ pub(crate) fn read(bytes: &mut Reader<'_>, letters: &Letters) -> Letter {
     };
     if let Some(place) = body.last_chunk_mut().filter(|_| flags & 0x40 == 0) {
         *place = number.to_le_bytes();
+    }
+    if let Some(before) = body.len().checked_sub(size_of_val(&number)) {
+        body.insert(before, tag);
     }
     // One epoch in sixteen kinds is wrong: kinds are few.
     let epoch = if kind >= 0xf0 { Epoch(9) } else { Epoch::FIRST };

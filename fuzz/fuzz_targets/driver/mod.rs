@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use giantvm_core::{Epoch, NodeId, NodeSet, PageIndex, PageSize};
 use giantvm_dsm::backing::sim::{SimBacking, SimMemory};
+use giantvm_dsm::engine::parcel::Parcels;
 use giantvm_dsm::engine::{Driver, Refused};
 use giantvm_dsm::protocol::{CoherenceProtocol, Directory, HomeMap, Ivy, Lease, Rights, Setup};
 
@@ -60,8 +61,12 @@ impl<P: CoherenceProtocol> Node<P> {
         let backing = SimBacking::new(PageSize::K4, PAGES.into());
         let memory = backing.memory();
         let ear = Arc::new(Ear::new::<P::Message>(nodes.without(NodeId::ZERO)));
+        let driver = Driver::new(protocol, Box::new(backing), ear.clone(), Epoch::FIRST);
+        // Fewer copies than pages.
+        let mut parcels = Parcels::ALWAYS;
+        parcels.standby = PageSize::K4.bytes() * 4;
         Self {
-            driver: Driver::new(protocol, Box::new(backing), ear.clone(), Epoch::FIRST),
+            driver: driver.packing(parcels),
             memory,
             ear,
             letters: Letters::default(),
@@ -128,7 +133,7 @@ impl<P: CoherenceProtocol> Node<P> {
         );
         match (fate, &told) {
             (Fate::Next, Ok(())) => return true,
-            (Fate::Next, Err(Refused::Violation(_) | Refused::Crowd(_))) => {}
+            (Fate::Next, Err(Refused::Violation(_) | Refused::Crowd(_) | Refused::Parcel(_))) => {}
             (Fate::Again, Ok(())) | (Fate::NoMessage, Err(Refused::Decode(_))) => {}
             (Fate::Gap(expected), Err(Refused::Missing(missing))) if expected == *missing => {}
             _ => panic!("{:?} is {fate:?}, not {told:?}", letter.frame),

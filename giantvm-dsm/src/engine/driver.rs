@@ -17,7 +17,8 @@ use super::hold::{Holds, Print, Seen, Verdict};
 use super::letter;
 use super::migratory::Migratory;
 use super::orders::{Order, PinReply};
-use super::outlet::{Outlet, contents_of};
+use super::outlet::Outlet;
+use super::parcel::{Packing, Parcels, Tag};
 use super::pins::{MAX_WAITING, Pins};
 use super::refused::Refused;
 use super::runtime::Runtime;
@@ -46,13 +47,9 @@ const MOST_FRESH: usize = 8;
 struct Letter<M> {
     from: NodeId,
     message: M,
-    payload: Bytes,
-}
-
-impl<M> Letter<M> {
-    fn contents(&self) -> Contents {
-        contents_of(self.payload.len())
-    }
+    tag: Tag,
+    /// The page, if there is one, as it was before it was packed.
+    page: Bytes,
 }
 
 /// A protocol node with its backing and its way out, without a thread of its own.
@@ -91,10 +88,11 @@ impl<P: CoherenceProtocol> Driver<P> {
         transport: Arc<dyn Transport>,
         epoch: Epoch,
     ) -> Self {
+        let outlet = Outlet::new(transport, epoch, backing.page_size());
         Self {
             protocol,
             backing,
-            outlet: Outlet::new(transport, epoch),
+            outlet,
             origin: Instant::now(),
             commands: Vec::new(),
             batch: Batch::new(),
@@ -202,6 +200,13 @@ impl<P: CoherenceProtocol> Driver<P> {
         } else {
             Record::default()
         };
+        self
+    }
+
+    /// Packs the pages that it sends as `parcels` say; sends them as they are at first.
+    #[must_use]
+    pub fn packing(mut self, parcels: Parcels) -> Self {
+        self.outlet.packer.set(parcels);
         self
     }
 
@@ -505,10 +510,19 @@ impl<P: CoherenceProtocol> Driver<P> {
         let input = Input::Message {
             from: letter.from,
             message: letter.message.clone(),
-            payload: letter.contents(),
+            payload: letter.tag.contents(),
         };
         match self.protocol.handle(now, input, &mut self.commands) {
-            Ok(()) => self.carry_out(now, Some(letter)).map(Ok),
+            Ok(()) => {
+                let (from, message, tag) = (letter.from, &letter.message, letter.tag);
+                self.outlet.packer.believed(from, message, tag);
+                self.carry_out(now, Some(letter))?;
+                if tag.contents() == Contents::Page {
+                    let page = message.page();
+                    self.outlet.packer.crossed(from, page, &letter.page);
+                }
+                Ok(Ok(()))
+            }
             Err(violation) => {
                 self.commands.clear();
                 Ok(Err(violation.into()))
@@ -541,9 +555,9 @@ impl<P: CoherenceProtocol> Driver<P> {
 
     /// The message in a frame; `None` if it was here before.
     fn read(&mut self, frame: &Frame) -> Result<Option<Letter<P::Message>>, Refused> {
-        let (message, number) = letter::open(frame)?;
+        let (message, tag, number) = letter::open::<P::Message>(frame)?;
         let (expected, got) = (self.backing.page_size().bytes(), frame.payload.len());
-        if got != 0 && got != expected {
+        if tag == Tag::Page(Packing::Whole) && got != expected {
             return Err(Refused::Decode(DecodeError::PayloadLength {
                 service: frame.service,
                 kind: frame.kind,
@@ -551,17 +565,25 @@ impl<P: CoherenceProtocol> Driver<P> {
                 got,
             }));
         }
-        let letter = Letter {
-            from: frame.from,
-            message,
-            payload: frame.payload.clone(),
-        };
-        let sequences = &mut self.outlet.sequences;
-        match sequences.arrived(letter.from, letter.contents(), number) {
-            Arrival::Next => Ok(Some(letter)),
-            Arrival::Again => Ok(None),
-            Arrival::Gap(missing) => Err(Refused::Missing(missing)),
+        let (from, outlet) = (frame.from, &mut self.outlet);
+        match outlet.sequences.arrived(from, tag.contents(), number) {
+            Arrival::Next => {}
+            Arrival::Again => return Ok(None),
+            Arrival::Gap(missing) => return Err(Refused::Missing(missing)),
         }
+        let page = match tag {
+            Tag::Bare(_) => Bytes::new(),
+            Tag::Page(packing) => {
+                let (page, payload) = (message.page(), &frame.payload);
+                outlet.packer.unpack(from, page, packing, payload)?
+            }
+        };
+        Ok(Some(Letter {
+            from,
+            message,
+            tag,
+            page,
+        }))
     }
 
     /// Carries out the commands of one input.
@@ -575,7 +597,7 @@ impl<P: CoherenceProtocol> Driver<P> {
         if clock > Stamp::ZERO {
             self.outlet.transport.clock().advance(clock);
         }
-        let payload = answers.map(|letter| &letter.payload[..]);
+        let payload = answers.map(|letter| &letter.page[..]);
         for command in &self.commands {
             match *command {
                 Command::Unmap { page, .. } => {
@@ -602,6 +624,8 @@ impl<P: CoherenceProtocol> Driver<P> {
         }
         let from = answers.map(|letter| letter.from);
         self.heat.carried_out(&self.commands, from);
+        let rights = |page| self.protocol.rights(page);
+        self.outlet.packer.watch(&self.commands, rights);
         let (outlet, batch) = (&mut self.outlet, &mut self.batch);
         let done = execute(&self.commands, payload, &mut *self.backing, outlet, batch);
         self.commands.clear();

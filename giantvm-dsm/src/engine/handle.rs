@@ -115,6 +115,7 @@ impl Dsm {
         });
         let driver = Driver::new(protocol, backing, transport.clone(), epoch)
             .reading_ahead(options.read_ahead)
+            .packing(options.parcels)
             .guessing(options.migratory)
             .holding(options.hold)
             .noting_heat(options.heat);

@@ -31,6 +31,7 @@ mod migratory;
 mod options;
 mod orders;
 mod outlet;
+pub mod parcel;
 mod pin;
 pub(crate) mod pins;
 mod primitives;

@@ -1,5 +1,6 @@
 //! What a node can be told about how it serves.
 
+use super::parcel::Parcels;
 use super::priority::Priority;
 use super::spin::Waiting;
 use crate::backing::Choice;
@@ -32,6 +33,8 @@ pub struct DsmOptions {
     /// Whether it is noted which pages are asked for and taken most, for [`Dsm::heat`](super::Dsm::heat):
     /// 150 KiB, and a few nanoseconds of a fault.
     pub heat: bool,
+    /// How the pages that this node sends are packed, and what it keeps for that.
+    pub parcels: Parcels,
 }
 
 /// 256 KiB of 4 KiB pages: some times what is under way on a fast link.
@@ -47,6 +50,7 @@ impl Default for DsmOptions {
             hold: true,
             read_ahead: READ_AHEAD,
             heat: true,
+            parcels: Parcels::default(),
         }
     }
 }

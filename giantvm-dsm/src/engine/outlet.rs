@@ -6,14 +6,15 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use giantvm_core::wire::{Class, Frame, Service};
-use giantvm_core::{Epoch, NodeId, PageIndex, Stamp};
+use giantvm_core::{Epoch, NodeId, PageIndex, PageSize, Stamp};
 use giantvm_transport::{Loss, SendError, Transport};
 
 use super::execute::{Deed, Outside};
 use super::letter;
+use super::parcel::{Packer, Packing, Tag};
 use super::sequence::Sequences;
 use super::stats::{DsmStats, FaultKind};
-use crate::protocol::{Access, Contents, PageMessage, Rights};
+use crate::protocol::{Access, PageMessage, Rights};
 
 /// A fault whose answer is under way.
 #[derive(Debug)]
@@ -23,21 +24,13 @@ struct Waiting {
     before: Option<Rights>,
 }
 
-/// What a payload of so many bytes is.
-pub(super) const fn contents_of(payload: usize) -> Contents {
-    if payload == 0 {
-        Contents::Nothing
-    } else {
-        Contents::Page
-    }
-}
-
 /// A driver's way out of its memory: frames, counters, and who waits for a page.
 #[derive(Debug)]
 pub(super) struct Outlet {
     pub(super) transport: Arc<dyn Transport>,
     pub(super) epoch: Epoch,
     pub(super) sequences: Sequences,
+    pub(super) packer: Packer,
     pub(super) stats: Arc<Mutex<DsmStats>>,
     /// Faults under way by page: at most one entry a local thread.
     waiting: HashMap<PageIndex, Waiting>,
@@ -50,8 +43,9 @@ pub(super) struct Outlet {
 }
 
 impl Outlet {
-    pub(super) fn new(transport: Arc<dyn Transport>, epoch: Epoch) -> Self {
+    pub(super) fn new(transport: Arc<dyn Transport>, epoch: Epoch, size: PageSize) -> Self {
         Self {
+            packer: Packer::new(transport.local(), transport.near(), size),
             transport,
             epoch,
             sequences: Sequences::default(),
@@ -99,6 +93,19 @@ impl Outlet {
         self.transport.sever(to, Loss::Refused(error.to_string()));
     }
 
+    fn pack(&mut self, to: NodeId, page: PageIndex, bytes: &[u8]) -> Tag {
+        let packing = self.packer.pack(to, page, bytes);
+        let packed = match packing {
+            Packing::Whole => bytes.len(),
+            _ => self.packer.payload().len(),
+        };
+        self.count(|stats| {
+            stats.pages_sent += 1;
+            stats.parcels.add(packing, bytes.len(), packed);
+        });
+        Tag::Page(packing)
+    }
+
     pub(super) fn count(&self, update: impl FnOnce(&mut DsmStats)) {
         update(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -106,16 +113,12 @@ impl Outlet {
 
 impl<M: PageMessage> Outside<M> for Outlet {
     fn send(&mut self, to: NodeId, message: &M, page: Option<&[u8]>) {
-        let class = match page {
-            None => Class::Control,
-            Some(_) => {
-                self.count(|stats| stats.pages_sent += 1);
-                Class::Demand
-            }
+        let (class, tag) = match page {
+            None => (Class::Control, Tag::Bare(self.packer.ask(message))),
+            Some(page) => (Class::Demand, self.pack(to, message.page(), page)),
         };
-        let contents = contents_of(page.map_or(0, <[u8]>::len));
-        let number = self.sequences.number(to, contents);
-        let sent = match letter::seal(message, number) {
+        let number = self.sequences.number(to, tag.contents());
+        let sent = match letter::seal(message, tag, number) {
             Ok((kind, body)) => {
                 let frame = Frame {
                     service: Service::Dsm,
@@ -127,9 +130,10 @@ impl<M: PageMessage> Outside<M> for Outlet {
                     body,
                     payload: Bytes::new(),
                 };
-                match page {
-                    Some(page) => self.transport.send_page(to, class, frame, page),
-                    None => self.transport.send(to, class, frame),
+                let whole = page.filter(|_| tag == Tag::Page(Packing::Whole));
+                match whole.unwrap_or(self.packer.payload()) {
+                    [] => self.transport.send(to, class, frame),
+                    payload => self.transport.send_page(to, class, frame, payload),
                 }
             }
             Err(error) => return self.give_up(to, &error),
@@ -138,6 +142,9 @@ impl<M: PageMessage> Outside<M> for Outlet {
             // A loss comes as an event of its own, in its turn.
             Ok(()) | Err(SendError::Lost(_)) => {}
             Err(error) => self.give_up(to, &error),
+        }
+        if let Some(page) = page {
+            self.packer.crossed(to, message.page(), page);
         }
     }
 

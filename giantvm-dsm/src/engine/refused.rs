@@ -3,6 +3,7 @@
 use giantvm_core::wire::{DecodeError, Service};
 use giantvm_core::{Epoch, PageIndex, Stamp};
 
+use super::parcel::BadParcel;
 use crate::protocol::Violation;
 
 /// Why a peer's frame was refused. The link to the peer has to end.
@@ -12,6 +13,9 @@ pub enum Refused {
     /// The frame is no message.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// What came with the message is no page, and nothing to make one of.
+    #[error(transparent)]
+    Parcel(#[from] BadParcel),
     /// The message cannot come from a correct peer.
     #[error(transparent)]
     Violation(#[from] Violation),

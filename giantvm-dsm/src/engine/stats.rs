@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use giantvm_core::stats::Latency;
 
+use super::parcel::ParcelStats;
 use crate::protocol::{Access, Rights};
 
 /// How a fault was answered.
@@ -61,6 +62,8 @@ pub struct DsmStats {
     pub pages_received: u64,
     /// Pages that went out as data.
     pub pages_sent: u64,
+    /// What those cost in bytes.
+    pub parcels: ParcelStats,
     /// Loads that were taken for stores, as those before them were followed by one.
     pub guesses: u64,
     /// Pages that were asked for ahead of a thread that walks through memory.

@@ -208,6 +208,17 @@ pub trait PageMessage: Clone + Debug + PartialEq + Eq + Hash + Send + 'static {
     /// # Errors
     /// [`DecodeError`] if the frame is no message of this protocol.
     fn decode(frame: &Frame) -> Result<Self, DecodeError>;
+
+    /// The node that gets the page's bytes in answer to this message, if any may be: `sender`, or
+    /// another one that it is sent for.
+    ///
+    /// By this the engine knows what the receiver of a page holds already, and sends what is new
+    /// (see [`parcel`](crate::engine::parcel)). A protocol that says nothing here works as well; one
+    /// that does sends a page to a node only in answer to such a message.
+    fn asks_for(&self, sender: NodeId) -> Option<NodeId> {
+        let _ = sender;
+        None
+    }
 }
 
 /// What every protocol is set up with; the same on all nodes but for `local`.

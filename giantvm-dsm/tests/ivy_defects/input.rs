@@ -47,7 +47,7 @@ fn frame(message: &ivy::Message, payload: usize) -> Frame {
         from: node(1),
         epoch: Epoch::FIRST,
         stamp: Stamp::ZERO,
-        body: body.with(&0_u32.to_le_bytes()).unwrap(),
+        body: body.with(&[u8::from(payload > 0), 0, 0, 0, 0]).unwrap(),
         payload: Bytes::from(vec![0xee; payload]),
     }
 }
@@ -158,6 +158,6 @@ fn defect_11_a_refusal_changes_nothing_and_the_next_message_is_handled() {
     driver.frame(&frame(&outside, 0)).unwrap().unwrap_err();
     let mut next = frame(&request(1, Want::Read), 0);
     let (_, body) = request(1, Want::Read).encode();
-    next.body = body.with(&1_u32.to_le_bytes()).unwrap();
+    next.body = body.with(&[0, 1, 0, 0, 0]).unwrap();
     assert_eq!(driver.frame(&next).unwrap(), Ok(()));
 }

@@ -61,6 +61,13 @@ impl Connection {
         poller.watch(self.socket.as_fd(), self.node, self.class)
     }
 
+    /// Whether the peer was reached without a network.
+    pub(super) fn is_on_this_host(&self) -> bool {
+        let ends = (self.socket.local_addr(), self.socket.peer_addr());
+        // A host's own address leads to itself, whichever it is.
+        matches!(ends, (Ok(local), Ok(peer)) if local.ip() == peer.ip() || peer.ip().is_loopback())
+    }
+
     pub(super) fn send(&self, poller: &Poller, frame: &Frame, page: &[u8]) -> Sent {
         self.outlet.send(&self.line(poller), frame, page)
     }

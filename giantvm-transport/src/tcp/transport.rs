@@ -46,6 +46,7 @@ pub struct TcpTransport {
     pub(super) epoch: Epoch,
     pub(super) limits: Limits,
     peers: NodeSet,
+    near: NodeSet,
     seats: Vec<Option<Seat>>,
     pub(super) open: OpenLinks,
     pub(super) poller: Poller,
@@ -74,7 +75,7 @@ impl TcpTransport {
     ) -> io::Result<Self> {
         let poller = Poller::new(TICK)?;
         let mut seats: Vec<Option<Seat>> = (0..MAX_NODES).map(|_| None).collect();
-        let (mut peers, mut buffers) = (NodeSet::EMPTY, Vec::new());
+        let (mut peers, mut near, mut buffers) = (NodeSet::EMPTY, NodeSet::EMPTY, Vec::new());
         for Joined {
             node,
             connections,
@@ -91,6 +92,9 @@ impl TcpTransport {
                 connection.start(&poller)?;
             }
             peers = peers.with(node);
+            if pipes.is_some() || connections.iter().all(Connection::is_on_this_host) {
+                near = near.with(node);
+            }
             let mut receiving = None;
             let pipes = pipes.map(|pipes| {
                 let output = PipeOutput::new(pipes.output, Arc::clone(&pipes.bell));
@@ -114,6 +118,7 @@ impl TcpTransport {
             epoch,
             limits,
             peers,
+            near,
             seats,
             open: OpenLinks::new(local, peers),
             poller,
@@ -226,6 +231,10 @@ impl Transport for TcpTransport {
 
     fn peers(&self) -> NodeSet {
         self.peers
+    }
+
+    fn near(&self) -> NodeSet {
+        self.near
     }
 
     fn clock(&self) -> &LogicalClock {

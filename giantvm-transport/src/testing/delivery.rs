@@ -12,6 +12,7 @@ pub(super) fn peers(net: &mut Net) {
         let node = net.node(index);
         assert_eq!(node.local(), id(index), "local");
         assert_eq!(node.peers(), NodeSet::first(3).without(id(index)), "peers");
+        assert!(node.near().is_subset(node.peers()), "near");
     }
 }
 

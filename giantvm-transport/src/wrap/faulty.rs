@@ -190,6 +190,10 @@ impl Transport for Faulty {
         self.inner.peers()
     }
 
+    fn near(&self) -> NodeSet {
+        self.inner.near()
+    }
+
     fn clock(&self) -> &LogicalClock {
         self.inner.clock()
     }

@@ -139,6 +139,10 @@ impl Transport for Recording {
         self.inner.peers()
     }
 
+    fn near(&self) -> NodeSet {
+        self.inner.near()
+    }
+
     fn clock(&self) -> &LogicalClock {
         self.inner.clock()
     }

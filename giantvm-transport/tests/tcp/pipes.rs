@@ -6,7 +6,7 @@ use std::thread;
 
 use giantvm_core::NodeId;
 use giantvm_core::wire::{Class, Frame};
-use giantvm_transport::testing::{Net, tcp_cluster};
+use giantvm_transport::testing::{Net, socket_cluster, tcp_cluster};
 use giantvm_transport::{Event, Loss, Transport};
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -15,6 +15,15 @@ const V4: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 fn pair() -> [Arc<dyn Transport>; 2] {
     let nodes = tcp_cluster(2, V4).unwrap();
     nodes.try_into().unwrap()
+}
+
+#[test]
+fn peers_on_this_host_are_near_also_when_they_are_reached_by_sockets() {
+    for nodes in [tcp_cluster(3, V4), socket_cluster(3, V4)] {
+        for node in nodes.unwrap() {
+            assert_eq!(node.near(), node.peers());
+        }
+    }
 }
 
 fn page(kind: u8) -> Frame {

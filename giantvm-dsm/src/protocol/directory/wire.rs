@@ -201,6 +201,14 @@ impl PageMessage for Message {
         }
     }
 
+    fn asks_for(&self, sender: NodeId) -> Option<NodeId> {
+        match *self {
+            Self::Request { .. } | Self::Release { take: true, .. } => Some(sender),
+            Self::Fetch { requester, .. } => Some(requester),
+            _ => None,
+        }
+    }
+
     fn decode(frame: &Frame) -> Result<Self, DecodeError> {
         if frame.service != Service::Dsm {
             return Err(bad("service", frame.service as u8));

@@ -1,7 +1,7 @@
 //! The wire form of the messages: fixed little-endian layouts, every field checked.
 
 use giantvm_core::wire::{Body, DecodeError, Frame, Service, read_body, read_node, read_version};
-use giantvm_core::{NodeSet, PageIndex, Version};
+use giantvm_core::{NodeId, NodeSet, PageIndex, Version};
 use zerocopy::little_endian::U64;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -45,8 +45,8 @@ struct VersionBody {
     version: U64,
 }
 
-/// Most bytes of a body: four less than a frame holds, which the engine adds to some.
-const MAX: usize = 36;
+/// Most bytes of a body: five less than a frame holds, which the engine adds.
+const MAX: usize = 35;
 const _: () = assert!(size_of::<RequestBody>() <= MAX && size_of::<TokenBody>() <= MAX);
 
 impl PageMessage for Message {
@@ -70,6 +70,13 @@ impl PageMessage for Message {
             Self::Token { token, .. } => (kind::TOKEN, token.encode(page)),
             Self::Invalidate { version, .. } => (kind::INVALIDATE, numbered(version)),
             Self::Acknowledge { version, .. } => (kind::ACKNOWLEDGE, numbered(version)),
+        }
+    }
+
+    fn asks_for(&self, _: NodeId) -> Option<NodeId> {
+        match self {
+            Self::Request { request, .. } => Some(request.requester),
+            _ => None,
         }
     }
 

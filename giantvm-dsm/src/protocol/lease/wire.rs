@@ -1,7 +1,7 @@
 //! The wire form of the messages: fixed little-endian layouts, every field checked.
 
 use giantvm_core::wire::{Body, DecodeError, Frame, Service, read_body};
-use giantvm_core::{PageIndex, Stamp};
+use giantvm_core::{NodeId, PageIndex, Stamp};
 use zerocopy::little_endian::U64;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -135,6 +135,10 @@ impl PageMessage for Message {
             Self::Return { written, .. } => (kind::RETURN, stamped(written)),
             Self::Evict { grant, .. } => (kind::EVICT, stamped(grant)),
         }
+    }
+
+    fn asks_for(&self, sender: NodeId) -> Option<NodeId> {
+        matches!(self, Self::Request { .. } | Self::Recall { .. }).then_some(sender)
     }
 
     fn decode(frame: &Frame) -> Result<Self, DecodeError> {

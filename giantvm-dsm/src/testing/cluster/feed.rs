@@ -8,6 +8,7 @@ use giantvm_core::{Epoch, NodeId, PageIndex, Stamp};
 
 use super::{Broken, Cluster, REMEMBERED};
 use crate::engine::letter;
+use crate::engine::parcel::Tag;
 use crate::protocol::{Command, Input, PageMessage, Violation};
 use crate::testing::Inspect;
 use crate::testing::network::{Event, Letter};
@@ -108,7 +109,8 @@ impl<P: Inspect> Cluster<P> {
         };
         let contents = letter.contents();
         letter.number = self.nodes[from.index()].sequences.number(to, contents);
-        let (kind, body) = letter::seal(&letter.message, letter.number)
+        let tag = Tag::plain(contents);
+        let (kind, body) = letter::seal(&letter.message, tag, letter.number)
             .map_err(|error| (format!("wire: {:?}: {error}", letter.message), page))?;
         let frame = Frame {
             service: Service::Dsm,
@@ -123,8 +125,9 @@ impl<P: Inspect> Cluster<P> {
         self.report.pages_sent += u64::from(letter.payload.is_some());
         self.report.bytes += frame.wire_len() as u64;
         match letter::open::<P::Message>(&frame) {
-            Ok((read, number)) if read == letter.message && number == letter.number => {}
-            Ok((read, _)) => {
+            Ok((read, told, number))
+                if (&read, told, number) == (&letter.message, tag, letter.number) => {}
+            Ok((read, ..)) => {
                 let what = format!("wire: {:?} becomes {read:?}", letter.message);
                 return Err((what, page));
             }
