@@ -120,7 +120,9 @@
 mod evict;
 mod holder;
 mod home;
+mod lead;
 mod message;
+mod moves;
 mod plan;
 mod requester;
 mod table;
@@ -130,6 +132,7 @@ mod view;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU8;
 
 use giantvm_core::{NodeId, NodeSet, PageIndex};
 
@@ -139,6 +142,7 @@ pub use view::EntryView;
 
 use holder::Order;
 use home::Active;
+use moves::Passed;
 use requester::Pending;
 use table::{Copies, Entries};
 
@@ -177,11 +181,14 @@ pub struct Directory {
     nodes: NodeSet,
     homes: HomeMap,
     rest: Tick,
+    /// By how many writes a node has to be ahead of the others to become a page's home; `None`
+    /// where homes do not move.
+    moves: Option<NonZeroU8>,
     copies: Copies,
     /// Requests of this node, at most one a page.
     pending: BTreeMap<PageIndex, Pending>,
     entries: Entries,
-    /// Pages homed here that are busy.
+    /// Pages that are busy: those homed here, and those whose home is on its way here.
     active: BTreeMap<PageIndex, Active>,
     /// Busy pages that wait for a time, not a message.
     resting: BTreeSet<(Tick, PageIndex)>,
@@ -197,17 +204,37 @@ impl Directory {
     /// times what it takes to wake a thread, so that it gets its access done.
     pub const REST: Tick = Tick(50_000);
 
-    /// A node whose contended pages rest for `rest` instead of [`Directory::REST`].
+    /// By how many writes a node has to be ahead of all others together to become a page's home.
+    ///
+    /// A move costs two messages, or five if the home had moved before, and two for each node that
+    /// has to be told when it asks next; then every fault of the new home and every one that it
+    /// answers takes two messages fewer or more. So this many writes pay for the move.
+    pub const MOVE_AFTER: NonZeroU8 = NonZeroU8::new(8).unwrap();
+
+    /// A node whose contended pages rest for `rest` instead of [`Directory::REST`], and whose pages
+    /// stay at the homes that the setup gives them.
     #[must_use]
     pub fn with_rest(setup: Setup, rest: Tick) -> Self {
+        Self::with_moves(setup, rest, None)
+    }
+
+    /// A node with a rest of its own, and with homes that move to a node that is so many writes
+    /// ahead of all others together, instead of [`Directory::MOVE_AFTER`]; `None` if they stay.
+    /// All nodes of a cluster have to be told the same.
+    #[must_use]
+    pub fn with_moves(setup: Setup, rest: Tick, after: Option<NonZeroU8>) -> Self {
         let pages = setup.pages.min(setup.homes.pages());
         Self {
             local: setup.local,
             nodes: setup.nodes,
             rest,
+            moves: after,
             copies: Copies::new(pages),
             pending: BTreeMap::new(),
-            entries: Entries::new(setup.local, &setup.homes),
+            entries: match after {
+                Some(_) => Entries::of_all(pages),
+                None => Entries::of_homed(setup.local, &setup.homes),
+            },
             active: BTreeMap::new(),
             resting: BTreeSet::new(),
             leaving: BTreeSet::new(),
@@ -315,6 +342,29 @@ impl Directory {
                 version,
             } => self.returned(from, page, (transaction, version), out),
             Message::Done { page, transaction } => self.done(now, from, page, transaction, out),
+            Message::Move {
+                page,
+                transaction,
+                version,
+            } => self.become_home(from, page, (transaction, version), out),
+            Message::Redirect { page, to } => self.redirected(from, page, to, out),
+            Message::Yield { page } => self.yielded(from, page, out),
+            Message::Recall { page } => self.recalled(from, page, out),
+            Message::Pass {
+                page,
+                transaction,
+                version,
+                owner,
+                rights,
+            } => {
+                let passed = Passed {
+                    transaction,
+                    version,
+                    owner,
+                    rights,
+                };
+                self.passed(from, page, passed, out)
+            }
         }
     }
 
@@ -341,7 +391,7 @@ impl Directory {
         page: PageIndex,
         message: &'static str,
     ) -> Result<(), Violation> {
-        if self.homes.home(page) == Some(from) || mutant!(ChecksNoSender) {
+        if self.home(page) == Some(from) || mutant!(ChecksNoSender) {
             Ok(())
         } else {
             Err(Violation::WrongNode { page, message })
@@ -365,7 +415,7 @@ impl CoherenceProtocol for Directory {
     const NAME: &'static str = "directory";
 
     fn new(setup: Setup) -> Self {
-        Self::with_rest(setup, Self::REST)
+        Self::with_moves(setup, Self::REST, Some(Self::MOVE_AFTER))
     }
 
     fn handle(
