@@ -52,26 +52,26 @@ mod moving_homes {
 
     #[test]
     fn two_nodes_keep_every_law_wherever_the_home_is() {
-        let world = world(&faults([4, 4]), 1);
-        assert_eq!(states(&world, moving(REST, 1)), 0);
+        let world = world(&faults([6, 6]), 1);
+        assert_eq!(states(&world, moving(REST, 1)), 139_261);
     }
 
     #[test]
     fn three_nodes_keep_every_law_wherever_the_home_is() {
-        let world = world(&faults([1, 2, 2]), 1);
-        assert_eq!(states(&world, moving(REST, 1)), 0);
+        let world = world(&faults([2, 2, 3]), 1);
+        assert_eq!(states(&world, moving(REST, 1)), 665_495);
     }
 
     #[test]
     fn four_nodes_keep_every_law_wherever_the_home_is() {
         let world = world(&faults([1, 1, 1, 1]), 1);
-        assert_eq!(states(&world, moving(NO_REST, 1)), 0);
+        assert_eq!(states(&world, moving(NO_REST, 1)), 49_961);
     }
 
     #[test]
     fn a_home_moves_only_to_a_node_that_is_ahead() {
         let world = world(&faults([2, 3, 2]), 1);
-        assert_eq!(states(&world, moving(NO_REST, 2)), 0);
+        assert_eq!(states(&world, moving(NO_REST, 2)), 351_849);
     }
 
     #[test]
@@ -81,18 +81,17 @@ mod moving_homes {
             ..Budget::faults(3)
         };
         let world = world(&[budget; 2], 1);
-        assert_eq!(states(&world, moving(REST, 1)), 0);
+        assert_eq!(states(&world, moving(REST, 1)), 540_643);
     }
 
     #[test]
     fn copies_and_homes_are_given_up_at_any_time_on_three_nodes() {
-        let [none, one] = [0, 1].map(|evictions| Budget {
-            evictions,
-            ..Budget::faults(1)
+        let [one, two] = [1, 2].map(|faults| Budget {
+            evictions: 1,
+            ..Budget::faults(faults)
         });
-        let two = Budget { faults: 2, ..one };
-        let world = world(&[none, one, two], 1);
-        assert_eq!(states(&world, moving(REST, 1)), 0);
+        let world = world(&[one, one, two], 1);
+        assert_eq!(states(&world, moving(REST, 1)), 264_415);
     }
 
     #[test]
@@ -103,19 +102,19 @@ mod moving_homes {
             ..Budget::faults(2)
         };
         let world = world(&[budget; 2], 1);
-        assert_eq!(states(&world, moving(REST, 1)), 0);
+        assert_eq!(states(&world, moving(REST, 1)), 65_219);
     }
 
     #[test]
     fn homes_of_two_pages_move_apart() {
         let world = world(&faults([2, 3]), 2);
-        assert_eq!(states(&world, moving(REST, 1)), 0);
+        assert_eq!(states(&world, moving(REST, 1)), 63_077);
     }
 
     #[test]
     fn a_death_shows_no_wrong_data_wherever_the_home_is() {
         let world = mortal(world(&faults([1, 1, 2]), 1));
-        assert_eq!(states(&world, moving(REST, 1)), 0);
+        assert_eq!(states(&world, moving(REST, 1)), 137_797);
     }
 }
 

@@ -202,7 +202,7 @@ impl Directory {
                     queue,
                 };
                 self.active.insert(page, active);
-                if mutant!(MovesWhileBusy) {
+                if mutant!(HomeMovesWhileBusy) {
                     self.settle(page, slot, out);
                 }
                 return;

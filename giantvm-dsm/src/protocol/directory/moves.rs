@@ -135,7 +135,7 @@ impl Directory {
         out: &mut Out,
     ) -> Result<(), Violation> {
         let message = "Move";
-        if self.homes.home(page) != Some(from) && !mutant!(TakesAHomeFromAnyone) {
+        if self.homes.home(page) != Some(from) && !mutant!(HomeIsTakenFromAnyone) {
             return Err(Violation::WrongNode { page, message });
         }
         let copy = self.copies.get(page);
@@ -166,7 +166,7 @@ impl Directory {
     /// The new home is in place: whoever has asked here meanwhile is sent there.
     pub(super) fn moved(&mut self, page: PageIndex, slot: Slot, to: NodeId, out: &mut Out) {
         let active = self.active.remove(&page);
-        if !mutant!(StaysHome) {
+        if !mutant!(HomeIsKept) {
             self.set_home(page, to);
             self.entries.set(slot, Entry::default());
         }
@@ -254,7 +254,7 @@ impl Directory {
         };
         let entry = self.entries.get(slot);
         let (owner, rights) = match entry.sharing {
-            Sharing::Exclusive { owner } if mutant!(PassesAnOldOwner) => (owner, Rights::Read),
+            Sharing::Exclusive { owner } if mutant!(HomeIsPassedWrong) => (owner, Rights::Read),
             Sharing::Exclusive { owner } => (owner, Rights::Write),
             Sharing::Shared { owner, .. } => (owner, Rights::Read),
             Sharing::Untouched => return Err(self.unexpected(page, message)),
@@ -338,7 +338,7 @@ impl Directory {
         self.entries.set(slot, entry);
         let active = self.active.remove(&page);
         let mut queue = active.map(|active| active.queue).unwrap_or_default();
-        if mutant!(LosesWhoWaitsForTheHome) {
+        if mutant!(HomeForgetsWhoWaits) {
             queue.clear();
         }
         // No correct node asks for what it has; now it can be told.
