@@ -88,7 +88,7 @@ mutants! {
     HomeIsKept: "homes: a birth home that has made another node the home answers as one itself",
     HomeIsPassedWrong: "homes: a home that passes a page on says that its writer only reads",
     HomeForgetsWhoWaits: "homes: a birth home forgets who has asked while the page came back",
-    HomeIsTakenFromAnyone: "homes: a node becomes the home whoever says so",
+    HomeSendsNoOneOn: "homes: a home that goes does not tell who waits where it is now",
     IvyKeepsItsFather: "Ivy: a node does not note who asked last as the probable owner",
     IvyLosesTheNext: "Ivy: a node that waits for a page forgets who asked it next",
     IvyForgetsTheGiver: "Ivy: who gives a page to a reader is not noted as a sharer",

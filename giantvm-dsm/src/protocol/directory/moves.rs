@@ -135,7 +135,7 @@ impl Directory {
         out: &mut Out,
     ) -> Result<(), Violation> {
         let message = "Move";
-        if self.homes.home(page) != Some(from) && !mutant!(HomeIsTakenFromAnyone) {
+        if self.homes.home(page) != Some(from) {
             return Err(Violation::WrongNode { page, message });
         }
         let copy = self.copies.get(page);
@@ -193,7 +193,7 @@ impl Directory {
                 Message::Redirect { page, to }
             };
             let receiver = if node == self.local { to } else { node };
-            if Some(node) != knows {
+            if Some(node) != knows && !mutant!(HomeSendsNoOneOn) {
                 self.send(receiver, message, Attach::Nothing, out);
             }
         }
