@@ -1,7 +1,7 @@
 //! The default protocol: a home-based, blocking directory with write-invalidate.
 //!
-//! Every page has a *home* (see [`HomeMap`]) that knows who holds it and runs one
-//! transaction of the page after the other. Sequentially consistent at the granularity of pages:
+//! Every page has a *home* that knows who holds it and runs one transaction of the page after the
+//! other: at first its *birth home* (see [`HomeMap`]), then whoever writes it most. Sequentially consistent at the granularity of pages:
 //! a page has many readers or one writer at any time, on all nodes together.
 //!
 //! # Roles
@@ -42,6 +42,7 @@
 //! | Invalid+ | Data | + | Store |
 //! | Invalid+ | Grant with the page attached | + | Store |
 //! | Invalid+, Read+ | Grant, Acknowledge | + | none |
+//! | Invalid+ | Redirect | + | Request to the node that it names |
 //! | Invalid+ | the last of Grant, Data, Acknowledges | Read or Write | Map (MapZero if untouched), Done, Wake |
 //! | Read+ | the last of Grant, Acknowledges | Write | Unprotect, Done, Wake |
 //!
@@ -55,6 +56,7 @@
 //! | Read, Write | eviction wanted, no request pending, first time | same | Evict to home |
 //! | Read | Release | Invalid | Unmap, Done |
 //! | Read, Write | Release that takes the page over | Invalid | Unmap keeping the bytes, Returned |
+//! | Write | Move | same, and the home; a wish to be rid of the copy is void | Done |
 //!
 //! A pending request stays as it is: an upgrade whose copy went gets data, since the home serves
 //! it by what the directory says at that time. The wish to be rid of a copy goes with the copy.
@@ -77,7 +79,8 @@
 //! | the node has no copy (any more) | | same | none |
 //! | Shared with others | | Shared without the node; if it was the owner, another sharer is | Release |
 //! | it has the only copy | | Exclusive(home) | Release that takes over; Returned |
-//! | the home itself has the only copy | | same | none: it has nowhere to go |
+//! | the birth home itself has the only copy | | same | none: it has nowhere to go |
+//! | another home itself has the only copy | | it is offered to the birth home | Yield |
 //!
 //! The home's own copy is treated on the spot: if it is the owner, the page travels with the
 //! Grant; if it is a sharer, it is unmapped before the Grant goes, or when its own Evict's turn
@@ -85,6 +88,47 @@
 //!
 //! With Returned the home has the page for writing. If its own threads have asked for it meanwhile,
 //! they are woken, and their Request leaves the queue.
+//!
+//! # Moving homes
+//! A home that does not use its page costs every other node two messages a fault. So it counts by how
+//! many writes one node is ahead of all others together, in the entry itself; nodes that write by
+//! turns never get ahead, and their page stays. Once a node is ahead by [`Directory::MOVE_AFTER`] and
+//! holds the page for writing, with no transaction under way and no one waiting, it becomes the home:
+//!
+//! ```text
+//! home, born so                new home           home, not born so      birth home          new home
+//!     | --- Move ---------------> |                    | --- Yield ----------> |                 |
+//!     | <-------------- Done ---- |                    | <--------- Recall --- |                 |
+//!     | whoever has asked meanwhile:                   | --- Pass -----------> | --- Move -----> |
+//!     | --- Redirect ---> requester                    | Redirect to who waits | <---- Done ---- |
+//! ```
+//!
+//! | who is the home | what happens | next | messages |
+//! |---|---|---|---|
+//! | the birth home | the owner is ahead | it moves | Move to the owner |
+//! | it moves | Request | same | none; queued |
+//! | it moves | Done of the new home | another node | Redirect to all in the queue |
+//! | another node | it has the only copy, and wants to be rid of it | same | Yield; serves no one |
+//! | another node | the owner is ahead | same | Yield; serves no one |
+//! | another node | Yield, at the birth home | it is recalled | Recall |
+//! | it is recalled | Request, at the birth home | same | none; queued |
+//! | it is recalled | Recall, at the home | on its way | Pass, Redirect to all in the queue, and the home's own Evict |
+//! | on its way | Pass; the birth home or the sender holds the page | the birth home | the first in the queue |
+//! | on its way | Pass; a third node holds the page | it moves | Move to that node |
+//! | another node | Request, at the birth home | same | Redirect to the home |
+//! | anyone | Request, at a node that was the home once | same | Redirect to the birth home |
+//! | anyone | Evict, at the birth home or one that was the home once | same | none: the copy has gone |
+//! | anyone | Redirect, at the requester | same | Request to whom it names |
+//!
+//! Each node keeps whom it takes for a page's home, in six bits of its word; it asks that node, and
+//! believes no other. That is right for whoever has a copy, because a home only goes while one node
+//! holds the page, to that node or from it: so there are no books to carry over but that one name,
+//! and no holder has to be told. Who has no copy may be wrong; then its Request comes back as a
+//! Redirect. That ends: the birth home names a home only after that home's Done and before its
+//! Recall, and a recalled home goes only after its Recall, when the birth home already keeps whoever
+//! asks. What a node told its home before goes the same way as its Request, so it is not overtaken;
+//! what of it comes late is void, as its copy has gone. The birth home and the last home take up
+//! themselves what they had asked of one another.
 //!
 //! Every other pair of state and message, every wrong sender, version, transaction or payload is
 //! a [`Violation`], found before anything is changed.
@@ -107,7 +151,8 @@
 //! No message of one bad peer makes a correct home grant a page twice, nor a correct requester map
 //! what its home did not grant. But a home is believed about its own pages, a holder about having
 //! dropped its copy, and a requester about having all it awaited: a peer that lies there breaks
-//! the coherence of the pages it is home to or takes part in, and no one can tell from messages.
+//! the coherence of the pages it is home to or takes part in, and no one can tell from messages. That
+//! a page's home moves to a node is the birth home's word, and takes that node's own use of the page.
 //! Data or an acknowledgement that overtakes the grant is believed until the grant contradicts
 //! it; the page is not mapped meanwhile. The refused message is then the later of the two.
 //!
@@ -125,6 +170,7 @@ mod message;
 mod moves;
 mod plan;
 mod requester;
+mod stray;
 mod table;
 #[cfg(test)]
 mod tests;
