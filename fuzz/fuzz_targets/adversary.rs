@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use giantvm_dsm::protocol::{Directory, Ivy, Lease};
-use giantvm_dsm::testing::Adversary;
 use giantvm_dsm::testing::model::Checkable;
+use giantvm_dsm::testing::{Adversary, Roaming};
 
 /// An adversary that has learned a protocol, once.
 fn learned<P: Checkable>(cell: &'static OnceLock<Adversary>) -> &'static Adversary {
@@ -14,6 +14,10 @@ fn learned<P: Checkable>(cell: &'static OnceLock<Adversary>) -> &'static Adversa
 static DIRECTORY: OnceLock<Adversary> = OnceLock::new();
 static IVY: OnceLock<Adversary> = OnceLock::new();
 static LEASE: OnceLock<Adversary> = OnceLock::new();
+static HOMES: OnceLock<Adversary> = OnceLock::new();
+
+/// The directory whose homes move at once.
+type Homes = Roaming<1>;
 
 /// Returns how many lies the node believed.
 ///
@@ -24,10 +28,11 @@ pub(crate) fn assault(bytes: &[u8]) -> usize {
     let Some((first, bytes)) = bytes.split_first() else {
         return 0;
     };
-    let believed = match first % 3 {
+    let believed = match first % 4 {
         0 => learned::<Directory>(&DIRECTORY).assault::<Directory>(bytes),
         1 => learned::<Ivy>(&IVY).assault::<Ivy>(bytes),
-        _ => learned::<Lease>(&LEASE).assault::<Lease>(bytes),
+        2 => learned::<Lease>(&LEASE).assault::<Lease>(bytes),
+        _ => learned::<Homes>(&HOMES).assault::<Homes>(bytes),
     };
     believed.unwrap_or_else(|what| panic!("{what}"))
 }
@@ -42,10 +47,11 @@ pub(crate) fn besiege(bytes: &[u8]) -> usize {
         return 0;
     };
     let seed = u64::from(*seed);
-    let believed = match first % 3 {
+    let believed = match first % 4 {
         0 => learned::<Directory>(&DIRECTORY).besiege::<Directory>(seed, bytes),
         1 => learned::<Ivy>(&IVY).besiege::<Ivy>(seed, bytes),
-        _ => learned::<Lease>(&LEASE).besiege::<Lease>(seed, bytes),
+        2 => learned::<Lease>(&LEASE).besiege::<Lease>(seed, bytes),
+        _ => learned::<Homes>(&HOMES).besiege::<Homes>(seed, bytes),
     };
     believed.unwrap_or_else(|failure| panic!("{failure}"))
 }

@@ -8,7 +8,8 @@
 const
   Nodes:  3; -- all of them, the home included
   Deaths: 0; -- how many nodes may die
-  Deep:   3; -- most messages without a page from one node to another
+  Moves:  0; -- whether homes move: 0 or 1
+  Deep:   4; -- most messages without a page from one node to another
 
 type
   Node:   scalarset (Nodes);
@@ -21,14 +22,16 @@ type
   -- Whether bytes are the last ones written. A store makes all others old.
   Bytes:  enum {Latest, Old};
   Kind:   enum {Request, Evict, Grant, Fetch, Invalidate, Release, Data, Acknowledge, Returned,
-                Done};
+                Done, Move, Redirect, Yield, Recall, Pass};
   -- Where the requester finds the bytes that it is granted.
   Source: enum {Zero, Held, Attached, Owner};
 
   Message: record
     kind:    Kind;
-    access:  Rights;  -- Request, Fetch: what is tried; Grant: what is granted
-    peer:    Node;    -- Fetch, Invalidate: the requester; Grant: the owner that sends the data
+    access:  Rights;  -- Request, Fetch: what is tried; Grant: what is granted; Pass: what the
+                      -- owner may do
+    peer:    Node;    -- Fetch, Invalidate: the requester; Grant: the owner that sends the data;
+                      -- Redirect: whom to ask; Pass: the owner
     source:  Source;  -- Grant
     awaited: Set;     -- Grant: whose Acknowledge to await
     take:    boolean; -- Release: whether the home takes the page over
@@ -55,13 +58,21 @@ type
     waits:   boolean; -- for what is pending
     pending: Pending;
     leaving: boolean; -- asked to be rid of the copy
+    told:    Node;    -- whom it takes for the home
     dead:    boolean;
     halted:  boolean; -- lost a peer
   end;
 
 var
-  home: Node; -- chosen once: that keeps the nodes alike
-  at:   array [Node] of Place;
+  birth: Node; -- chosen once: that keeps the nodes alike
+  home:  Node; -- the birth home, until that changes
+  at:    array [Node] of Place;
+
+  -- The birth home's part: where the home is. On the way means that no one is the home.
+  where: enum {Here, Moving, Away, Recalled};
+  flies: boolean;
+  held:  array [Node] of Rights; -- who asked the birth home meanwhile; Invalid: not
+  offered: boolean;              -- the home awaits its recall
 
   -- The home's entry of the page. While someone is served: what will hold when that is done.
   directory: enum {Untouched, Shared, Exclusive};
@@ -133,6 +144,7 @@ begin
   at[n].copy := Invalid;
   at[n].waits := false;
   at[n].leaving := false;
+  at[n].told := birth;
   at[n].dead := dead;
   at[n].halted := dead;
 end;
@@ -179,9 +191,12 @@ begin
   at[n].pending.then_write := false;
   at[n].pending.granted := false;
   Empty(at[n].pending.acknowledged);
-  if n = home then Requested(n, access); return; end;
+  if at[n].told = n then
+    if where = Moving & n = birth then held[n] := access; else Requested(n, access); end;
+    return;
+  end;
   undefine m; m.kind := Request; m.access := access;
-  Send(n, home, m);
+  Send(n, at[n].told, m);
 end;
 
 procedure Finish();
@@ -204,11 +219,11 @@ begin
     at[n].waits := false;
   end;
   undefine at[n].pending;
-  if n = home then
-    assert "the home completes what it serves" serving = Access & served = home;
+  if at[n].told = n then
+    assert "the home completes what it serves" n = home & serving = Access & served = home;
     Finish();
   else
-    Say(n, home, Done);
+    Say(n, at[n].told, Done);
   end;
   if then_write then Ask(n, Write); end;
 end;
@@ -247,7 +262,7 @@ begin
     if p.granted then
       assert "Data: from the source that was named" p.source = Owner & p.owner = from;
     else
-      assert "Data: not before the grant on the home" n != home;
+      assert "Data: not before the grant on the home" at[n].told != n;
     end;
     p.sender := from;
     p.bytes := bytes;
@@ -261,7 +276,7 @@ begin
   alias p: at[n].pending do
     assert "Acknowledge: once" !p.acknowledged[from];
     assert "Acknowledge: from a node that was named, or before the grant, but not on the home"
-      p.granted ? p.awaited[from] : n != home;
+      p.granted ? p.awaited[from] : at[n].told != n;
     p.acknowledged[from] := true;
   end;
   Complete(n);
@@ -299,10 +314,10 @@ begin
     undefine m; m.kind := Returned;
     m.bytes := at[n].bytes;
     Unmap(n);
-    Send(n, home, m);
+    Send(n, at[n].told, m);
   else
     Unmap(n);
-    Say(n, home, Done);
+    Say(n, at[n].told, Done);
   end;
 end;
 
@@ -436,4 +451,138 @@ begin
     end;
   end;
   Finish();
+end;
+
+------------------------------------------------------------------------------------------------
+-- The home moves: always while one node holds the page and no one is served
+
+procedure Redirected(from: Node; dest: Node; other: Node);
+var m: Message;
+begin
+  undefine m; m.kind := Redirect; m.peer := other;
+  Send(from, dest, m);
+end;
+
+-- The birth home makes the owner the home.
+procedure BeginMove();
+begin
+  where := Moving;
+  flies := true;
+  Say(birth, owner, Move);
+end;
+
+-- The home would rather not be it.
+procedure Offer();
+begin
+  offered := true;
+  Say(home, birth, Yield);
+end;
+
+procedure BecomesHome(n: Node);
+begin
+  assert "Move: to the only holder" at[n].copy = Write & at[n].told != n & !at[n].waits;
+  assert "Move: no one else is the home" flies & owner = n & directory = Exclusive;
+  home := n;
+  flies := false;
+  at[n].told := n;
+  at[n].leaving := false;
+  Say(n, birth, Done);
+end;
+
+-- The new home is in place: who waits is sent there.
+procedure Moved(from: Node);
+var m: Message;
+begin
+  where := Away;
+  at[birth].told := from;
+  for n: Node do
+    if held[n] != Invalid then
+      if n = birth then
+        undefine m; m.kind := Request; m.access := held[n];
+        Send(birth, from, m);
+      else
+        Redirected(birth, n, from);
+      end;
+      held[n] := Invalid;
+    end;
+  end;
+end;
+
+procedure Yielded(from: Node);
+begin
+  assert "Yield: from the home, once" where = Away & at[birth].told = from;
+  where := Recalled;
+  Say(birth, from, Recall);
+end;
+
+procedure IsRecalled(n: Node);
+var m: Message;
+begin
+  assert "Recall: of a home that wants it" n = home & offered & !flies;
+  offered := false;
+  flies := true;
+  at[n].told := birth;
+  undefine m; m.kind := Pass; m.peer := owner;
+  m.access := (directory = Exclusive ? Write : Read);
+  Send(n, birth, m);
+  if at[n].leaving then Say(n, birth, Evict); end;
+  for i: Turns do
+    if i < queue.count & queue.want[i] != Invalid then
+      if queue.who[i] = n then
+        undefine m; m.kind := Request; m.access := queue.want[i];
+        Send(n, birth, m);
+      elsif queue.who[i] != birth then
+        Redirected(n, queue.who[i], birth);
+      end;
+    end;
+  end;
+  undefine queue;
+  queue.count := 0;
+end;
+
+procedure Passed(from: Node; holder: Node; rights: Rights);
+begin
+  assert "Pass: when it was recalled" where = Recalled & at[birth].told = from & flies;
+  assert "Pass: of what the owner has" holder = owner & sharers[holder];
+  assert "Pass: the birth home has a copy if it is the owner"
+    at[birth].copy = (holder = birth ? Write : Invalid);
+  assert "Pass: of the only copy"
+    rights = (directory = Exclusive ? Write : Read)
+    & (rights = Read -> holder = from)
+    & forall n: Node do sharers[n] -> n = holder end;
+  home := birth;
+  flies := false;
+  where := Here;
+  at[birth].told := birth;
+  at[birth].leaving := false;
+  if holder = birth | holder = from then
+    if at[birth].waits then Requested(birth, at[birth].pending.access); end;
+  else
+    if at[birth].waits then held[birth] := at[birth].pending.access; end;
+    BeginMove();
+  end;
+end;
+
+-- A request at a node that is not the home, or no longer.
+procedure Strayed(n: Node; from: Node; access: Rights);
+begin
+  if n != birth then
+    if from != birth then Redirected(n, from, birth); end;
+  elsif where = Away then
+    assert "the home asks itself" at[birth].told != from;
+    Redirected(birth, from, at[birth].told);
+  else
+    assert "one request of a node is held" held[from] = Invalid;
+    held[from] := access;
+  end;
+end;
+
+procedure SentOn(n: Node; other: Node);
+var m: Message;
+begin
+  assert "Redirect: of a request" at[n].waits & !at[n].pending.granted & at[n].copy = Invalid;
+  assert "Redirect: to another" other != n;
+  at[n].told := other;
+  undefine m; m.kind := Request; m.access := at[n].pending.access;
+  Send(n, other, m);
 end;

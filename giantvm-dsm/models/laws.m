@@ -31,6 +31,11 @@ invariant "nothing old is under way when no one is served"
     & forall i: Places do
       i < notes[n][o].count ->
         notes[n][o].line[i].kind = Request | notes[n][o].line[i].kind = Evict
+        -- Of a move, which serves no one.
+        | (notes[n][o].line[i].kind = Done & o = birth & where = Moving)
+        | notes[n][o].line[i].kind = Move | notes[n][o].line[i].kind = Redirect
+        | notes[n][o].line[i].kind = Yield | notes[n][o].line[i].kind = Recall
+        | notes[n][o].line[i].kind = Pass
     end
   end end;
 
@@ -50,12 +55,22 @@ invariant "bounds: at most three messages a node, and three" UnderWay() <= 3 * N
 function Quiet(): boolean;
 begin
   return UnderWay() = 0 & !Turn()
+    & (where != Here | forall n: Node do held[n] = Invalid end)
     & (Died() = 0 | forall n: Node do at[n].halted end);
 end;
 
 invariant "answered: no one waits when all is quiet"
   Quiet() & Died() = 0 ->
-    serving = Nobody & forall n: Node do !at[n].waits & !at[n].leaving end;
+    serving = Nobody & !offered & !flies & (where = Here | where = Away)
+    & forall n: Node do !at[n].waits & !at[n].leaving & held[n] = Invalid end;
+
+invariant "homes: whoever has a copy knows the home"
+  flies | forall n: Node do
+    at[n].copy != Invalid & !at[n].dead -> at[n].told = home | (serving != Nobody & before[n])
+  end;
+
+invariant "homes: the birth home knows where it sends others"
+  where = Away & !at[birth].dead & !at[home].dead -> flies | at[birth].told = home;
 
 -- With "answered": whatever happened, all who wait can get what they want.
 liveness "progress: all can become quiet" Quiet();

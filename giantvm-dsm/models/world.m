@@ -4,14 +4,22 @@ procedure Receive(n: Node; from: Node; m: Message);
 begin
   if at[n].halted then return; end;
   switch m.kind
-    case Request, Evict, Returned, Done:
-      assert "what is for the home goes there" n = home;
-    case Grant, Fetch, Invalidate, Release:
-      assert "what only the home says comes from there" from = home;
+    case Returned:
+      assert "what is for the home goes there" n = home & !flies;
+    case Done:
+      assert "what is for the home goes there" n = home & !flies | n = birth & where = Moving;
+    case Yield, Pass:
+      assert "what is for the birth home goes there" n = birth;
+    case Grant, Fetch, Invalidate, Release, Redirect:
+      assert "what only the home says comes from there" from = at[n].told;
+    case Move, Recall:
+      assert "what only the birth home says comes from there" from = birth;
   end;
   switch m.kind
-    case Request:     Requested(from, m.access);
-    case Evict:       Enqueue(from, Invalid);
+    case Request:
+      if n = home & !flies then Requested(from, m.access); else Strayed(n, from, m.access); end;
+    -- If this is not the home, the copy has gone with it, or before.
+    case Evict:       if n = home & !flies then Enqueue(from, Invalid); end;
     case Grant:       Granted(n, m);
     case Fetch:       Fetched(n, m.peer, m.access);
     case Invalidate:  Invalidated(n, m.peer);
@@ -19,7 +27,12 @@ begin
     case Data:        Brought(n, from, m.bytes);
     case Acknowledge: Acknowledged(n, from);
     case Returned:    TakenOver(from, m.bytes);
-    case Done:        Ended(from);
+    case Done:        if n = birth & where = Moving then Moved(from); else Ended(from); end;
+    case Move:        BecomesHome(n);
+    case Redirect:    SentOn(n, m.peer);
+    case Yield:       Yielded(from);
+    case Recall:      IsRecalled(n);
+    case Pass:        Passed(from, m.peer, m.access);
   end;
 end;
 
@@ -28,7 +41,7 @@ begin return !at[n].dead & !at[n].halted; end;
 
 -- The home serves the next one at once, or later: after a rest.
 function Turn(): boolean;
-begin return Runs(home) & serving = Nobody & queue.count > 0; end;
+begin return Runs(home) & serving = Nobody & queue.count > 0 & !flies & !offered; end;
 
 -- Whether another holder than `n` stays.
 function Others(n: Node): boolean;
@@ -36,7 +49,12 @@ begin return directory != Untouched & exists s: Node do s != n & sharers[s] end;
 
 ruleset n: Node do
   startstate "node n is home" begin
+    birth := n;
     home := n;
+    where := Here;
+    flies := false;
+    offered := false;
+    for n: Node do held[n] := Invalid; end;
     for n: Node do
       Reset(n, false);
       for dest: Node do Cut(n, dest); end;
@@ -82,7 +100,7 @@ ruleset n: Node do
     Runs(n) & at[n].copy != Invalid & !at[n].waits & !at[n].leaving
   ==> begin
     at[n].leaving := true;
-    if n = home then Enqueue(n, Invalid); else Say(n, home, Evict); end;
+    if at[n].told = n then Enqueue(n, Invalid); else Say(n, at[n].told, Evict); end;
   end;
 end;
 
@@ -127,7 +145,9 @@ var n: Node;
 begin
   n := queue.who[0];
   Remove(0);
-  if n = home then
+  if n = home & home != birth & sharers[home] then
+    Offer();
+  elsif n = home then
     at[home].leaving := false;
   elsif sharers[n] then
     TakeOver(n);
@@ -146,6 +166,23 @@ ruleset heir: Node do
     Remove(0);
     LetGo(n, heir);
   end;
+end;
+
+ruleset n: Node do
+  rule "who asked meanwhile is in the queue" Runs(home) & where = Here & held[n] != Invalid ==>
+  begin
+    Requested(n, held[n]);
+    held[n] := Invalid;
+  end;
+end;
+
+-- The home moves to the owner, or is passed on: when is for whoever counts, here at any time.
+rule "the owner is to be the home"
+  Moves > 0 & Runs(home) & serving = Nobody & queue.count = 0 & !flies & !offered
+  & directory = Exclusive & owner != home
+  & forall n: Node do held[n] = Invalid | where != Here end
+==> begin
+  if home = birth then BeginMove(); else Offer(); end;
 end;
 
 function Died(): 0 .. Nodes;

@@ -37,11 +37,12 @@ macro_rules! mutants {
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
-            /// The name of the protocol whose bug it is; the engine's are seen with the default.
+            /// The name of the protocol whose bug it is; the engine's are seen with the default,
+            /// and those of `homes` with homes that move early.
             #[must_use]
             pub fn protocol(self) -> &'static str {
                 let name = format!("{self:?}");
-                let others = [("Ivy", "ivy"), ("Lease", "lease")];
+                let others = [("Ivy", "ivy"), ("Lease", "lease"), ("Home", "homes")];
                 let other = others.iter().find(|(prefix, _)| name.starts_with(prefix));
                 other.map_or("directory", |&(_, protocol)| protocol)
             }
@@ -83,6 +84,11 @@ mutants! {
     ChecksNoSender: "a node takes a grant from any node",
     ChecksNoPayload: "a node does not look at whether a page came with a message",
     QueuesBeforeItRefuses: "the home queues a request before it refuses it",
+    HomeMovesWhileBusy: "homes: the home moves while another transaction of the page runs",
+    HomeIsKept: "homes: a birth home that has made another node the home answers as one itself",
+    HomeIsPassedWrong: "homes: a home that passes a page on says that its writer only reads",
+    HomeForgetsWhoWaits: "homes: a birth home forgets who has asked while the page came back",
+    HomeSendsNoOneOn: "homes: a home that goes does not tell who waits where it is now",
     IvyKeepsItsFather: "Ivy: a node does not note who asked last as the probable owner",
     IvyLosesTheNext: "Ivy: a node that waits for a page forgets who asked it next",
     IvyForgetsTheGiver: "Ivy: who gives a page to a reader is not noted as a sharer",

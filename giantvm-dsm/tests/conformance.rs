@@ -1,6 +1,7 @@
 //! Every protocol of this crate passes the whole suite.
 
 use giantvm_dsm::protocol::{Directory, Ivy, Lease};
+use giantvm_dsm::testing::Roaming;
 use giantvm_dsm::testing::conformance::Suite;
 use giantvm_dsm::testing::model::Checkable;
 
@@ -12,6 +13,11 @@ fn conforms<P: Checkable>() {
 #[test]
 fn the_directory_passes_the_whole_suite() {
     conforms::<Directory>();
+}
+
+#[test]
+fn the_directory_passes_the_whole_suite_while_homes_move() {
+    conforms::<Roaming<1>>();
 }
 
 #[test]

@@ -76,9 +76,18 @@ fn holds(test: &str, model: &str, options: &[&str], states: u64, rules: u64) {
     assert!(said.contains(&counted), "not {counted}: {said}");
 }
 
+/// The same with homes that move at any time.
+fn moving(model: &str) -> String {
+    with(model, "Moves:  0;", "Moves:  1;")
+}
+
 /// Asserts that the two-node model with `from` replaced breaks a law.
 fn breaks(test: &str, from: &str, to: &str, law: &str) {
-    let model = with(&nodes(2), from, to);
+    breaks_in(test, &nodes(2), from, to, law);
+}
+
+fn breaks_in(test: &str, model: &str, from: &str, to: &str, law: &str) {
+    let model = with(model, from, to);
     let Some(said) = check(test, &model, &[]) else {
         return;
     };
@@ -112,6 +121,75 @@ fn two_nodes_fail_closed_wherever_one_dies() {
     let options = ["--deadlock-detection", "off"];
     let test = "two_nodes_fail_closed_wherever_one_dies";
     holds(test, &model, &options, 2_360, 5_052);
+}
+
+#[test]
+fn two_nodes_keep_every_law_wherever_the_home_is() {
+    let test = "two_nodes_keep_every_law_wherever_the_home_is";
+    holds(test, &moving(&nodes(2)), &[], 1_678, 4_427);
+}
+
+#[test]
+fn two_nodes_fail_closed_wherever_the_home_is() {
+    let model = with(&moving(&nodes(2)), "Deaths: 0;", "Deaths: 1;");
+    let options = ["--deadlock-detection", "off"];
+    let test = "two_nodes_fail_closed_wherever_the_home_is";
+    holds(test, &model, &options, 5_757, 13_721);
+}
+
+#[test]
+fn a_home_that_moves_while_someone_is_served_is_noticed() {
+    breaks_in(
+        "a_home_that_moves_while_someone_is_served_is_noticed",
+        &moving(&nodes(2)),
+        "Moves > 0 & Runs(home) & serving = Nobody &",
+        "Moves > 0 & Runs(home) &",
+        "Move: to the only holder",
+    );
+}
+
+#[test]
+fn a_birth_home_that_forgets_that_it_is_not_the_home_is_noticed() {
+    breaks_in(
+        "a_birth_home_that_forgets_that_it_is_not_the_home_is_noticed",
+        &moving(&nodes(2)),
+        "  where := Away;\n  at[birth].told := from;\n",
+        "  where := Away;\n",
+        "the birth home knows where it sends others",
+    );
+}
+
+#[test]
+fn a_home_that_goes_and_tells_no_one_is_noticed() {
+    breaks_in(
+        "a_home_that_goes_and_tells_no_one_is_noticed",
+        &moving(&nodes(2)),
+        "        Send(birth, from, m);\n      else",
+        "      else",
+        "no one waits when all is quiet",
+    );
+}
+
+#[test]
+fn a_wish_to_leave_that_outlives_a_move_is_noticed() {
+    breaks_in(
+        "a_wish_to_leave_that_outlives_a_move_is_noticed",
+        &moving(&nodes(2)),
+        "  at[n].told := n;\n  at[n].leaving := false;\n",
+        "  at[n].told := n;\n",
+        "no one waits when all is quiet",
+    );
+}
+
+#[test]
+fn a_birth_home_that_does_not_ask_itself_again_is_noticed() {
+    breaks_in(
+        "a_birth_home_that_does_not_ask_itself_again_is_noticed",
+        &moving(&nodes(2)),
+        "    if at[birth].waits then Requested(birth, at[birth].pending.access); end;\n",
+        "",
+        "no one waits when all is quiet",
+    );
 }
 
 #[test]

@@ -15,7 +15,7 @@ use giantvm_dsm::mutants::{Mutant, choose};
 use giantvm_dsm::protocol::{CoherenceProtocol as _, Directory, Ivy, Lease};
 use giantvm_dsm::testing::conformance::Suite;
 use giantvm_dsm::testing::model::{Budget, Checkable, SmallWorld};
-use giantvm_dsm::testing::{Adversary, Config, Disturbances, Scenario};
+use giantvm_dsm::testing::{Adversary, Config, Disturbances, Roaming, Scenario};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -160,7 +160,12 @@ fn notices<P: Checkable>() -> Vec<Option<Noticed>> {
 #[test]
 fn every_bug_is_noticed_and_the_table_says_by_what() {
     choose(None);
-    let sound = [notices::<Directory>(), notices::<Ivy>(), notices::<Lease>()];
+    let sound = [
+        notices::<Directory>(),
+        notices::<Roaming<1>>(),
+        notices::<Ivy>(),
+        notices::<Lease>(),
+    ];
     for noticed in sound.into_iter().flatten() {
         assert!(
             noticed.is_none(),
@@ -182,6 +187,7 @@ fn every_bug_is_noticed_and_the_table_says_by_what() {
         let found = match mutant.protocol() {
             "ivy" => notices::<Ivy>(),
             "lease" => notices::<Lease>(),
+            "homes" => notices::<Roaming<1>>(),
             _ => notices::<Directory>(),
         };
         choose(None);

@@ -3,6 +3,8 @@
 //! The numbers of states are pinned, so that a world that shrinks by mistake is noticed: after a
 //! change of a protocol, look whether the new number makes sense.
 
+use std::num::NonZeroU8;
+
 use giantvm_dsm::protocol::{Directory, Setup, Tick};
 use giantvm_dsm::testing::model::{Budget, Checkable, SmallWorld};
 
@@ -38,6 +40,82 @@ fn states<P: Checkable>(world: &SmallWorld, make: impl Fn(Setup) -> P) -> usize 
 
 fn directory(rest: Tick) -> impl Fn(Setup) -> Directory {
     move |setup| Directory::with_rest(setup, rest)
+}
+
+/// Whose homes move to a node that is so many writes ahead.
+fn moving(rest: Tick, after: u8) -> impl Fn(Setup) -> Directory {
+    move |setup| Directory::with_moves(setup, rest, NonZeroU8::new(after))
+}
+
+mod moving_homes {
+    use super::*;
+
+    #[test]
+    fn two_nodes_keep_every_law_wherever_the_home_is() {
+        let world = world(&faults([6, 6]), 1);
+        assert_eq!(states(&world, moving(REST, 1)), 139_261);
+    }
+
+    #[test]
+    fn three_nodes_keep_every_law_wherever_the_home_is() {
+        let world = world(&faults([2, 2, 3]), 1);
+        assert_eq!(states(&world, moving(REST, 1)), 665_495);
+    }
+
+    #[test]
+    fn four_nodes_keep_every_law_wherever_the_home_is() {
+        let world = world(&faults([1, 1, 1, 1]), 1);
+        assert_eq!(states(&world, moving(NO_REST, 1)), 49_961);
+    }
+
+    #[test]
+    fn a_home_moves_only_to_a_node_that_is_ahead() {
+        let world = world(&faults([2, 3, 2]), 1);
+        assert_eq!(states(&world, moving(NO_REST, 2)), 351_849);
+    }
+
+    #[test]
+    fn copies_and_homes_are_given_up_at_any_time_on_two_nodes() {
+        let budget = Budget {
+            evictions: 2,
+            ..Budget::faults(3)
+        };
+        let world = world(&[budget; 2], 1);
+        assert_eq!(states(&world, moving(REST, 1)), 540_643);
+    }
+
+    #[test]
+    fn copies_and_homes_are_given_up_at_any_time_on_three_nodes() {
+        let [one, two] = [1, 2].map(|faults| Budget {
+            evictions: 1,
+            ..Budget::faults(faults)
+        });
+        let world = world(&[one, one, two], 1);
+        assert_eq!(states(&world, moving(REST, 1)), 264_415);
+    }
+
+    #[test]
+    fn a_pinned_page_stays_while_its_home_moves() {
+        let budget = Budget {
+            pins: 1,
+            evictions: 1,
+            ..Budget::faults(2)
+        };
+        let world = world(&[budget; 2], 1);
+        assert_eq!(states(&world, moving(REST, 1)), 65_219);
+    }
+
+    #[test]
+    fn homes_of_two_pages_move_apart() {
+        let world = world(&faults([2, 3]), 2);
+        assert_eq!(states(&world, moving(REST, 1)), 63_077);
+    }
+
+    #[test]
+    fn a_death_shows_no_wrong_data_wherever_the_home_is() {
+        let world = mortal(world(&faults([1, 1, 2]), 1));
+        assert_eq!(states(&world, moving(REST, 1)), 137_797);
+    }
 }
 
 mod default_protocol {

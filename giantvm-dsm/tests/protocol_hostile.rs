@@ -2,6 +2,7 @@
 //! of pages that the peer is neither home to nor requester of.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU8;
 
 use giantvm_core::{NodeId, NodeSet, PageIndex, Version};
 use giantvm_dsm::protocol::directory::{Grant, Message, Source, Transaction};
@@ -25,12 +26,24 @@ fn access() -> impl Strategy<Value = Access> + Clone {
     prop::sample::select(vec![Access::Read, Access::Write])
 }
 
+fn page() -> impl Strategy<Value = PageIndex> {
+    (0..=PAGES).prop_map(PageIndex)
+}
+
+fn nodes() -> impl Strategy<Value = NodeId> {
+    (0..=NODES).prop_map(node)
+}
+
+fn version() -> impl Strategy<Value = Version> {
+    (0..3_u64).prop_map(|number| Version::new(number).unwrap())
+}
+
+fn transaction() -> impl Strategy<Value = Transaction> {
+    (0..4_u32).prop_map(Transaction)
+}
+
 /// Messages whose fields are near enough to real ones to be believed at times.
 fn message() -> impl Strategy<Value = Message> {
-    let page = || (0..=PAGES).prop_map(PageIndex);
-    let nodes = || (0..=NODES).prop_map(node);
-    let version = || (0..3_u64).prop_map(|number| Version::new(number).unwrap());
-    let transaction = || (0..4_u32).prop_map(Transaction);
     let source = prop_oneof![
         Just(Source::Zero),
         Just(Source::Held),
@@ -77,6 +90,32 @@ fn message() -> impl Strategy<Value = Message> {
             }
         }),
         (page(), transaction()).prop_map(|(page, transaction)| Message::Done { page, transaction }),
+        of_a_move(),
+    ]
+}
+
+fn of_a_move() -> impl Strategy<Value = Message> {
+    let rights = prop::sample::select(vec![Rights::Read, Rights::Write]);
+    prop_oneof![
+        (page(), transaction(), version()).prop_map(|(page, transaction, version)| {
+            Message::Move {
+                page,
+                transaction,
+                version,
+            }
+        }),
+        (page(), nodes()).prop_map(|(page, to)| Message::Redirect { page, to }),
+        page().prop_map(|page| Message::Yield { page }),
+        page().prop_map(|page| Message::Recall { page }),
+        (page(), transaction(), version(), nodes(), rights).prop_map(
+            |(page, transaction, version, owner, rights)| Message::Pass {
+                page,
+                transaction,
+                version,
+                owner,
+                rights,
+            }
+        ),
     ]
 }
 
@@ -107,19 +146,21 @@ proptest! {
     fn any_input_is_handled_or_refused_without_a_trace(
         inputs in prop::collection::vec(input(), 1..60),
         rest in 0..2_u64,
+        moves in 0..3_u8,
     ) {
         let nodes = NodeSet::first(NODES);
         let homes = HomeMap::even(PAGES, nodes);
         let setup = Setup { local: node(0), nodes, pages: PAGES, homes };
-        let mut directory = Directory::with_rest(setup, Tick(rest));
+        let mut directory = Directory::with_moves(setup, Tick(rest), NonZeroU8::new(moves));
         for (now, input) in (0..).zip(inputs) {
             let (before, mut commands) = (directory.clone(), Vec::new());
             if directory.handle(Tick(now), input, &mut commands).is_err() {
                 prop_assert_eq!(&directory, &before);
                 prop_assert!(commands.is_empty());
             }
-            // At most one request a page, and one transaction a page homed here.
-            prop_assert!(directory.in_flight() as u64 <= PAGES + PAGES / NODES as u64);
+            // At most one request a page, and one transaction a page whose home may be here.
+            let homed = if moves == 0 { PAGES / NODES as u64 } else { PAGES };
+            prop_assert!(directory.in_flight() as u64 <= PAGES + homed);
         }
     }
 }
@@ -133,6 +174,7 @@ proptest! {
             (0..300_000_u64, 0..HOSTILE, message(), contents()), 1..300),
         may_request in any::<bool>(),
         sever in any::<bool>(),
+        moves in 0..3_u8,
         seed in any::<u64>(),
     ) {
         let config = Config {
@@ -143,7 +185,8 @@ proptest! {
             sever,
             ..Config::default()
         };
-        let mut cluster = Cluster::<Directory>::new(config);
+        let make = |setup| Directory::with_moves(setup, Directory::REST, NonZeroU8::new(moves));
+        let mut cluster = Cluster::with(config, &make);
         cluster.plan_random(20);
         // The hostile node is believed about pages it is home to, and about what it requests.
         let mut believed: BTreeSet<_> = (PAGES - 2..PAGES).map(PageIndex).collect();

@@ -2,7 +2,9 @@
 
 use giantvm_core::{NodeId, PageIndex};
 use giantvm_dsm::protocol::{Access, Directory, Tick};
-use giantvm_dsm::testing::{Cluster, Config, Disturbances, Failure, Op, Report, Scenario};
+use giantvm_dsm::testing::{
+    Cluster, Config, Disturbances, Failure, Inspect, Op, Report, Roaming, Scenario,
+};
 use proptest::prelude::*;
 
 fn run(config: Config, ops: usize) -> Result<Report, Failure> {
@@ -44,6 +46,66 @@ fn contended_pages_keep_every_invariant_whatever_the_rest() {
             assert_eq!(report.accesses, 8 * 2 * 20);
         }
     }
+}
+
+#[test]
+fn seeds_of_one_to_sixteen_nodes_keep_every_invariant_while_homes_move() {
+    for seed in 0..160_u32 {
+        let config = Config {
+            nodes: 1 + seed as usize % 16,
+            pages: u64::from(1 + seed / 16 % 4),
+            threads: 1 + seed as usize % 3,
+            seed: seed.into(),
+            ..Config::default()
+        };
+        for disturbances in [Disturbances::LIVELY, Disturbances::DEADLY] {
+            let scenario = Scenario::random(config.clone(), 20, disturbances);
+            let early = scenario.check::<Roaming<1>>();
+            early.unwrap_or_else(|failure| panic!("{failure}"));
+            let later = scenario.check::<Roaming<2>>();
+            later.unwrap_or_else(|failure| panic!("{failure}"));
+        }
+    }
+}
+
+/// Node 2 writes a page and node 1 reads it, by turns, so often; node 0 is its home at first.
+fn one_writes_and_one_reads<P: Inspect>(rounds: usize) -> Report {
+    let config = Config {
+        nodes: 3,
+        threads: 1,
+        ..Config::default()
+    };
+    let mut cluster = Cluster::<P>::new(config);
+    let mut total = Report::default();
+    for _ in 0..rounds {
+        for (node, access) in [(2, Access::Write), (1, Access::Read)] {
+            let (thread, page, word) = (0, PageIndex(0), 0);
+            cluster.plan([Op {
+                node,
+                thread,
+                page,
+                word,
+                access,
+            }]);
+            total = cluster.run().unwrap_or_else(|failure| panic!("{failure}"));
+        }
+    }
+    total
+}
+
+#[test]
+fn a_page_that_one_node_writes_costs_half_the_messages_once_its_home_is_there() {
+    let fixed = one_writes_and_one_reads::<Roaming<0>>(100);
+    let moving = one_writes_and_one_reads::<Directory>(100);
+    assert_eq!((fixed.faults, moving.faults), (200, 200));
+    // A round takes Request, Invalidate, Grant, Acknowledge, Done, and Request, Fetch, Grant, Data,
+    // Done; the first access, Request, Grant, Done.
+    assert_eq!(fixed.messages, 3 + 5 + 99 * 10);
+    // The eighth write moves the home, with Move and Done, and the read after it is sent on, with
+    // Request and Redirect. Then: Invalidate, Acknowledge, and Request, Grant, Done.
+    assert_eq!(Directory::MOVE_AFTER.get(), 8);
+    assert_eq!(moving.messages, 3 + 5 + 6 * 10 + 5 + (2 + 5) + 92 * 5);
+    assert!(moving.hops * 10 < fixed.hops * 9);
 }
 
 #[test]

@@ -11,6 +11,7 @@
 //! | [`invariants`] | what must hold after every step |
 //! | [`model`] | every state of small worlds, searched with stateright |
 //! | [`Adversary`] | a hostile node that lies in the protocol's own words |
+//! | [`Roaming`] | the default protocol with homes that move early, for all of these |
 //! | [`transitions`] | the table of every state and every message |
 //! | [`history`] | what threads of a real cluster recorded, checked for consistency |
 //!
@@ -49,6 +50,7 @@ pub mod model;
 mod network;
 mod node;
 mod oracle;
+mod roaming;
 mod scenario;
 mod shrink;
 mod terse;
@@ -61,4 +63,5 @@ pub use cluster::{Cluster, Report};
 pub use config::{Config, Op};
 pub use failure::Failure;
 pub use inspect::{Holding, Inspect};
+pub use roaming::Roaming;
 pub use scenario::Scenario;

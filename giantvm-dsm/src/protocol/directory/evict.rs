@@ -20,7 +20,7 @@ impl Directory {
     /// This node would rather not keep its copy.
     pub(super) fn evict(&mut self, page: PageIndex, out: &mut Out) {
         let held = self.copies.get(page).rights.is_some();
-        let Some(home) = self.homes.home(page).filter(|_| held && !self.halted) else {
+        let Some(home) = self.home(page).filter(|_| held && !self.halted) else {
             return;
         };
         if !self.pending.contains_key(&page) && self.leaving.insert(page) {
@@ -36,7 +36,10 @@ impl Directory {
         out: &mut Out,
     ) -> Result<(), Violation> {
         let message = "Evict";
-        let slot = self.check_homed(page, message)?;
+        let Some(slot) = self.homed(page) else {
+            // The copy has gone with the home, or before it went.
+            return self.check_may_stray(from, page, message).map(|_| ());
+        };
         let refusal = Violation::Unexpected {
             page,
             message,
@@ -56,6 +59,9 @@ impl Directory {
         let local = self.local;
         let entry = self.entries.get(slot);
         let plan = leave(entry.sharing, leaver, local);
+        if leaver == local && self.may_offer(page, entry.sharing) {
+            return Some(self.offer(page, slot, out));
+        }
         if leaver == local {
             self.leaving.remove(&page);
         }
@@ -68,6 +74,7 @@ impl Directory {
                 sharing: plan.after,
                 transaction,
                 busy,
+                ..entry
             },
         );
         if !busy {

@@ -33,6 +33,12 @@ pub(super) enum Serving {
     Leave { leaver: NodeId, take: bool },
     /// No one: the page rests before the next one is served.
     Rest,
+    /// The holder is becoming the home.
+    Move(NodeId),
+    /// No one: the birth home has been told that another node should be the home.
+    Yield,
+    /// No one: the home is on its way back to this node, its birth home.
+    Recall,
 }
 
 /// A page whose home is busy with it.
@@ -54,7 +60,9 @@ impl Directory {
         out: &mut Out,
     ) -> Result<(), Violation> {
         let message = "Request";
-        let slot = self.check_homed(page, message)?;
+        let Some(slot) = self.homed(page) else {
+            return self.misdirected(from, page, access, out);
+        };
         let sharing = self.entries.get(slot).sharing;
         let refusal = Violation::Unexpected {
             page,
@@ -138,8 +146,13 @@ impl Directory {
         let slot = self.check_end(page, transaction, "Done", |serving| match serving {
             Serving::Access(node) => node == from,
             Serving::Leave { leaver, take } => leaver == from && !take,
-            Serving::Rest => false,
+            Serving::Move(to) => to == from,
+            Serving::Rest | Serving::Yield | Serving::Recall => false,
         })?;
+        if self.active.get(&page).map(|active| active.serving) == Some(Serving::Move(from)) {
+            self.moved(page, slot, from, out);
+            return Ok(());
+        }
         let waits = self.active.get(&page).is_some_and(|active| {
             matches!(active.serving, Serving::Access(_)) && !active.queue.is_empty()
         });
@@ -161,7 +174,7 @@ impl Directory {
                 return;
             }
             self.resting.pop_first();
-            if let Some(slot) = self.entries.slot(page) {
+            if let Some(slot) = self.homed(page) {
                 self.next(page, slot, out);
             }
         }
@@ -176,7 +189,7 @@ impl Directory {
     }
 
     /// Begins the transaction of the first request that still asks for something.
-    fn serve(&mut self, page: PageIndex, slot: Slot, mut queue: Queue, out: &mut Out) {
+    pub(super) fn serve(&mut self, page: PageIndex, slot: Slot, mut queue: Queue, out: &mut Out) {
         while let Some((node, want)) = queue.pop_front() {
             let serving = match want {
                 Want::Access(access) => self.grant_to(page, slot, node, access, out),
@@ -189,12 +202,16 @@ impl Directory {
                     queue,
                 };
                 self.active.insert(page, active);
+                if mutant!(HomeMovesWhileBusy) {
+                    self.settle(page, slot, out);
+                }
                 return;
             }
         }
         let busy = false;
         let entry = self.entries.get(slot);
         self.entries.set(slot, Entry { busy, ..entry });
+        self.settle(page, slot, out);
     }
 
     /// Grants access. Messages to others go first, as theirs is the longer way.
@@ -275,10 +292,16 @@ impl Directory {
             Source::Zero | Source::Held | Source::Node(_) => Attach::Nothing,
         };
         self.send(requester, Message::Grant { page, grant }, attach, out);
+        let lead = match self.moves {
+            Some(most) if plan.rights == Rights::Write => entry.lead.after(requester, most),
+            _ => entry.lead,
+        };
         let entry_now = Entry {
             sharing: plan.after,
             transaction,
             busy: true,
+            lead,
+            ..entry
         };
         self.entries.set(slot, entry_now);
         Some((Serving::Access(requester), entry.sharing.holders()))
@@ -289,7 +312,7 @@ impl Directory {
         page: PageIndex,
         message: &'static str,
     ) -> Result<Slot, Violation> {
-        let slot = self.entries.slot(page);
+        let slot = self.homed(page);
         slot.ok_or(Violation::WrongNode { page, message })
     }
 }

@@ -130,12 +130,51 @@ pub enum Message {
         version: Version,
     },
     /// Requester to home: all is in place, serve the next one. Also from a holder that has given
-    /// up a copy whose bytes no one needs.
+    /// up a copy whose bytes no one needs, and from a node that has become the home.
     Done {
         /// The page.
         page: PageIndex,
         /// The transaction.
         transaction: Transaction,
+    },
+    /// Birth home to the page's only holder: from now on you are the home.
+    Move {
+        /// The page.
+        page: PageIndex,
+        /// The transaction, whose [`Message::Done`] says that it is; the new home counts on from it.
+        transaction: Transaction,
+        /// The version that the holder has.
+        version: Version,
+    },
+    /// From a node that is not the home: ask this one.
+    Redirect {
+        /// The page.
+        page: PageIndex,
+        /// Whom to ask.
+        to: NodeId,
+    },
+    /// Home to birth home: another node should be the home.
+    Yield {
+        /// The page.
+        page: PageIndex,
+    },
+    /// Birth home to home: be it no longer, and say what you know. Whoever asks meanwhile waits here.
+    Recall {
+        /// The page.
+        page: PageIndex,
+    },
+    /// The last home to the birth home: one node holds the page, and this is all about it.
+    Pass {
+        /// The page.
+        page: PageIndex,
+        /// The latest transaction.
+        transaction: Transaction,
+        /// The version of the contents.
+        version: Version,
+        /// The only holder.
+        owner: NodeId,
+        /// What the holder may do; for reading only if it is the sender.
+        rights: Rights,
     },
 }
 
@@ -154,6 +193,11 @@ impl Message {
             Self::Release { .. } => "Release",
             Self::Returned { .. } => "Returned",
             Self::Done { .. } => "Done",
+            Self::Move { .. } => "Move",
+            Self::Redirect { .. } => "Redirect",
+            Self::Yield { .. } => "Yield",
+            Self::Recall { .. } => "Recall",
+            Self::Pass { .. } => "Pass",
         }
     }
 

@@ -1,7 +1,7 @@
 //! The default protocol: a home-based, blocking directory with write-invalidate.
 //!
-//! Every page has a *home* (see [`HomeMap`]) that knows who holds it and runs one
-//! transaction of the page after the other. Sequentially consistent at the granularity of pages:
+//! Every page has a *home* that knows who holds it and runs one transaction of the page after the
+//! other: at first its *birth home* (see [`HomeMap`]), then whoever writes it most. Sequentially consistent at the granularity of pages:
 //! a page has many readers or one writer at any time, on all nodes together.
 //!
 //! # Roles
@@ -42,6 +42,7 @@
 //! | Invalid+ | Data | + | Store |
 //! | Invalid+ | Grant with the page attached | + | Store |
 //! | Invalid+, Read+ | Grant, Acknowledge | + | none |
+//! | Invalid+ | Redirect | + | Request to the node that it names |
 //! | Invalid+ | the last of Grant, Data, Acknowledges | Read or Write | Map (MapZero if untouched), Done, Wake |
 //! | Read+ | the last of Grant, Acknowledges | Write | Unprotect, Done, Wake |
 //!
@@ -55,6 +56,7 @@
 //! | Read, Write | eviction wanted, no request pending, first time | same | Evict to home |
 //! | Read | Release | Invalid | Unmap, Done |
 //! | Read, Write | Release that takes the page over | Invalid | Unmap keeping the bytes, Returned |
+//! | Write | Move | same, and the home; a wish to be rid of the copy is void | Done |
 //!
 //! A pending request stays as it is: an upgrade whose copy went gets data, since the home serves
 //! it by what the directory says at that time. The wish to be rid of a copy goes with the copy.
@@ -77,7 +79,8 @@
 //! | the node has no copy (any more) | | same | none |
 //! | Shared with others | | Shared without the node; if it was the owner, another sharer is | Release |
 //! | it has the only copy | | Exclusive(home) | Release that takes over; Returned |
-//! | the home itself has the only copy | | same | none: it has nowhere to go |
+//! | the birth home itself has the only copy | | same | none: it has nowhere to go |
+//! | another home itself has the only copy | | it is offered to the birth home | Yield |
 //!
 //! The home's own copy is treated on the spot: if it is the owner, the page travels with the
 //! Grant; if it is a sharer, it is unmapped before the Grant goes, or when its own Evict's turn
@@ -85,6 +88,47 @@
 //!
 //! With Returned the home has the page for writing. If its own threads have asked for it meanwhile,
 //! they are woken, and their Request leaves the queue.
+//!
+//! # Moving homes
+//! A home that does not use its page costs every other node two messages a fault. So it counts by how
+//! many writes one node is ahead of all others together, in the entry itself; nodes that write by
+//! turns never get ahead, and their page stays. Once a node is ahead by [`Directory::MOVE_AFTER`] and
+//! holds the page for writing, with no transaction under way and no one waiting, it becomes the home:
+//!
+//! ```text
+//! home, born so                new home           home, not born so      birth home          new home
+//!     | --- Move ---------------> |                    | --- Yield ----------> |                 |
+//!     | <-------------- Done ---- |                    | <--------- Recall --- |                 |
+//!     | whoever has asked meanwhile:                   | --- Pass -----------> | --- Move -----> |
+//!     | --- Redirect ---> requester                    | Redirect to who waits | <---- Done ---- |
+//! ```
+//!
+//! | who is the home | what happens | next | messages |
+//! |---|---|---|---|
+//! | the birth home | the owner is ahead | it moves | Move to the owner |
+//! | it moves | Request | same | none; queued |
+//! | it moves | Done of the new home | another node | Redirect to all in the queue |
+//! | another node | it has the only copy, and wants to be rid of it | same | Yield; serves no one |
+//! | another node | the owner is ahead | same | Yield; serves no one |
+//! | another node | Yield, at the birth home | it is recalled | Recall |
+//! | it is recalled | Request, at the birth home | same | none; queued |
+//! | it is recalled | Recall, at the home | on its way | Pass, Redirect to all in the queue, and the home's own Evict |
+//! | on its way | Pass; the birth home or the sender holds the page | the birth home | the first in the queue |
+//! | on its way | Pass; a third node holds the page | it moves | Move to that node |
+//! | another node | Request, at the birth home | same | Redirect to the home |
+//! | anyone | Request, at a node that was the home once | same | Redirect to the birth home |
+//! | anyone | Evict, at the birth home or one that was the home once | same | none: the copy has gone |
+//! | anyone | Redirect, at the requester | same | Request to whom it names |
+//!
+//! Each node keeps whom it takes for a page's home, in six bits of its word; it asks that node, and
+//! believes no other. That is right for whoever has a copy, because a home only goes while one node
+//! holds the page, to that node or from it: so there are no books to carry over but that one name,
+//! and no holder has to be told. Who has no copy may be wrong; then its Request comes back as a
+//! Redirect. That ends: the birth home names a home only after that home's Done and before its
+//! Recall, and a recalled home goes only after its Recall, when the birth home already keeps whoever
+//! asks. What a node told its home before goes the same way as its Request, so it is not overtaken;
+//! what of it comes late is void, as its copy has gone. The birth home and the last home take up
+//! themselves what they had asked of one another.
 //!
 //! Every other pair of state and message, every wrong sender, version, transaction or payload is
 //! a [`Violation`], found before anything is changed.
@@ -107,7 +151,8 @@
 //! No message of one bad peer makes a correct home grant a page twice, nor a correct requester map
 //! what its home did not grant. But a home is believed about its own pages, a holder about having
 //! dropped its copy, and a requester about having all it awaited: a peer that lies there breaks
-//! the coherence of the pages it is home to or takes part in, and no one can tell from messages.
+//! the coherence of the pages it is home to or takes part in, and no one can tell from messages. That
+//! a page's home moves to a node is the birth home's word, and takes that node's own use of the page.
 //! Data or an acknowledgement that overtakes the grant is believed until the grant contradicts
 //! it; the page is not mapped meanwhile. The refused message is then the later of the two.
 //!
@@ -120,9 +165,12 @@
 mod evict;
 mod holder;
 mod home;
+mod lead;
 mod message;
+mod moves;
 mod plan;
 mod requester;
+mod stray;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -130,6 +178,7 @@ mod view;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::num::NonZeroU8;
 
 use giantvm_core::{NodeId, NodeSet, PageIndex};
 
@@ -139,6 +188,7 @@ pub use view::EntryView;
 
 use holder::Order;
 use home::Active;
+use moves::Passed;
 use requester::Pending;
 use table::{Copies, Entries};
 
@@ -177,11 +227,14 @@ pub struct Directory {
     nodes: NodeSet,
     homes: HomeMap,
     rest: Tick,
+    /// By how many writes a node has to be ahead of the others to become a page's home; `None`
+    /// where homes do not move.
+    moves: Option<NonZeroU8>,
     copies: Copies,
     /// Requests of this node, at most one a page.
     pending: BTreeMap<PageIndex, Pending>,
     entries: Entries,
-    /// Pages homed here that are busy.
+    /// Pages that are busy: those homed here, and those whose home is on its way here.
     active: BTreeMap<PageIndex, Active>,
     /// Busy pages that wait for a time, not a message.
     resting: BTreeSet<(Tick, PageIndex)>,
@@ -198,17 +251,37 @@ impl Directory {
     /// access done too; a driver that does not wants some times as much.
     pub const REST: Tick = Tick(4_000);
 
-    /// A node whose contended pages rest for `rest` instead of [`Directory::REST`].
+    /// By how many writes a node has to be ahead of all others together to become a page's home.
+    ///
+    /// A move costs two messages, or five if the home had moved before, and two for each node that
+    /// has to be told when it asks next; then every fault of the new home and every one that it
+    /// answers takes two messages fewer or more. So this many writes pay for the move.
+    pub const MOVE_AFTER: NonZeroU8 = NonZeroU8::new(8).unwrap();
+
+    /// A node whose contended pages rest for `rest` instead of [`Directory::REST`], and whose pages
+    /// stay at the homes that the setup gives them.
     #[must_use]
     pub fn with_rest(setup: Setup, rest: Tick) -> Self {
+        Self::with_moves(setup, rest, None)
+    }
+
+    /// A node with a rest of its own, and with homes that move to a node that is so many writes
+    /// ahead of all others together, instead of [`Directory::MOVE_AFTER`]; `None` if they stay.
+    /// All nodes of a cluster have to be told the same.
+    #[must_use]
+    pub fn with_moves(setup: Setup, rest: Tick, after: Option<NonZeroU8>) -> Self {
         let pages = setup.pages.min(setup.homes.pages());
         Self {
             local: setup.local,
             nodes: setup.nodes,
             rest,
+            moves: after,
             copies: Copies::new(pages),
             pending: BTreeMap::new(),
-            entries: Entries::new(setup.local, &setup.homes),
+            entries: match after {
+                Some(_) => Entries::of_all(pages),
+                None => Entries::of_homed(setup.local, &setup.homes),
+            },
             active: BTreeMap::new(),
             resting: BTreeSet::new(),
             leaving: BTreeSet::new(),
@@ -316,6 +389,29 @@ impl Directory {
                 version,
             } => self.returned(from, page, (transaction, version), out),
             Message::Done { page, transaction } => self.done(now, from, page, transaction, out),
+            Message::Move {
+                page,
+                transaction,
+                version,
+            } => self.become_home(from, page, (transaction, version), out),
+            Message::Redirect { page, to } => self.redirected(from, page, to, out),
+            Message::Yield { page } => self.yielded(from, page, out),
+            Message::Recall { page } => self.recalled(from, page, out),
+            Message::Pass {
+                page,
+                transaction,
+                version,
+                owner,
+                rights,
+            } => {
+                let passed = Passed {
+                    transaction,
+                    version,
+                    owner,
+                    rights,
+                };
+                self.passed(from, page, passed, out)
+            }
         }
     }
 
@@ -342,7 +438,7 @@ impl Directory {
         page: PageIndex,
         message: &'static str,
     ) -> Result<(), Violation> {
-        if self.homes.home(page) == Some(from) || mutant!(ChecksNoSender) {
+        if self.home(page) == Some(from) || mutant!(ChecksNoSender) {
             Ok(())
         } else {
             Err(Violation::WrongNode { page, message })
@@ -366,7 +462,7 @@ impl CoherenceProtocol for Directory {
     const NAME: &'static str = "directory";
 
     fn new(setup: Setup) -> Self {
-        Self::with_rest(setup, Self::REST)
+        Self::with_moves(setup, Self::REST, Some(Self::MOVE_AFTER))
     }
 
     fn handle(

@@ -39,6 +39,27 @@ impl Pending {
         }
     }
 
+    /// What the home was asked for.
+    pub(super) const fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Whether no home has answered.
+    pub(super) const fn is_open(&self) -> bool {
+        self.grant.is_none()
+    }
+
+    /// Forgets what came early, as the home asked is not the home, and no one was served. Returns
+    /// what to ask another one for.
+    pub(super) fn restart(&mut self) -> Access {
+        let then_write = self.then_write;
+        *self = Self {
+            then_write,
+            ..Self::new(self.access)
+        };
+        self.access
+    }
+
     /// The grant, once everything that it names is there.
     fn complete(&self) -> Option<Grant> {
         let grant = self.grant?;
@@ -75,7 +96,7 @@ impl Directory {
 
     fn request(&mut self, page: PageIndex, access: Access, out: &mut Out) {
         self.pending.insert(page, Pending::new(access));
-        if let Some(home) = self.homes.home(page).filter(|_| !self.halted) {
+        if let Some(home) = self.home(page).filter(|_| !self.halted) {
             let request = Message::Request { page, access };
             self.send(home, request, Attach::Nothing, out);
         }
@@ -201,7 +222,7 @@ impl Directory {
             Source::Held => Command::Unprotect { page },
             Source::Attached | Source::Node(_) => Command::Map { page, rights },
         });
-        let home = self.homes.home(page).filter(|_| !mutant!(LosesADone));
+        let home = self.home(page).filter(|_| !mutant!(LosesADone));
         if let Some(home) = home {
             let transaction = grant.transaction;
             self.send(
@@ -221,7 +242,7 @@ impl Directory {
 
     /// Whether data and acknowledgements may overtake the grant: not on the home itself.
     fn may_come_early(&self, page: PageIndex) -> bool {
-        self.entries.slot(page).is_none()
+        self.homed(page).is_none()
     }
 }
 

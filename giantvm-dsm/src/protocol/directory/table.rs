@@ -1,10 +1,12 @@
 //! What a node keeps for every page: one word, and for the pages it is home to a 15-byte entry.
+//! Where homes move there is room for an entry of every page.
 //!
 //! Both tables start as zeroes, which means "never touched", so the operating system commits their
 //! memory only where pages are in use.
 
 use giantvm_core::{NodeId, NodeSet, PageIndex, PageRange, Version};
 
+use super::lead::Lead;
 use super::message::Transaction;
 use crate::protocol::{HomeMap, Rights};
 
@@ -34,9 +36,12 @@ impl Copied {
         self.version.get() << 8 | state
     }
 
+    /// The bits of the word that say where the home is, not what the copy is.
+    const HOME: PackedCopy = 0b1111_1100;
+
     fn unpack(word: PackedCopy) -> Self {
         Self {
-            rights: match word & 0xff {
+            rights: match word & 0b11 {
                 1 => Some(Rights::Read),
                 2 => Some(Rights::Write),
                 _ => None,
@@ -69,7 +74,26 @@ impl Copies {
     pub(super) fn set(&mut self, page: PageIndex, copy: Copied) {
         let word = usize::try_from(page.0).ok();
         if let Some(word) = word.and_then(|at| self.0.get_mut(at)) {
-            *word = copy.pack();
+            *word = *word & Copied::HOME | copy.pack();
+        }
+    }
+
+    /// The home of a page as far as this node was told, given its birth home. What is kept is in
+    /// which bits the two differ, so that zeroed memory means that the home has not moved.
+    pub(super) fn home(&self, page: PageIndex, birth: NodeId) -> NodeId {
+        let word = usize::try_from(page.0).ok().and_then(|at| self.0.get(at));
+        let differs = (word.copied().unwrap_or(0) & Copied::HOME) >> 2;
+        let home = u64::from(birth.get()) ^ differs;
+        u8::try_from(home)
+            .ok()
+            .and_then(|home| NodeId::new(home).ok())
+            .unwrap_or(birth)
+    }
+
+    pub(super) fn set_home(&mut self, page: PageIndex, birth: NodeId, home: NodeId) {
+        let word = usize::try_from(page.0).ok();
+        if let Some(word) = word.and_then(|at| self.0.get_mut(at)) {
+            *word = *word & !Copied::HOME | u64::from(birth.get() ^ home.get()) << 2;
         }
     }
 }
@@ -125,6 +149,10 @@ pub(super) struct Entry {
     pub transaction: Transaction,
     /// Whether that transaction still runs or rests.
     pub busy: bool,
+    /// Who writes the page most.
+    pub lead: Lead,
+    /// Whether this node was the home and is not now.
+    pub left: bool,
 }
 
 impl Entry {
@@ -135,7 +163,11 @@ impl Entry {
             Sharing::Exclusive { owner } => (2, owner),
         };
         let low = u64::from(self.transaction.0);
-        let high = state << 32 | u64::from(owner.get()) << 40 | u64::from(self.busy) << 48;
+        let high = state << 32
+            | u64::from(owner.get()) << 34
+            | u64::from(self.busy) << 40
+            | u64::from(self.left) << 41
+            | u64::from(self.lead.pack()) << 42;
         let mut packed = [0; 15];
         let (sharers, rest) = packed.split_at_mut(8);
         sharers.copy_from_slice(&self.sharing.holders().bits().to_le_bytes());
@@ -145,7 +177,7 @@ impl Entry {
 
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "the fields are 32 and 8 bits"
+        reason = "the fields are of 32 bits, 6 and 14"
     )]
     fn unpack(packed: PackedEntry) -> Self {
         let number = |bytes: &[u8]| {
@@ -154,8 +186,8 @@ impl Entry {
             u64::from_le_bytes(padded)
         };
         let (sharers, word) = (number(&packed[..8]), number(&packed[8..]));
-        let owner = NodeId::new((word >> 40) as u8).unwrap_or(NodeId::ZERO);
-        let sharing = match word >> 32 & 0xff {
+        let owner = NodeId::new((word >> 34) as u8 & 0x3f).unwrap_or(NodeId::ZERO);
+        let sharing = match word >> 32 & 0b11 {
             1 => Sharing::Shared {
                 owner,
                 sharers: NodeSet::from_bits(sharers),
@@ -166,7 +198,9 @@ impl Entry {
         Self {
             sharing,
             transaction: Transaction(word as u32),
-            busy: word >> 48 & 1 == 1,
+            busy: word >> 40 & 1 == 1,
+            left: word >> 41 & 1 == 1,
+            lead: Lead::unpack((word >> 42) as u16),
         }
     }
 }
@@ -175,16 +209,17 @@ impl Entry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Slot(usize);
 
-/// The directory entries of the pages that this node is home to.
+/// The directory entries of the pages that this node is home to, or may become.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Entries {
-    /// The runs homed here, ascending, each with the place of its first entry.
+    /// The runs with entries, ascending, each with the place of its first entry.
     runs: Vec<(PageRange, usize)>,
     entries: Vec<PackedEntry>,
 }
 
 impl Entries {
-    pub(super) fn new(local: NodeId, homes: &HomeMap) -> Self {
+    /// Entries for the pages that the map gives to this node.
+    pub(super) fn of_homed(local: NodeId, homes: &HomeMap) -> Self {
         let (mut runs, mut count) = (Vec::new(), 0);
         for (run, _) in homes.runs().filter(|&(_, home)| home == local) {
             runs.push((run, count));
@@ -196,7 +231,19 @@ impl Entries {
         }
     }
 
-    /// Where the entry of `page` is; `None` if this node is not its home.
+    /// Entries for all pages.
+    pub(super) fn of_all(pages: u64) -> Self {
+        let all = PageRange {
+            start: PageIndex(0),
+            end: PageIndex(pages),
+        };
+        Self {
+            runs: vec![(all, 0)],
+            entries: vec![[0; 15]; length(pages)],
+        }
+    }
+
+    /// Where the entry of `page` is; `None` if there is none.
     pub(super) fn slot(&self, page: PageIndex) -> Option<Slot> {
         let at = self.runs.partition_point(|(run, _)| run.end.0 <= page.0);
         let &(run, first) = self.runs.get(at)?;
@@ -222,6 +269,8 @@ fn length(pages: u64) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU8;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -242,6 +291,15 @@ mod tests {
         ]
     }
 
+    fn lead() -> impl Strategy<Value = Lead> {
+        prop::collection::vec(0..64_u8, 0..8).prop_map(|writers| {
+            let writers = writers.into_iter().map(|n| NodeId::new(n).unwrap());
+            writers.fold(Lead::default(), |lead, writer| {
+                lead.after(writer, NonZeroU8::MAX)
+            })
+        })
+    }
+
     proptest! {
         #[test]
         fn what_is_packed_unpacks_the_same(
@@ -250,11 +308,22 @@ mod tests {
             sharing in sharing(),
             transaction in any::<u32>(),
             busy in any::<bool>(),
+            left in any::<bool>(),
+            lead in lead(),
+            [birth, home] in [0..64_u8, 0..64_u8],
         ) {
             let copy = Copied { rights, version: Version::new(version).unwrap() };
             prop_assert_eq!(Copied::unpack(copy.pack()), copy);
-            let entry = Entry { sharing, transaction: Transaction(transaction), busy };
+            let entry = Entry { sharing, transaction: Transaction(transaction), busy, lead, left };
             prop_assert_eq!(Entry::unpack(entry.pack()), entry);
+            let [birth, home] = [birth, home].map(|n| NodeId::new(n).unwrap());
+            let (mut copies, page) = (Copies::new(1), PageIndex(0));
+            prop_assert_eq!(copies.home(page, birth), birth);
+            copies.set_home(page, birth, home);
+            copies.set(page, copy);
+            prop_assert_eq!((copies.home(page, birth), copies.get(page)), (home, copy));
+            copies.set_home(page, birth, birth);
+            prop_assert_eq!((copies.home(page, birth), copies.get(page)), (birth, copy));
         }
     }
 
@@ -269,7 +338,7 @@ mod tests {
     fn entries_exist_for_the_pages_homed_here_only() {
         let node = |n| NodeId::new(n).unwrap();
         let homes = HomeMap::even(12, [node(1), node(0), node(2), node(0)]);
-        let entries = Entries::new(node(0), &homes);
+        let entries = Entries::of_homed(node(0), &homes);
         let slots: Vec<_> = (0..13)
             .filter_map(|page| entries.slot(PageIndex(page)).map(|slot| (page, slot.0)))
             .collect();

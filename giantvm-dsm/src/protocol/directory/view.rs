@@ -2,7 +2,7 @@
 
 use giantvm_core::{NodeSet, PageIndex, Version};
 
-use super::home::Serving;
+use super::home::{Active, Serving};
 use super::{Directory, Sharing};
 use crate::protocol::Rights;
 
@@ -22,18 +22,23 @@ impl Directory {
     #[must_use]
     pub fn state_names(&self, page: PageIndex) -> Vec<&'static str> {
         let mut names = vec![self.copy_state(page)];
-        if let Some(entry) = self.entry(page) {
-            let serving = self.active.get(&page).map(|active| active.serving);
-            names.push(match (serving, entry.sharing) {
-                (None, Sharing::Untouched) => "home: Untouched",
-                (None, Sharing::Shared { .. }) => "home: Shared",
-                (None, Sharing::Exclusive { .. }) => "home: Exclusive",
-                (Some(Serving::Access(_)), _) => "home: granting",
-                (Some(Serving::Leave { take: false, .. }), _) => "home: releasing",
-                (Some(Serving::Leave { take: true, .. }), _) => "home: taking over",
-                (Some(Serving::Rest), _) => "home: resting",
-            });
-        }
+        let serving = self.active.get(&page).map(|active| active.serving);
+        let sharing = self.homed(page).map(|slot| self.entries.get(slot).sharing);
+        let born_here = self.homes.home(page) == Some(self.local);
+        names.extend(match (serving, sharing) {
+            (None, None) if born_here => Some("home: moved"),
+            (None, None) => None,
+            (None, Some(Sharing::Untouched)) => Some("home: Untouched"),
+            (None, Some(Sharing::Shared { .. })) => Some("home: Shared"),
+            (None, Some(Sharing::Exclusive { .. })) => Some("home: Exclusive"),
+            (Some(Serving::Access(_)), _) => Some("home: granting"),
+            (Some(Serving::Leave { take: false, .. }), _) => Some("home: releasing"),
+            (Some(Serving::Leave { take: true, .. }), _) => Some("home: taking over"),
+            (Some(Serving::Rest), _) => Some("home: resting"),
+            (Some(Serving::Move(_)), _) => Some("home: moving"),
+            (Some(Serving::Yield), _) => Some("home: yielding"),
+            (Some(Serving::Recall), _) => Some("home: recalling"),
+        });
         names
     }
 
@@ -60,10 +65,15 @@ impl Directory {
         copy.rights.map(|_| copy.version)
     }
 
-    /// The directory's entry of `page`; `None` if this node is not its home.
+    /// The directory's entry of `page`; `None` if this node is not its home, or is making another
+    /// one it.
     #[must_use]
     pub fn entry(&self, page: PageIndex) -> Option<EntryView> {
-        let entry = self.entries.get(self.entries.slot(page)?);
+        let moving = |active: &Active| matches!(active.serving, Serving::Move(_));
+        if self.active.get(&page).is_some_and(moving) {
+            return None;
+        }
+        let entry = self.entries.get(self.homed(page)?);
         let before = self.active.get(&page).map(|active| active.before);
         let holders = entry.sharing.holders();
         Some(EntryView {

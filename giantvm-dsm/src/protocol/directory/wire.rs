@@ -21,6 +21,11 @@ mod kind {
     pub(super) const EVICT: u8 = 8;
     pub(super) const RELEASE: u8 = 9;
     pub(super) const RETURNED: u8 = 10;
+    pub(super) const MOVE: u8 = 11;
+    pub(super) const REDIRECT: u8 = 12;
+    pub(super) const YIELD: u8 = 13;
+    pub(super) const RECALL: u8 = 14;
+    pub(super) const PASS: u8 = 15;
 }
 
 /// The body of `Request`.
@@ -55,11 +60,30 @@ struct ForwardBody {
     access: u8,
 }
 
-/// The body of `Evict`.
+/// The body of `Evict`, `Yield` and `Recall`.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
-struct EvictBody {
+struct PageBody {
     page: U64,
+}
+
+/// The body of `Redirect`.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct RedirectBody {
+    page: U64,
+    to: u8,
+}
+
+/// The body of `Pass`.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct PassBody {
+    page: U64,
+    version: U64,
+    transaction: U32,
+    owner: u8,
+    rights: u8,
 }
 
 /// The body of `Release`.
@@ -72,8 +96,8 @@ struct ReleaseBody {
     take: u8,
 }
 
-/// The body of `Acknowledge`, `Done`, and of `Data` and `Returned` with `version`; zero in the
-/// others.
+/// The body of `Acknowledge`, `Done`, and of `Data`, `Returned` and `Move` with `version`; zero in
+/// the others.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct ReplyBody {
@@ -100,6 +124,21 @@ fn read_access(number: u8) -> Result<Access, DecodeError> {
     }
 }
 
+const fn rights_number(rights: Rights) -> u8 {
+    match rights {
+        Rights::Read => READ,
+        Rights::Write => WRITE,
+    }
+}
+
+fn read_rights(number: u8) -> Result<Rights, DecodeError> {
+    match number {
+        READ => Ok(Rights::Read),
+        WRITE => Ok(Rights::Write),
+        _ => Err(bad("rights", number)),
+    }
+}
+
 fn read_zero(field: &'static str, number: impl Into<u64>) -> Result<(), DecodeError> {
     match number.into() {
         0 => Ok(()),
@@ -119,7 +158,12 @@ impl PageMessage for Message {
             | Self::Evict { page }
             | Self::Release { page, .. }
             | Self::Returned { page, .. }
-            | Self::Done { page, .. } => page,
+            | Self::Done { page, .. }
+            | Self::Move { page, .. }
+            | Self::Redirect { page, .. }
+            | Self::Yield { page }
+            | Self::Recall { page }
+            | Self::Pass { page, .. } => page,
         }
     }
 
@@ -177,7 +221,7 @@ impl PageMessage for Message {
                 version,
                 ..
             } => (kind::DATA, reply(transaction, version)),
-            Self::Evict { .. } => (kind::EVICT, Body::of(&EvictBody { page })),
+            Self::Evict { .. } => (kind::EVICT, Body::of(&PageBody { page })),
             Self::Release {
                 transaction,
                 version,
@@ -198,6 +242,33 @@ impl PageMessage for Message {
                 ..
             } => (kind::RETURNED, reply(transaction, version)),
             Self::Done { transaction, .. } => (kind::DONE, reply(transaction, Version::ZERO)),
+            Self::Move {
+                transaction,
+                version,
+                ..
+            } => (kind::MOVE, reply(transaction, version)),
+            Self::Redirect { to, .. } => {
+                let to = to.get();
+                (kind::REDIRECT, Body::of(&RedirectBody { page, to }))
+            }
+            Self::Yield { .. } => (kind::YIELD, Body::of(&PageBody { page })),
+            Self::Recall { .. } => (kind::RECALL, Body::of(&PageBody { page })),
+            Self::Pass {
+                transaction,
+                version,
+                owner,
+                rights,
+                ..
+            } => {
+                let body = PassBody {
+                    page,
+                    version: version.get().into(),
+                    transaction: transaction.0.into(),
+                    owner: owner.get(),
+                    rights: rights_number(rights),
+                };
+                (kind::PASS, Body::of(&body))
+            }
         }
     }
 
@@ -229,13 +300,34 @@ impl PageMessage for Message {
                 })
             }
             kind::FETCH | kind::INVALIDATE => Self::decode_forward(frame),
-            kind::ACKNOWLEDGE | kind::DATA | kind::DONE | kind::RETURNED => {
+            kind::ACKNOWLEDGE | kind::DATA | kind::DONE | kind::RETURNED | kind::MOVE => {
                 Self::decode_reply(frame)
             }
-            kind::EVICT => {
-                let body: EvictBody = read_body(frame)?;
+            kind::EVICT | kind::YIELD | kind::RECALL => {
+                let body: PageBody = read_body(frame)?;
                 let page = PageIndex(body.page.get());
-                Ok(Self::Evict { page })
+                Ok(match frame.kind {
+                    kind::EVICT => Self::Evict { page },
+                    kind::YIELD => Self::Yield { page },
+                    _ => Self::Recall { page },
+                })
+            }
+            kind::REDIRECT => {
+                let body: RedirectBody = read_body(frame)?;
+                Ok(Self::Redirect {
+                    page: PageIndex(body.page.get()),
+                    to: read_node("to", body.to)?,
+                })
+            }
+            kind::PASS => {
+                let body: PassBody = read_body(frame)?;
+                Ok(Self::Pass {
+                    page: PageIndex(body.page.get()),
+                    transaction: Transaction(body.transaction.get()),
+                    version: read_version("version", body.version.get())?,
+                    owner: read_node("owner", body.owner)?,
+                    rights: read_rights(body.rights)?,
+                })
             }
             kind::RELEASE => {
                 let body: ReleaseBody = read_body(frame)?;
@@ -287,22 +379,26 @@ impl Message {
         let body: ReplyBody = read_body(frame)?;
         let page = PageIndex(body.page.get());
         let transaction = Transaction(body.transaction.get());
-        if frame.kind == kind::DATA {
-            return Ok(Self::Data {
-                page,
-                transaction,
-                version: read_version("version", body.version.get())?,
-            });
+        if matches!(frame.kind, kind::DONE | kind::ACKNOWLEDGE) {
+            read_zero("version", body.version.get())?;
         }
-        if frame.kind == kind::RETURNED {
-            return Ok(Self::Returned {
-                page,
-                transaction,
-                version: read_version("version", body.version.get())?,
-            });
-        }
-        read_zero("version", body.version.get())?;
+        let version = read_version("version", body.version.get())?;
         Ok(match frame.kind {
+            kind::DATA => Self::Data {
+                page,
+                transaction,
+                version,
+            },
+            kind::RETURNED => Self::Returned {
+                page,
+                transaction,
+                version,
+            },
+            kind::MOVE => Self::Move {
+                page,
+                transaction,
+                version,
+            },
             kind::DONE => Self::Done { page, transaction },
             _ => Self::Acknowledge { page, transaction },
         })
@@ -327,10 +423,7 @@ impl Grant {
             version: self.version.get().into(),
             awaited: self.awaited.bits().into(),
             transaction: self.transaction.0.into(),
-            rights: match self.rights {
-                Rights::Read => READ,
-                Rights::Write => WRITE,
-            },
+            rights: rights_number(self.rights),
             source,
             supplier,
         })
@@ -351,11 +444,7 @@ impl Grant {
         };
         Ok(Self {
             transaction: Transaction(body.transaction.get()),
-            rights: match body.rights {
-                READ => Rights::Read,
-                WRITE => Rights::Write,
-                rights => return Err(bad("rights", rights)),
-            },
+            rights: read_rights(body.rights)?,
             version: read_version("version", body.version.get())?,
             source,
             awaited: NodeSet::from_bits(body.awaited.get()),

@@ -62,6 +62,15 @@ impl Transitions {
         table
     }
 
+    /// Adds what another world of the same protocol has shown.
+    pub fn extend(&mut self, other: Self) {
+        for (pair, Cell { taken, refused }) in other.cells {
+            let cell = self.cells.entry(pair).or_default();
+            cell.taken.extend(taken);
+            cell.refused.extend(refused);
+        }
+    }
+
     /// The states, in the order of their names.
     #[must_use]
     pub fn states(&self) -> Vec<&'static str> {

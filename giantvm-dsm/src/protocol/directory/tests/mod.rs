@@ -2,6 +2,7 @@
 
 mod hostile;
 mod layout;
+mod moves;
 mod order;
 mod transactions;
 mod wire;
@@ -37,6 +38,10 @@ struct Nodes(Vec<Directory>);
 
 impl Nodes {
     fn new(count: usize) -> Self {
+        Self::with(count, |setup| Directory::with_rest(setup, REST))
+    }
+
+    fn with(count: usize, make: impl Fn(Setup) -> Directory) -> Self {
         let nodes = NodeSet::first(count);
         let start = |local| {
             let homes = HomeMap::even(2 * count as u64, nodes);
@@ -46,7 +51,7 @@ impl Nodes {
                 pages: 2 * count as u64,
                 homes,
             };
-            Directory::with_rest(setup, REST)
+            make(setup)
         };
         Self(nodes.iter().map(start).collect())
     }
@@ -81,6 +86,16 @@ impl Nodes {
 
     /// Carries every message to its end, in order. Returns how many there were.
     fn settle(&mut self, from: u8, commands: Commands) -> usize {
+        self.settle_but(from, commands, |_| false)
+    }
+
+    /// The same, but some messages do not arrive.
+    fn settle_but(
+        &mut self,
+        from: u8,
+        commands: Commands,
+        is_held: impl Fn(&Message) -> bool,
+    ) -> usize {
         let mut under_way: Vec<(u8, Command<Message>)> = commands
             .into_iter()
             .map(|command| (from, command))
@@ -90,6 +105,9 @@ impl Nodes {
             let (from, command) = under_way.remove(0);
             if let Command::Send { to, message, .. } = command {
                 messages += 1;
+                if is_held(&message) {
+                    continue;
+                }
                 let answer = self.tell(from, to.get(), message).unwrap();
                 under_way.extend(answer.into_iter().map(|command| (to.get(), command)));
             }

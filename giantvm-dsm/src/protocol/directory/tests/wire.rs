@@ -19,8 +19,18 @@ fn frame(kind: u8, body: Body) -> Frame {
     }
 }
 
+fn pass(rights: Rights) -> Message {
+    Message::Pass {
+        page: PAGE,
+        transaction: Transaction(21),
+        version: version(22),
+        owner: node(23),
+        rights,
+    }
+}
+
 /// One message of every kind.
-fn samples() -> [Message; 14] {
+fn samples() -> [Message; 20] {
     [
         request(Access::Read),
         grant(7, Rights::Write, 0, Source::Zero, &[]),
@@ -36,6 +46,19 @@ fn samples() -> [Message; 14] {
         release(13, 14, true),
         release(15, 16, false),
         returned(17, 18),
+        Message::Move {
+            page: PAGE,
+            transaction: Transaction(19),
+            version: version(20),
+        },
+        Message::Redirect {
+            page: PAGE,
+            to: node(63),
+        },
+        Message::Yield { page: PAGE },
+        Message::Recall { page: PAGE },
+        pass(Rights::Read),
+        pass(Rights::Write),
     ]
 }
 
@@ -49,11 +72,11 @@ fn every_message_survives_the_wire_in_at_most_64_bytes() {
 }
 
 #[test]
-fn kinds_are_numbered_one_to_ten() {
+fn kinds_are_numbered_one_to_fifteen() {
     let mut kinds: Vec<_> = samples().iter().map(|message| message.encode().0).collect();
     kinds.dedup();
-    assert_eq!(kinds, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
-    for kind in [0, 11, 255] {
+    assert_eq!(kinds, (1..=15).collect::<Vec<_>>());
+    for kind in [0, 16, 255] {
         let unknown = DecodeError::UnknownKind {
             service: Service::Dsm,
             kind,
@@ -90,12 +113,18 @@ fn each_bad_field_is_named() {
     assert_eq!(decode(done(1), 8, 1), "version");
     assert_eq!(decode(release(1, 1, true), 20, 2), "take");
     assert_eq!(decode(returned(1, 1), 15, 1), "version");
+    let page = PAGE;
+    let to = node(1);
+    assert_eq!(decode(Message::Redirect { page, to }, 8, 64), "to");
+    assert_eq!(decode(pass(Rights::Read), 15, 1), "version");
+    assert_eq!(decode(pass(Rights::Read), 20, 64), "owner");
+    assert_eq!(decode(pass(Rights::Read), 21, 0), "rights");
 }
 
 proptest! {
     #[test]
     fn any_body_decodes_to_a_message_of_the_same_bytes_or_fails(
-        kind in 0..12_u8,
+        kind in 0..17_u8,
         bytes in prop::collection::vec(0..3_u8, 0..=MAX_BODY),
     ) {
         let body = Body::new(&bytes).unwrap();
