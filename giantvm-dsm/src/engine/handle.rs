@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use giantvm_core::wire::{Body, Class, Frame, Service};
-use giantvm_core::{Epoch, NodeSet, PageIndex, PageSize, Stamp};
+use giantvm_core::{Epoch, NodeId, NodeSet, PageIndex, PageSize, Stamp};
 use giantvm_transport::{SendError, Transport};
 
 use super::driver::Driver;
@@ -19,7 +19,7 @@ use super::pump::Pump;
 use super::stats::DsmStats;
 use super::stop::StopSwitch;
 use crate::backing::{self, Mapping, OpenError};
-use crate::protocol::{CoherenceProtocol, HomeMap, Setup};
+use crate::protocol::{CoherenceProtocol, HomeMap, Setup, reserve};
 
 /// A node could not start to share memory.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,19 @@ pub enum StartError {
     /// The memory could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The pages that this node is home to do not fit its memory budget.
+    #[error(
+        "this node is home to {homed} pages, more than the {room} that a memory budget of {budget} \
+         pages has room for: raise it, or give it fewer homes (`HomeMap::weighted` does)"
+    )]
+    Memory {
+        /// Pages that it is home to.
+        homed: u64,
+        /// Pages that it could be home to.
+        room: u64,
+        /// Pages of its budget.
+        budget: u64,
+    },
     /// The pump could not be started.
     #[error("the pump thread could not be started")]
     Pump(#[source] std::io::Error),
@@ -103,17 +116,24 @@ impl Dsm {
         handlers: Handlers,
         options: DsmOptions,
     ) -> Result<Self, StartError> {
-        let (backing, mapping) = backing::open(homes.pages(), page_size, options.backing)?;
         let local = transport.local();
+        let budget = options.memory.map(|memory| memory.pages(page_size));
+        if let Some(budget) = budget {
+            check_memory(local, &homes, budget)?;
+        }
+        let (backing, mapping) = backing::open(homes.pages(), page_size, options.backing)?;
         let protocol = P::new(Setup {
             local,
             nodes: transport.peers().with(local),
             pages: homes.pages(),
-            homes,
+            homes: homes.clone(),
         });
-        let driver = Driver::new(protocol, backing, transport.clone(), epoch)
+        let mut driver = Driver::new(protocol, backing, transport.clone(), epoch)
             .reading_ahead(options.read_ahead)
             .guessing(options.migratory);
+        if let Some(budget) = budget {
+            driver = driver.within(budget, &homes);
+        }
         let stats = driver.stats();
         let farewells = Arc::new(Farewells::new(transport.peers()));
         let orders = Arc::new(Orders::new().map_err(StartError::Pump)?);
@@ -218,4 +238,19 @@ impl Drop for Dsm {
     fn drop(&mut self) {
         self.halt();
     }
+}
+
+/// Whether the pages that a node is home to fit its budget.
+fn check_memory(local: NodeId, homes: &HomeMap, budget: u64) -> Result<(), StartError> {
+    let own = homes.runs().filter(|&(_, home)| home == local);
+    let homed = own.map(|(run, _)| run.len()).sum();
+    let room = budget.saturating_sub(reserve(budget));
+    if homed <= room {
+        return Ok(());
+    }
+    Err(StartError::Memory {
+        homed,
+        room,
+        budget,
+    })
 }

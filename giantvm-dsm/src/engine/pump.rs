@@ -124,6 +124,7 @@ impl<P: CoherenceProtocol> Pump<P> {
     /// Does what inputs leave to do. Returns how long until the next time-out.
     fn settle(&mut self, spin: &mut Spin) -> Result<Option<Duration>, BackingError> {
         let timeout = self.driver.tick()?;
+        self.driver.make_room()?;
         if self.driver.retry_pins()? {
             spin.woke();
         }

@@ -24,7 +24,7 @@ pub struct HomeError {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HomeMap {
     /// `(first page after the run, home)`, ascending.
-    runs: Vec<(u64, NodeId)>,
+    pub(super) runs: Vec<(u64, NodeId)>,
 }
 
 impl HomeMap {

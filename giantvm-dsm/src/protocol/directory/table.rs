@@ -1,4 +1,4 @@
-//! What a node keeps for every page: one word, and for the pages it is home to a 15-byte entry.
+//! What a node keeps for every page: one word, and for the pages it is home to a 14-byte entry.
 //!
 //! Both tables start as zeroes, which means "never touched", so the operating system commits their
 //! memory only where pages are in use.
@@ -12,8 +12,9 @@ use crate::protocol::{HomeMap, Rights};
 pub const BYTES_PER_PAGE: usize = size_of::<PackedCopy>() + size_of::<PackedEntry>();
 
 type PackedCopy = u64;
-/// Eight bytes of sharers, seven of everything else: with the backing's byte a page costs 24.
-type PackedEntry = [u8; 15];
+/// Eight bytes of sharers, six of everything else: with a byte of the backing and one of a budget a
+/// page costs 24.
+type PackedEntry = [u8; 14];
 
 /// This node's copy of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,11 +136,11 @@ impl Entry {
             Sharing::Exclusive { owner } => (2, owner),
         };
         let low = u64::from(self.transaction.0);
-        let high = state << 32 | u64::from(owner.get()) << 40 | u64::from(self.busy) << 48;
-        let mut packed = [0; 15];
+        let high = (state | u64::from(self.busy) << 2) << 32 | u64::from(owner.get()) << 40;
+        let mut packed = [0; 14];
         let (sharers, rest) = packed.split_at_mut(8);
         sharers.copy_from_slice(&self.sharing.holders().bits().to_le_bytes());
-        rest.copy_from_slice(&(low | high).to_le_bytes()[..7]);
+        rest.copy_from_slice(&(low | high).to_le_bytes()[..6]);
         packed
     }
 
@@ -155,7 +156,7 @@ impl Entry {
         };
         let (sharers, word) = (number(&packed[..8]), number(&packed[8..]));
         let owner = NodeId::new((word >> 40) as u8).unwrap_or(NodeId::ZERO);
-        let sharing = match word >> 32 & 0xff {
+        let sharing = match word >> 32 & 3 {
             1 => Sharing::Shared {
                 owner,
                 sharers: NodeSet::from_bits(sharers),
@@ -166,7 +167,7 @@ impl Entry {
         Self {
             sharing,
             transaction: Transaction(word as u32),
-            busy: word >> 48 & 1 == 1,
+            busy: word >> 34 & 1 == 1,
         }
     }
 }
@@ -192,7 +193,7 @@ impl Entries {
         }
         Self {
             runs,
-            entries: vec![[0; 15]; count],
+            entries: vec![[0; 14]; count],
         }
     }
 
@@ -260,9 +261,9 @@ mod tests {
 
     #[test]
     fn zeroed_memory_means_never_touched() {
-        assert_eq!(Entry::unpack([0; 15]), Entry::default());
+        assert_eq!(Entry::unpack([0; 14]), Entry::default());
         assert_eq!(Copied::unpack(0).rights, None);
-        assert_eq!(BYTES_PER_PAGE, 23);
+        assert_eq!(BYTES_PER_PAGE, 22);
     }
 
     #[test]
