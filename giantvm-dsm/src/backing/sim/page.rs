@@ -14,10 +14,8 @@ enum Frame {
     Dropped,
     /// Bytes to be sent once, and never to be mapped: other nodes may write the page.
     Kept,
-    /// Bytes that came, and may be mapped.
+    /// Bytes that came, or stayed, and may be mapped.
     Stored,
-    /// Bytes that stayed, and may be mapped or dropped.
-    Retained,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +90,7 @@ impl SimPage {
 
     pub(super) fn map(&mut self, rights: Rights) -> Result<(), &'static str> {
         match self.state {
-            State::Unmapped(Frame::Stored | Frame::Retained) => {
+            State::Unmapped(Frame::Stored) => {
                 self.state = State::Mapped(rights);
                 Ok(())
             }
@@ -145,7 +143,7 @@ impl SimPage {
     pub(super) fn unmap(&mut self, frame: FrameFate) -> Result<(), &'static str> {
         match (self.state, frame) {
             (State::Mapped(_) | State::Suspended(_), _)
-            | (State::Unmapped(Frame::Retained), FrameFate::Drop) => {}
+            | (State::Unmapped(Frame::Stored), FrameFate::Drop) => {}
             _ => return Err("the page is not mapped"),
         }
         self.state = State::Unmapped(match frame {
@@ -154,7 +152,7 @@ impl SimPage {
                 self.bytes.fill(DROPPED);
                 Frame::Dropped
             }
-            FrameFate::Retain => Frame::Retained,
+            FrameFate::Retain => Frame::Stored,
         });
         Ok(())
     }
@@ -177,7 +175,7 @@ impl SimPage {
                 self.state = State::Unmapped(Frame::Dropped);
                 Ok(())
             }
-            State::Unmapped(Frame::Stored | Frame::Retained) => Err("its bytes may be needed"),
+            State::Unmapped(Frame::Stored) => Err("its bytes may be needed"),
             State::Mapped(_) | State::Suspended(_) => Err("the page is mapped"),
             State::Poisoned => Err("the page is poisoned"),
         }
