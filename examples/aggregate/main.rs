@@ -14,6 +14,7 @@ mod join;
 mod launch;
 mod lifecycle;
 mod litmus;
+mod memory;
 mod node;
 #[path = "../protocol.rs"]
 mod protocol;

@@ -26,6 +26,15 @@ pub(crate) struct NodeReport {
     pub(crate) pages_received: u64,
     pub(crate) invalidations: u64,
     pub(crate) downgrades: u64,
+    /// Pages that take memory at the end, and the most that did; zero without a limit, as are the
+    /// three that follow.
+    pub(crate) resident_pages: u64,
+    pub(crate) most_resident_pages: u64,
+    /// Copies that were given up for want of memory: others had the bytes, or they were sent home.
+    pub(crate) evictions_clean: u64,
+    pub(crate) evictions_dirty: u64,
+    /// Copies that stayed because they were used on probation.
+    pub(crate) second_chances: u64,
     pub(crate) frames_sent: u64,
     pub(crate) bytes_sent: u64,
     pub(crate) bytes_received: u64,
@@ -63,6 +72,11 @@ impl NodeReport {
         self.pages_received = dsm.pages_received;
         self.invalidations = dsm.invalidations;
         self.downgrades = dsm.downgrades;
+        self.resident_pages = dsm.memory.resident;
+        self.most_resident_pages = dsm.memory.most_resident;
+        self.evictions_clean = dsm.memory.evictions_clean;
+        self.evictions_dirty = dsm.memory.evictions_dirty;
+        self.second_chances = dsm.memory.second_chances;
         self
     }
 
@@ -96,6 +110,7 @@ pub(crate) struct RunReport {
     pub(crate) protocol: String,
     pub(crate) vcpu_host: String,
     pub(crate) memory_bytes: u64,
+    pub(crate) page_bytes: usize,
     pub(crate) programs: Vec<ProgramReport>,
     pub(crate) nodes: Vec<NodeReport>,
 }
@@ -111,10 +126,43 @@ impl RunReport {
         for program in self.programs.iter().filter(|p| !p.litmus.is_empty()) {
             text += &format!("\n{}\n", litmus::table(&program.litmus));
         }
+        let limited = self.nodes.iter().any(|node| node.most_resident_pages > 0);
+        let memory = if limited {
+            format!("\n{}", self.memory())
+        } else {
+            String::new()
+        };
         format!(
-            "\nPrograms, checked by the guest and again by the host\n{text}\n{}",
+            "\nPrograms, checked by the guest and again by the host\n{text}\n{}{memory}",
             self.table()
         )
+    }
+
+    /// What nodes with little memory did to keep to it.
+    fn memory(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_BORDERS_ONLY);
+        table.set_header([
+            "node",
+            "MiB now",
+            "MiB at most",
+            "evicted clean",
+            "evicted dirty",
+            "second chances",
+        ]);
+        let mib = |pages: u64| format!("{:.1}", pages as f64 * self.page_bytes as f64 / MIB);
+        for node in &self.nodes {
+            table.add_row([
+                node.name.clone(),
+                mib(node.resident_pages),
+                mib(node.most_resident_pages),
+                node.evictions_clean.to_string(),
+                node.evictions_dirty.to_string(),
+                node.second_chances.to_string(),
+            ]);
+        }
+        align(&mut table);
+        table
     }
 
     fn table(&self) -> Table {
@@ -145,7 +193,7 @@ impl RunReport {
                 node.faults_upgrade.to_string(),
                 node.faults_local.to_string(),
                 node.pages_sent.to_string(),
-                format!("{:.1}", node.bytes_sent as f64 / f64::from(1 << 20)),
+                format!("{:.1}", node.bytes_sent as f64 / MIB),
                 micros(node.fault_p50_us),
                 micros(node.fault_p99_us),
                 node.ipis_sent.to_string(),
@@ -153,9 +201,16 @@ impl RunReport {
                 format!("{:.1}", node.cpu_seconds),
             ]);
         }
-        for column in table.column_iter_mut().skip(1) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
+        align(&mut table);
         table
+    }
+}
+
+const MIB: f64 = (1 << 20) as f64;
+
+/// Figures to the right.
+fn align(table: &mut Table) {
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
     }
 }
