@@ -25,7 +25,7 @@ impl Limits {
         Self {
             high: budget.saturating_sub(reserve / 4),
             low: budget.saturating_sub(reserve / 2),
-            trial: usize::try_from(reserve / 2).unwrap_or(usize::MAX),
+            trial: usize::try_from(reserve / 4).unwrap_or(usize::MAX),
             patience: (reserve / 8).min(MOST_PATIENCE),
         }
     }

@@ -19,7 +19,8 @@
 //! [suspended](crate::backing::Backing::suspend), with the bytes where they are, which is what the
 //! system may do to a mapping of a file by itself. An access is then a fault that the protocol
 //! answers by itself, and spares the page. A *hand* goes over the pages in the order of their
-//! addresses and sends them to the queue of those on probation, as long as that is not full; the
+//! addresses and sends them to the queue of those on probation, until that is full, and again when
+//! half of them are gone: so it goes around once for many that leave, however sparse the pages are. The
 //! queue gives up who is first, but no one before some other pages have come: threads have time to use
 //! what is on probation. A copy that others may have leaves at its first turn, one that no one
 //! else has at its second: clean copies go first, and used ones not at all.
@@ -29,13 +30,14 @@
 //! # What it costs
 //! Below the low mark, a few instructions for a page that comes. Above it, a page that comes pays
 //! for at most [`CREDIT`] others to be put on probation, so pages that cannot leave, as those that a
-//! node owns under Ivy, do not keep it busy. A byte a page, and the queue: at most a sixteenth of the
+//! node owns under Ivy, do not keep it busy. A byte a page, and the queue: at most a 32nd of the
 //! budget's pages, sixteen bytes each.
 //!
 //! # What it does not promise
 //! A fault never waits for room. While wishes are under way, at most [`MOST_LEAVING`] of them, each
 //! thread may bring in a page with each fault, and peers send home what they have no room for, at most
-//! [`MOST_LEAVING`] pages each. All of that may be above the budget for as long as it takes.
+//! [`MOST_LEAVING`] pages each. All of that may be above the budget for as long as it takes. And as a
+//! probation is measured by pages that come, the last few stay when none comes any more.
 //!
 //! This is a value: what is to be done is a [`Plan`], for its driver to carry out.
 
@@ -87,6 +89,12 @@ pub(crate) struct Budget {
     hand: u64,
     /// How far it went without finding anything.
     barren: u64,
+    /// How many pages have to have come before it moves again.
+    rests_until: u64,
+    /// Whether the queue is being filled.
+    filling: bool,
+    /// Pages that left, and whose frames may go.
+    gone: Vec<PageIndex>,
     credit: usize,
     /// Whether pages are to leave, down to the low mark.
     short: bool,
@@ -108,6 +116,9 @@ impl Budget {
             came: 0,
             hand: 0,
             barren: 0,
+            rests_until: 0,
+            filling: true,
+            gone: Vec::with_capacity(MOST_LEAVING),
             credit: limits.trial,
             short: false,
             spare: 0,
@@ -184,6 +195,10 @@ impl Budget {
             *count += 1;
         }
         self.put(page, frame);
+        // Nor has the hand to look for it then. A few that found no place are found by the hand.
+        if asked && frame == Frame::Spare && self.gone.len() < MOST_LEAVING {
+            self.gone.push(page);
+        }
     }
 
     /// A page is here to be used.
@@ -225,8 +240,6 @@ impl Budget {
             resident if resident > self.limits.high => true,
             resident => self.short && resident > self.limits.low,
         };
-        // There may be something to find again.
-        self.barren = 0;
     }
 
     /// The run of pages homed here that `page` is in.

@@ -31,7 +31,10 @@ impl Plan {
 impl Budget {
     /// Whether there may be something to do.
     pub(crate) fn is_due(&self) -> bool {
-        self.wants_spares() || self.wants_trials() || self.wants_leavers()
+        self.short && !self.gone.is_empty()
+            || self.wants_spares()
+            || self.wants_trials()
+            || self.wants_leavers()
     }
 
     /// Makes a plan, which counts as carried out from then on. `false` if there is nothing to do
@@ -40,9 +43,10 @@ impl Budget {
         plan.release.clear();
         plan.suspend.clear();
         plan.evict.clear();
-        let looked = self.sweep(&pinned, plan);
+        self.let_go(plan);
+        self.sweep(&pinned, plan);
         let taken = self.choose(&pinned, plan);
-        looked && self.is_due() || taken || !plan.is_empty()
+        taken || !plan.is_empty()
     }
 
     fn above(&self) -> u64 {
@@ -55,18 +59,19 @@ impl Budget {
         self.above().saturating_sub(going)
     }
 
-    /// Whether the hand has been everywhere in vain since something changed.
-    fn is_tired(&self) -> bool {
-        self.barren > self.states.pages()
+    /// Whether the hand has been everywhere in vain lately.
+    const fn rests(&self) -> bool {
+        self.came < self.rests_until
     }
 
-    fn wants_spares(&self) -> bool {
-        self.short && self.spare > 0 && !self.is_tired()
+    const fn wants_spares(&self) -> bool {
+        self.short && self.spare > self.gone.len() as u64 && !self.rests()
     }
 
     fn wants_trials(&self) -> bool {
-        let room = self.queue.len() < self.limits.trial;
-        self.above() > 0 && room && self.credit > 0 && !self.is_tired()
+        let len = self.queue.len();
+        let room = len < self.limits.trial && (self.filling || len <= self.limits.trial / 2);
+        self.above() > 0 && room && self.credit > 0 && !self.rests()
     }
 
     fn wants_leavers(&self) -> bool {
@@ -75,24 +80,35 @@ impl Budget {
         self.short && some && self.missing() > 0
     }
 
-    /// Moves the hand. Whether it stopped only because it went far.
-    fn sweep(&mut self, pinned: &impl Fn(PageIndex) -> bool, plan: &mut Plan) -> bool {
+    /// Gives back the frames of pages that left.
+    fn let_go(&mut self, plan: &mut Plan) {
+        while self.short
+            && plan.release.len() < BATCH
+            && let Some(page) = self.gone.pop()
+        {
+            if self.states.frame(page) == Frame::Spare {
+                self.put(page, Frame::None);
+                plan.release.push(page);
+            }
+        }
+    }
+
+    /// Moves the hand, but not far at a time.
+    fn sweep(&mut self, pinned: &impl Fn(PageIndex) -> bool, plan: &mut Plan) {
         let mut left = LOOKS;
-        loop {
+        while left > 0 {
             let spares = self.wants_spares() && plan.release.len() < BATCH;
             let trials = self.wants_trials() && plan.suspend.len() < BATCH;
             if !spares && !trials {
-                return false;
+                break;
             }
-            if left == 0 {
-                return true;
-            }
+            self.filling |= trials;
             let (start, pages) = (self.hand, self.states.pages());
             let end = pages.min(start.saturating_add(left));
             let found = self.states.next(start, end).map(PageIndex);
             self.hand = found.map_or(end, |page| page.0 + 1);
             if let Some(run) = found.and_then(|page| self.homed(page))
-                && self.spare == 0
+                && !spares
             {
                 // All of them stay.
                 self.hand = run.end.0.min(end);
@@ -105,7 +121,13 @@ impl Budget {
             if let Some(page) = found {
                 self.consider(page, pinned, plan);
             }
+            if self.barren > pages {
+                self.barren = 0;
+                self.filling = false;
+                self.rests_until = self.came + self.limits.trial as u64 / 4 + 1;
+            }
         }
+        self.filling &= self.queue.len() < self.limits.trial;
     }
 
     /// The hand points at a page.
@@ -115,6 +137,7 @@ impl Budget {
             Frame::Spare if self.wants_spares() && plan.release.len() < BATCH => {
                 self.put(page, Frame::None);
                 plan.release.push(page);
+                self.barren = 0;
             }
             Frame::None | Frame::Spare | Frame::Held => {}
             Frame::Retained | Frame::Shared | Frame::Owned => {

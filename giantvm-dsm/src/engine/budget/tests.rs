@@ -35,8 +35,12 @@ fn own() -> PageRange {
 
 impl Node {
     fn new() -> Self {
+        Self::giving(BUDGET)
+    }
+
+    fn giving(budget: u64) -> Self {
         Self {
-            budget: Budget::new(PAGES, vec![own()], BUDGET),
+            budget: Budget::new(PAGES, vec![own()], budget),
             mapped: BTreeMap::new(),
             suspended: BTreeSet::new(),
             used: BTreeSet::new(),
@@ -116,11 +120,6 @@ impl Node {
                 self.budget.wished(page, told);
             }
         }
-        let due = self.budget.is_due();
-        assert!(
-            !due || self.budget.leaving > 0,
-            "it would be asked for ever"
-        );
     }
 
     /// Peers answer `count` wishes.
@@ -180,14 +179,14 @@ fn spare_frames_go_before_any_copy() {
 
 #[test]
 fn clean_copies_leave_before_those_that_no_one_else_has() {
-    let mut node = Node::new();
-    for page in 500..600 {
+    let mut node = Node::giving(800);
+    for page in 100..PAGES {
         let rights = [Rights::Write, Rights::Read][usize::from(page % 2 == 1)];
         node.access(page, rights);
     }
     node.answer(usize::MAX);
-    assert!(node.evicted.len() >= 4);
-    assert!(node.evicted[..4].iter().all(|page| page.0 % 2 == 1));
+    assert!(node.evicted.len() >= 20);
+    assert!(node.evicted[..10].iter().all(|page| page.0 % 2 == 1));
 }
 
 #[test]
