@@ -77,7 +77,7 @@ pub(crate) fn report(
     let done = cluster::run(job)?;
     let counted = done.iter().flatten().filter_map(|part| part.counted).max();
     // All pages fit every node, copies of others' and all.
-    let fitting_set_bytes = budget.bytes() * 3 / 4;
+    let fitting_set_bytes = budget.bytes() / 2;
     let fits = Job {
         bytes: fitting_set_bytes,
         budgets: &vec![pages; nodes],

@@ -4,6 +4,7 @@
 mod aggregate_bad_days;
 mod aggregate_runs;
 mod built;
+mod capacity;
 mod doctor;
 mod dsm_bench;
 mod embed_dsm;

@@ -134,7 +134,7 @@ impl<P: CoherenceProtocol> Driver<P> {
         for page in wish.pages(self.backing.pages()) {
             let held = self.protocol.rights(page);
             let coming = self.protocol.in_flight();
-            if held.is_none() && coming < MOST_IN_FLIGHT && self.has_room(coming) {
+            if held.is_none() && coming < MOST_IN_FLIGHT && self.has_room(page, coming) {
                 self.outlet.count(|stats| stats.read_ahead += 1);
                 self.feed(Input::Fault { page, access })?;
             }

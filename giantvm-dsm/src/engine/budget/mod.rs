@@ -132,9 +132,11 @@ impl Budget {
         self.stats
     }
 
-    /// Whether `coming` pages more could come before any has to leave.
-    pub(crate) const fn has_room(&self, coming: usize) -> bool {
-        self.stats.resident.saturating_add(coming as u64) < self.limits.high
+    /// Whether `page` could come, besides `coming` others, before any copy has to leave.
+    pub(crate) fn has_room(&self, page: PageIndex, coming: usize) -> bool {
+        let used = self.stats.resident - self.spare;
+        let room = used.saturating_add(coming as u64) < self.limits.high;
+        room || self.states.frame(page) != Frame::None
     }
 
     /// Takes note of a command to the memory.

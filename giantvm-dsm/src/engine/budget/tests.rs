@@ -162,6 +162,20 @@ fn a_working_set_inside_the_budget_is_left_alone() {
 }
 
 #[test]
+fn pages_are_asked_for_ahead_only_as_long_as_they_have_room() {
+    let mut node = Node::new();
+    let high = BUDGET - reserve(BUDGET) / 4;
+    let page = PageIndex(0);
+    for other in 500..500 + high - 3 {
+        node.access(other, Rights::Read);
+    }
+    assert!(node.budget.has_room(page, 2) && !node.budget.has_room(page, 3));
+    node.lose(500, FrameFate::Drop);
+    assert!(node.budget.has_room(page, 3), "a spare frame is room");
+    assert!(node.budget.has_room(PageIndex(500), 1000), "it has a frame");
+}
+
+#[test]
 fn spare_frames_go_before_any_copy() {
     let mut node = Node::new();
     for page in 500..500 + BUDGET - 5 {

@@ -75,10 +75,10 @@ impl<P: CoherenceProtocol> Driver<P> {
         Ok(())
     }
 
-    /// Whether pages may be asked for that no one waits for.
-    pub(super) fn has_room(&self, coming: usize) -> bool {
+    /// Whether a page may be asked for that no one waits for, besides `coming` others.
+    pub(super) fn has_room(&self, page: PageIndex, coming: usize) -> bool {
         let budget = self.budget.as_ref();
-        budget.is_none_or(|budget| budget.has_room(coming))
+        budget.is_none_or(|budget| budget.has_room(page, coming))
     }
 
     /// Sees to it that a page which is here can be accessed without a fault.
