@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use giantvm_core::wire::{Body, Class, Frame, Service};
-use giantvm_core::{Epoch, NodeId, NodeSet, PageIndex, PageSize, Stamp};
+use giantvm_core::{Epoch, NodeId, NodeSet, PageIndex, PageRange, PageSize, Stamp};
 use giantvm_transport::{SendError, Transport};
 
 use super::driver::Driver;
@@ -242,8 +242,7 @@ impl Drop for Dsm {
 
 /// Whether the pages that a node is home to fit its budget.
 fn check_memory(local: NodeId, homes: &HomeMap, budget: u64) -> Result<(), StartError> {
-    let own = homes.runs().filter(|&(_, home)| home == local);
-    let homed = own.map(|(run, _)| run.len()).sum();
+    let homed = homes.of(local).map(PageRange::len).sum();
     let room = budget.saturating_sub(reserve(budget));
     if homed <= room {
         return Ok(());

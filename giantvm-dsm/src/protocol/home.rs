@@ -83,6 +83,12 @@ impl HomeMap {
         })
     }
 
+    /// The runs of pages that `node` is home to, ascending.
+    pub fn of(&self, node: NodeId) -> impl Iterator<Item = PageRange> {
+        let runs = self.runs().filter(move |&(_, home)| home == node);
+        runs.map(|(run, _)| run)
+    }
+
     /// How many pages the map covers.
     #[must_use]
     pub fn pages(&self) -> u64 {

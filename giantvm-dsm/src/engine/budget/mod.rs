@@ -58,6 +58,7 @@ use limits::Limits;
 use state::{Frame, Mark, States};
 
 use super::stats::MemoryStats;
+use crate::mutants::mutant;
 use crate::protocol::{Command, FrameFate, Rights};
 
 /// Most wishes to be rid of a page that are under way at a time.
@@ -144,6 +145,7 @@ impl Budget {
         match *command {
             Command::Send { .. } | Command::Wake { .. } => {}
             // A page that is lost has no bytes, but a frame that may be marked as lost.
+            Command::Store { page } if mutant!(CountsHeldAsSpare) => self.put(page, Frame::Spare),
             Command::Store { page } | Command::Poison { page } => self.put(page, Frame::Held),
             Command::Map { page, rights } | Command::MapZero { page, rights } => {
                 self.put(page, mapped(rights));
@@ -191,6 +193,7 @@ impl Budget {
         let (frame, gone) = match fate {
             FrameFate::Keep => (Frame::Spare, Some(&mut self.stats.evictions_dirty)),
             FrameFate::Drop => (Frame::Spare, Some(&mut self.stats.evictions_clean)),
+            FrameFate::Retain if mutant!(LeaseCountsRetainedAsSpare) => (Frame::Spare, None),
             FrameFate::Retain => (Frame::Retained, None),
         };
         if let Some(count) = gone.filter(|_| asked) {
@@ -213,7 +216,9 @@ impl Budget {
     /// No wish to be rid of the page is under way any more. Whether one was.
     fn stays(&mut self, page: PageIndex) -> bool {
         let asked = self.states.unmark(page, Mark::Leaving);
-        self.leaving -= usize::from(asked);
+        if !mutant!(ForgetsThatAWishEnded) {
+            self.leaving -= usize::from(asked);
+        }
         asked
     }
 

@@ -4,6 +4,7 @@ use giantvm_core::PageIndex;
 
 use super::state::{Frame, Mark};
 use super::{Budget, MOST_LEAVING, Trial};
+use crate::mutants::mutant;
 
 /// Most pages of each kind in one plan.
 const BATCH: usize = 64;
@@ -64,8 +65,11 @@ impl Budget {
         self.came < self.rests_until
     }
 
-    const fn wants_spares(&self) -> bool {
-        self.short && self.spare > self.gone.len() as u64 && !self.rests()
+    fn wants_spares(&self) -> bool {
+        self.short
+            && !mutant!(KeepsSpareFrames)
+            && self.spare > self.gone.len() as u64
+            && !self.rests()
     }
 
     fn wants_trials(&self) -> bool {
@@ -86,7 +90,7 @@ impl Budget {
             && plan.release.len() < BATCH
             && let Some(page) = self.gone.pop()
         {
-            if self.states.frame(page) == Frame::Spare {
+            if self.states.frame(page) == Frame::Spare && !mutant!(KeepsSpareFrames) {
                 self.put(page, Frame::None);
                 plan.release.push(page);
             }

@@ -13,8 +13,7 @@ impl<P: CoherenceProtocol> Driver<P> {
     #[must_use]
     pub fn within(mut self, budget: u64, homes: &HomeMap) -> Self {
         let local = self.outlet.transport.local();
-        let own = homes.runs().filter(|&(_, home)| home == local);
-        let own = own.map(|(run, _)| run).collect();
+        let own = homes.of(local).collect();
         self.budget = Some(Budget::new(self.backing.pages(), own, budget));
         self
     }

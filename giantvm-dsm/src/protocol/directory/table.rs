@@ -187,7 +187,7 @@ pub(super) struct Entries {
 impl Entries {
     pub(super) fn new(local: NodeId, homes: &HomeMap) -> Self {
         let (mut runs, mut count) = (Vec::new(), 0);
-        for (run, _) in homes.runs().filter(|&(_, home)| home == local) {
+        for run in homes.of(local) {
             runs.push((run, count));
             count += length(run.len());
         }

@@ -1,6 +1,6 @@
 //! Nodes with little memory: which pages they are home to, and which they give up.
 
-use giantvm_core::{NodeId, PageIndex, PageRange};
+use giantvm_core::{NodeId, PageIndex};
 
 use super::{Broken, Cluster};
 use crate::backing::Backing;
@@ -22,8 +22,7 @@ pub(super) fn homes(config: &Config) -> HomeMap {
 }
 
 pub(super) fn budget(local: NodeId, homes: &HomeMap, config: &Config) -> Option<Budget> {
-    let own = homes.runs().filter(|&(_, home)| home == local);
-    let own: Vec<PageRange> = own.map(|(run, _)| run).collect();
+    let own = homes.of(local).collect();
     let memory = config.memory?;
     Some(Budget::new(config.pages, own, memory))
 }
