@@ -13,6 +13,7 @@ use giantvm_transport::SameHost;
 
 use crate::exit::{Exit, Fatal, OrExit};
 use crate::guest::Plan;
+use crate::memory::Memory;
 use crate::node::Task;
 use crate::protocol::ProtocolKind;
 use crate::view::Show;
@@ -68,6 +69,7 @@ Examples:
   aggregate --protocol lease               another coherence protocol; `compare_protocols` has figures
   aggregate --top                          see faults and hot pages while it runs
   aggregate --top --json                   the same for programs, a line a second and node
+  aggregate --node-memory 160M             nodes that do not have the memory of the whole guest
   aggregate --json run.json                figures for machines
   aggregate --cluster cluster.toml --node a
                                            this host is node `a` of the cluster in the file; run the
@@ -108,6 +110,13 @@ pub(crate) struct Cli {
         conflicts_with = "cluster"
     )]
     pub(crate) memory: Size,
+
+    /// How much memory each node gives to the guest's, such as 64M: one size for every node, or one
+    /// each in their order. All of it that the guest takes, if left out. A node that is full gives up
+    /// what it used least lately; an eighth of each size is for copies, the rest has to hold the
+    /// guest's memory. All nodes have to say the same.
+    #[arg(long, value_name = "SIZE[,SIZE]", value_delimiter = ',')]
+    pub(crate) node_memory: Vec<Size>,
 
     /// Which programs the guest runs, in this order: ticket, atomic, sum, ep, is, ipi, io, clock,
     /// idle, litmus. All but idle and litmus by default. `ep:W` and `is:W` are of the larger NPB class W.
@@ -234,6 +243,7 @@ impl Cli {
             config.runs.clone_from(&self.program);
         }
         config.boot_image().or_exit(Exit::Usage)?;
+        let memory = Memory::plan(&self.node_memory, &spec, &placement).or_exit(Exit::Usage)?;
         let plan = Plan {
             config,
             vcpu: self.vcpu,
@@ -244,6 +254,7 @@ impl Cli {
         Ok(Task {
             spec,
             plan,
+            memory,
             one_host,
             top: self.show(),
             same_host: match self.transport {

@@ -27,6 +27,15 @@ pub(crate) struct Counts {
     pub(crate) pages_received: u64,
     pub(crate) invalidations: u64,
     pub(crate) downgrades: u64,
+    /// Pages that take memory now, and the most that did; zero without a limit, as are the three that
+    /// follow.
+    pub(crate) resident_pages: u64,
+    pub(crate) most_resident_pages: u64,
+    /// Copies that were given up for want of memory: others had the bytes, or they were sent home.
+    pub(crate) evictions_clean: u64,
+    pub(crate) evictions_dirty: u64,
+    /// Copies that stayed because they were used on probation.
+    pub(crate) second_chances: u64,
     /// Loads that were taken for stores.
     pub(crate) guesses: u64,
     /// Pages that were asked for ahead of a thread, and those of them that it got to.
@@ -70,6 +79,11 @@ impl Counts {
             pages_received: dsm.pages_received,
             invalidations: dsm.invalidations,
             downgrades: dsm.downgrades,
+            resident_pages: dsm.memory.resident,
+            most_resident_pages: dsm.memory.most_resident,
+            evictions_clean: dsm.memory.evictions_clean,
+            evictions_dirty: dsm.memory.evictions_dirty,
+            second_chances: dsm.memory.second_chances,
             guesses: dsm.guesses,
             read_ahead: dsm.read_ahead,
             read_ahead_used: dsm.read_ahead_used,

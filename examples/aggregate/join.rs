@@ -64,6 +64,7 @@ fn settings(task: &Task) -> BTreeMap<String, String> {
         programs.collect::<Vec<_>>().join(","),
     );
     settings.insert("run.protocol".into(), task.plan.protocol.name().into());
+    settings.insert("run.node_memory".into(), task.memory.settings());
     settings.insert("run.vcpu".into(), task.plan.vcpu.name().into());
     settings
 }

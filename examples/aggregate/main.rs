@@ -18,6 +18,7 @@ mod lifecycle;
 mod lines;
 mod litmus;
 mod looks;
+mod memory;
 mod node;
 #[path = "../protocol.rs"]
 mod protocol;

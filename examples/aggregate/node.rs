@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use giantvm_core::{NodeId, NodeSet, PageSize, VcpuId};
 use giantvm_dsm::engine::{Dsm, DsmOptions};
-use giantvm_dsm::protocol::HomeMap;
 use giantvm_io::machine::{Cause, Stop};
 use giantvm_io::{Bus, DeviceServer, IoMessage, Unsent};
 use giantvm_sched::{ClusterSpec, Placement};
@@ -22,6 +21,7 @@ use crate::exit::{Exit, Fatal, OrExit};
 use crate::guest::{Guest, Plan};
 use crate::inbox::Notice;
 use crate::lifecycle::LifecycleDriver;
+use crate::memory::Memory;
 use crate::report::{NodeReport, RunReport};
 use crate::timekeeper::Timekeeper;
 use crate::top::Top;
@@ -44,6 +44,7 @@ const REPORTER: NodeId = NodeId::ZERO;
 pub(crate) struct Task {
     pub(crate) spec: ClusterSpec,
     pub(crate) plan: Plan,
+    pub(crate) memory: Memory,
     /// Whether all nodes are on this host.
     pub(crate) one_host: bool,
     /// How nodes of one host talk to one another.
@@ -125,15 +126,16 @@ impl Node {
             looks: Mutex::default(),
             host: OnceLock::new(),
         });
-        let homes = HomeMap::new(placement.page_runs()).or_exit(Exit::Usage)?;
+        let mut options = DsmOptions::default();
+        options.memory = task.memory.of(local);
         let dsm = plan
             .protocol
             .start(
                 transport.clone(),
                 spec.page_size(),
-                homes,
+                task.memory.homes.clone(),
                 wiring.handlers(),
-                DsmOptions::default(),
+                options,
             )
             .or_exit(Exit::Host)?;
         timekeeper.start().or_exit(Exit::Host)?;

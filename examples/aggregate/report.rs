@@ -51,6 +51,7 @@ pub(crate) struct RunReport {
     pub(crate) protocol: String,
     pub(crate) vcpu_host: String,
     pub(crate) memory_bytes: u64,
+    pub(crate) page_bytes: usize,
     pub(crate) programs: Vec<ProgramReport>,
     pub(crate) nodes: Vec<NodeReport>,
     /// The pages that all nodes together used most towards the end, the hottest first.
@@ -68,10 +69,46 @@ impl RunReport {
         for program in self.programs.iter().filter(|p| !p.litmus.is_empty()) {
             text += &format!("\n{}\n", litmus::table(&program.litmus));
         }
+        let limited = self
+            .nodes
+            .iter()
+            .any(|node| node.counts.most_resident_pages > 0);
+        let memory = if limited {
+            format!("\n{}", self.memory())
+        } else {
+            String::new()
+        };
         format!(
-            "\nPrograms, checked by the guest and again by the host\n{text}\n{}",
+            "\nPrograms, checked by the guest and again by the host\n{text}\n{}{memory}",
             self.table()
         )
+    }
+
+    /// What nodes with little memory did to keep to it.
+    fn memory(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::UTF8_BORDERS_ONLY);
+        table.set_header([
+            "node",
+            "MiB now",
+            "MiB at most",
+            "evicted clean",
+            "evicted dirty",
+            "second chances",
+        ]);
+        let mib = |pages: u64| format!("{:.1}", pages as f64 * self.page_bytes as f64 / MIB);
+        for node in &self.nodes {
+            table.add_row([
+                node.name.clone(),
+                mib(node.counts.resident_pages),
+                mib(node.counts.most_resident_pages),
+                node.counts.evictions_clean.to_string(),
+                node.counts.evictions_dirty.to_string(),
+                node.counts.second_chances.to_string(),
+            ]);
+        }
+        align(&mut table);
+        table
     }
 
     fn table(&self) -> Table {
@@ -103,7 +140,7 @@ impl RunReport {
                 counts.faults_upgrade.to_string(),
                 counts.faults_local.to_string(),
                 counts.pages_sent.to_string(),
-                format!("{:.1}", counts.bytes_sent as f64 / f64::from(1 << 20)),
+                format!("{:.1}", counts.bytes_sent as f64 / MIB),
                 micros(counts.fault_p50_us),
                 micros(counts.fault_p99_us),
                 node.ipis_sent.to_string(),
@@ -111,9 +148,16 @@ impl RunReport {
                 format!("{:.1}", node.cpu_seconds),
             ]);
         }
-        for column in table.column_iter_mut().skip(1) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
+        align(&mut table);
         table
+    }
+}
+
+const MIB: f64 = (1 << 20) as f64;
+
+/// Figures to the right.
+fn align(table: &mut Table) {
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
     }
 }

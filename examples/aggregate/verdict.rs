@@ -68,6 +68,7 @@ pub(crate) fn report(
         protocol: task.plan.protocol.name().to_owned(),
         vcpu_host: task.plan.vcpu.name().to_owned(),
         memory_bytes: task.spec.memory(),
+        page_bytes: task.spec.page_size().bytes(),
         programs,
         nodes,
         hottest,

@@ -11,11 +11,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::{env, fs};
 
+use giantvm_core::NodeId;
 use giantvm_dsm::mutants::{Mutant, choose};
 use giantvm_dsm::protocol::{CoherenceProtocol as _, Directory, Ivy, Lease};
 use giantvm_dsm::testing::conformance::Suite;
 use giantvm_dsm::testing::model::{Budget, Checkable, SmallWorld};
-use giantvm_dsm::testing::{Adversary, Config, Disturbances, Roaming, Scenario};
+use giantvm_dsm::testing::{Adversary, Cluster, Config, Disturbances, Roaming, Scenario};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -39,7 +40,7 @@ const fn checks<P: Checkable>() -> [Check; 3] {
     [
         search::<P>,
         || simulate::<P>(Disturbances::default()),
-        || simulate::<P>(Disturbances::LIVELY),
+        || simulate::<P>(Disturbances::LIVELY).or_else(full::<P>),
     ]
 }
 
@@ -94,6 +95,42 @@ fn simulate<P: Checkable>(disturbances: Disturbances) -> Option<Noticed> {
             after: format!("seed {seed}, step {}", failure.step),
             law: failure.law().to_owned(),
         })
+    })
+}
+
+/// Nodes that are all full, as they have less memory than there are pages.
+fn full<P: Checkable>() -> Option<Noticed> {
+    const MEMORY: u64 = 40;
+    // Under Ivy an owner cannot give its page up.
+    let bound = (P::NAME != Ivy::NAME).then_some(MEMORY + 4);
+    (0..SEEDS / 4).find_map(|seed| {
+        let config = Config {
+            nodes: 4,
+            pages: 96,
+            threads: 2,
+            memory: Some(MEMORY),
+            step_limit: 100_000,
+            ..Suite::config(seed)
+        };
+        let mut cluster = Cluster::<P>::new(config);
+        cluster.plan_random(200);
+        let noticed = |after: String, law: &str| {
+            let after = format!("full, seed {seed}{after}");
+            let law = law.to_owned();
+            Some(Noticed { after, law })
+        };
+        if let Err(failure) = cluster.run() {
+            return noticed(format!(", step {}", failure.step), failure.law());
+        }
+        let most = NodeId::first(4)
+            .filter_map(|node| cluster.resident(node))
+            .max();
+        let fits = bound.is_none_or(|bound| most <= Some(bound));
+        if fits {
+            None
+        } else {
+            noticed(String::new(), "memory")
+        }
     })
 }
 
@@ -177,7 +214,7 @@ fn every_bug_is_noticed_and_the_table_says_by_what() {
          Made by `cargo test -p giantvm-dsm --features testing --test mutants` with \
          `GIANTVM_BLESS=1`.\n\n\
          *search*: every state of two small worlds; the shortest way there, in events. *calm*, \
-         *disturbed*: random\nscenarios, the latter with evictions, pins, cuts and links made anew; the seed and the step at which it\nwas noticed. *hostile*: a peer that lies. *packed*, for\nwhat no other notices: real \
+         *disturbed*: random\nscenarios, the latter with evictions, pins, cuts and links made anew, or else with nodes that are *full*; the seed and the step at which it\nwas noticed. *hostile*: a peer that lies. *packed*, for\nwhat no other notices: real \
          drivers whose pages travel as parcels. In brackets, the law that was found broken.\n\n\
          | bug | what is wrong | search | calm | disturbed | hostile | packed |\n|---|---|---|---|---|---|---|\n",
     );

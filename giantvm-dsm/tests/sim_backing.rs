@@ -139,3 +139,34 @@ fn a_poisoned_page_fails_every_access() {
         "the page is poisoned"
     );
 }
+
+#[test]
+fn a_suspended_page_faults_until_it_is_mapped_again() {
+    let mut sim = backing();
+    let memory = sim.memory();
+    sim.map_zero(PAGE, Rights::Write).unwrap();
+    assert_eq!(memory.try_store(PAGE, 0, 7), Attempt::Done(0));
+    sim.suspend(&[PAGE]).unwrap();
+    assert_eq!(memory.try_load(PAGE, 0), Attempt::Faulted);
+    sim.protect(PAGE).unwrap();
+    assert_eq!(memory.try_load(PAGE, 0), Attempt::Faulted);
+    sim.map(PAGE, Rights::Read).unwrap();
+    assert_eq!(memory.try_load(PAGE, 0), Attempt::Done(7));
+}
+
+#[test]
+fn only_what_no_one_needs_can_be_released() {
+    let mut sim = backing();
+    sim.store(PAGE, &[1; 4096]).unwrap();
+    assert_eq!(reason(sim.release(&[PAGE])), "its bytes may be needed");
+    sim.map(PAGE, Rights::Read).unwrap();
+    assert_eq!(reason(sim.release(&[PAGE])), "the page is mapped");
+    sim.unmap(PAGE, FrameFate::Retain).unwrap();
+    assert_eq!(reason(sim.release(&[PAGE])), "its bytes may be needed");
+    sim.unmap(PAGE, FrameFate::Drop).unwrap();
+    sim.release(&[PAGE]).unwrap();
+    assert_eq!(
+        reason(sim.map(PAGE, Rights::Read)),
+        "the frame holds no bytes"
+    );
+}

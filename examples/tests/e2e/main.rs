@@ -5,6 +5,7 @@ mod aggregate_bad_days;
 mod aggregate_runs;
 mod aggregate_top;
 mod built;
+mod capacity;
 mod doctor;
 mod dsm_bench;
 mod embed_dsm;

@@ -158,4 +158,24 @@ pub trait Backing: Debug + Send {
     fn unmap_all(&mut self, pages: &[PageIndex], frame: FrameFate) -> Result<(), BackingError> {
         pages.iter().try_for_each(|&page| self.unmap(page, frame))
     }
+
+    /// Takes the mappings of pages away as the system may do by itself: the next access to one is a
+    /// fault, after which it may be mapped again with what its frame holds, and every other command
+    /// does what it does with a mapped page. No effect where a page has no frame but its mapping.
+    ///
+    /// # Errors
+    /// [`BackingError`], as for every command.
+    fn suspend(&mut self, pages: &[PageIndex]) -> Result<(), BackingError> {
+        let _ = pages;
+        Ok(())
+    }
+
+    /// Gives back the memory of pages that are not mapped and whose bytes no one needs.
+    ///
+    /// # Errors
+    /// [`BackingError`], as for every command.
+    fn release(&mut self, pages: &[PageIndex]) -> Result<(), BackingError> {
+        let _ = pages;
+        Ok(())
+    }
 }

@@ -4,13 +4,13 @@
 )]
 //! Pages received in place: a memory file that is mapped twice.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::slice;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use giantvm_core::{PageIndex, PageRange, PageSize};
-use rustix::fs::MemfdFlags;
+use rustix::fs::{FallocateFlags, MemfdFlags};
 
 use super::serve::{Server, os};
 use super::state::{Shown, States, misuse};
@@ -29,11 +29,13 @@ use crate::uffd::{Area, Features, Mode, Support, Uffd, Wake};
 /// [`store`](Backing::store) and [`map_zero`](Backing::map_zero) write there, and only to pages
 /// that are not mapped.
 ///
-/// A page's frame stays allocated once it was used: this node's memory grows towards the size of
+/// A page's frame stays allocated once it was used, until it is [released](Backing::release): so a
+/// page that comes back needs no new one. Without that this node's memory grows towards the size of
 /// the shared memory as it touches more of it.
 #[derive(Debug)]
 pub struct MinorBacking {
     server: Server,
+    file: OwnedFd,
     alias: Area,
     states: States,
 }
@@ -55,6 +57,7 @@ impl MinorBacking {
         let mapping = Mapping::new(area, uffd, mode, page_size).map_err(os)?;
         Ok(Self {
             server: Server::new(Arc::new(mapping)),
+            file,
             alias,
             states: States::new(pages),
         })
@@ -132,6 +135,13 @@ impl MinorBacking {
         );
         self.states.set_used(index);
         Ok(index)
+    }
+
+    /// Gives the frames of `count` pages back to the system, the bytes with them.
+    fn punch(&self, index: usize, count: usize) -> std::io::Result<()> {
+        let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+        let (start, len) = (self.offset(index) as u64, self.offset(count) as u64);
+        rustix::fs::fallocate(&self.file, flags, start, len).map_err(Into::into)
     }
 
     /// Gives an untouched page a frame of zeroes, one byte a host page.
@@ -288,5 +298,33 @@ impl Backing for MinorBacking {
             .iter()
             .map(|page| usize::try_from(page.0).unwrap_or(size));
         self.server.zap_all(indices).map_err(os("unmap", first))
+    }
+
+    /// The system may take a mapping of a file by itself at any time, so nothing is to be noted.
+    fn suspend(&mut self, pages: &[PageIndex]) -> Result<(), BackingError> {
+        let Some(&first) = pages.first() else {
+            return Ok(());
+        };
+        let mapped = |&page| self.states.mapped("suspend", page);
+        let indices = pages.iter().map(mapped).collect::<Result<Vec<_>, _>>()?;
+        let zapped = self.server.zap_all(indices.into_iter());
+        zapped.map_err(os("suspend", first))
+    }
+
+    fn release(&mut self, pages: &[PageIndex]) -> Result<(), BackingError> {
+        let mut pages = pages.iter().copied().peekable();
+        while let Some(first) = pages.next() {
+            let index = self.states.unmapped("release", first)?;
+            let mut count = 1;
+            self.states.set_untouched(index);
+            // One call for pages that follow one another.
+            while let Some(next) = pages.next_if(|page| page.0 == first.0 + count as u64) {
+                let index = self.states.unmapped("release", next)?;
+                self.states.set_untouched(index);
+                count += 1;
+            }
+            self.punch(index, count).map_err(os("release", first))?;
+        }
+        Ok(())
     }
 }

@@ -103,6 +103,11 @@ impl States {
     pub(super) fn set_used(&mut self, index: usize) {
         self.0[index] |= USED;
     }
+
+    /// Notes that the page's frame is as it was at first.
+    pub(super) fn set_untouched(&mut self, index: usize) {
+        self.0[index] &= !USED;
+    }
 }
 
 pub(super) const fn misuse(

@@ -1,5 +1,7 @@
 //! Feeds a protocol, one input at a time, and lets its commands be carried out.
 
+mod room;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,6 +13,7 @@ use giantvm_transport::Transport;
 
 use super::ahead::{Ahead, Wish};
 use super::batch::Batch;
+use super::budget::{Budget, Plan};
 use super::execute::execute;
 use super::heat::{Gauge, Record};
 use super::hold::{Holds, Print, Seen, Verdict};
@@ -23,7 +26,7 @@ use super::pins::{MAX_WAITING, Pins};
 use super::refused::Refused;
 use super::runtime::Runtime;
 use super::sequence::Arrival;
-use super::stats::DsmStats;
+use super::stats::{DsmStats, MemoryStats};
 use crate::backing::{Backing, BackingError, Fault};
 use crate::protocol::{
     Access, CoherenceProtocol, Command, Contents, Input, PageMessage, Rights, Tick,
@@ -66,6 +69,11 @@ pub struct Driver<P: CoherenceProtocol> {
     /// What frames that came together leave to do: not empty only between a [`take`](Self::take) and a [`flush`](Self::flush).
     batch: Batch<P::Message>,
     ahead: Ahead,
+    /// Which pages stay, if memory has a limit, and what is to be done about the others.
+    budget: Option<Budget>,
+    plan: Plan,
+    /// What of it the counters show.
+    shown: MemoryStats,
     migratory: Migratory,
     heat: Record,
     pins: Pins<Letter<P::Message>>,
@@ -97,6 +105,9 @@ impl<P: CoherenceProtocol> Driver<P> {
             commands: Vec::new(),
             batch: Batch::new(),
             ahead: Ahead::new(0),
+            budget: None,
+            plan: Plan::default(),
+            shown: MemoryStats::default(),
             migratory: Migratory::blind(),
             heat: Record::default(),
             pins: Pins::new(),
@@ -158,7 +169,8 @@ impl<P: CoherenceProtocol> Driver<P> {
     fn read_ahead(&mut self, wish: Wish, access: Access) -> Result<(), BackingError> {
         for page in wish.pages(self.backing.pages()) {
             let held = self.protocol.rights(page);
-            if held.is_none() && self.protocol.in_flight() < MOST_IN_FLIGHT {
+            let coming = self.protocol.in_flight();
+            if held.is_none() && coming < MOST_IN_FLIGHT && self.has_room(page, coming) {
                 self.outlet.count(|stats| stats.read_ahead += 1);
                 self.feed(Input::Fault { page, access })?;
             }
@@ -281,6 +293,7 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// [`BackingError`]: the node has to stop.
     pub fn lost(&mut self, node: NodeId) -> Result<(), BackingError> {
         self.pins.retain(|letter| letter.from != node);
+        self.keep_all()?;
         self.feed(Input::Lost { node })
     }
 
@@ -351,6 +364,7 @@ impl<P: CoherenceProtocol> Driver<P> {
         let overdue = overdue.is_some_and(|due| due <= self.now());
         let writable = self.protocol.rights(page) == Some(Rights::Write);
         if writable && !overdue && self.pins.pin(page) {
+            self.keep(page)?;
             return Ok(true);
         }
         if !writable && page.0 < self.backing.pages() {
@@ -620,6 +634,9 @@ impl<P: CoherenceProtocol> Driver<P> {
                     }
                 }
                 _ => {}
+            }
+            if let Some(budget) = &mut self.budget {
+                budget.note(command);
             }
         }
         let from = answers.map(|letter| letter.from);

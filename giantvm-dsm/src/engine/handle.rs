@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use giantvm_core::wire::{Body, Class, Frame, Service};
-use giantvm_core::{Epoch, NodeSet, PageIndex, PageSize, Stamp};
+use giantvm_core::{Epoch, NodeId, NodeSet, PageIndex, PageRange, PageSize, Stamp};
 use giantvm_transport::{SendError, Transport};
 
 use super::driver::Driver;
@@ -20,7 +20,7 @@ use super::pump::Pump;
 use super::stats::DsmStats;
 use super::stop::StopSwitch;
 use crate::backing::{self, Mapping, OpenError};
-use crate::protocol::{CoherenceProtocol, HomeMap, Setup};
+use crate::protocol::{CoherenceProtocol, HomeMap, Setup, reserve};
 
 /// A node could not start to share memory.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,19 @@ pub enum StartError {
     /// The memory could not be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The pages that this node is home to do not fit its memory budget.
+    #[error(
+        "this node is home to {homed} pages, more than the {room} that a memory budget of {budget} \
+         pages has room for: raise it, or give it fewer homes (`HomeMap::weighted` does)"
+    )]
+    Memory {
+        /// Pages that it is home to.
+        homed: u64,
+        /// Pages that it could be home to.
+        room: u64,
+        /// Pages of its budget.
+        budget: u64,
+    },
     /// The pump could not be started.
     #[error("the pump thread could not be started")]
     Pump(#[source] std::io::Error),
@@ -105,20 +118,27 @@ impl Dsm {
         handlers: Handlers,
         options: DsmOptions,
     ) -> Result<Self, StartError> {
-        let (backing, mapping) = backing::open(homes.pages(), page_size, options.backing)?;
         let local = transport.local();
+        let budget = options.memory.map(|memory| memory.pages(page_size));
+        if let Some(budget) = budget {
+            check_memory(local, &homes, budget)?;
+        }
+        let (backing, mapping) = backing::open(homes.pages(), page_size, options.backing)?;
         let protocol = P::new(Setup {
             local,
             nodes: transport.peers().with(local),
             pages: homes.pages(),
-            homes,
+            homes: homes.clone(),
         });
-        let driver = Driver::new(protocol, backing, transport.clone(), epoch)
+        let mut driver = Driver::new(protocol, backing, transport.clone(), epoch)
             .reading_ahead(options.read_ahead)
             .packing(options.parcels)
             .guessing(options.migratory)
             .holding(options.hold)
             .noting_heat(options.heat);
+        if let Some(budget) = budget {
+            driver = driver.within(budget, &homes);
+        }
         let (stats, heat) = (driver.stats(), driver.heat());
         let farewells = Arc::new(Farewells::new(transport.peers()));
         let orders = Arc::new(Orders::new().map_err(StartError::Pump)?);
@@ -231,4 +251,18 @@ impl Drop for Dsm {
     fn drop(&mut self) {
         self.halt();
     }
+}
+
+/// Whether the pages that a node is home to fit its budget.
+fn check_memory(local: NodeId, homes: &HomeMap, budget: u64) -> Result<(), StartError> {
+    let homed = homes.of(local).map(PageRange::len).sum();
+    let room = budget.saturating_sub(reserve(budget));
+    if homed <= room {
+        return Ok(());
+    }
+    Err(StartError::Memory {
+        homed,
+        room,
+        budget,
+    })
 }

@@ -17,6 +17,7 @@
 
 mod ahead;
 pub(crate) mod batch;
+pub(crate) mod budget;
 mod crowd;
 mod driver;
 pub(crate) mod execute;
@@ -49,16 +50,17 @@ pub use driver::Driver;
 pub use handle::{Dsm, FinishError, StartError};
 pub use heat::PageHeat;
 pub use hooks::{FrameHandler, Handlers, Refusal, Watcher};
-pub use options::DsmOptions;
+pub use options::{DsmOptions, MemoryBudget};
 pub use pin::{Pin, PinError};
 pub use priority::Priority;
 pub use refused::Refused;
 pub use spin::Waiting;
-pub use stats::{DsmStats, FaultKind};
+pub use stats::{DsmStats, FaultKind, MemoryStats};
 
 /// Bytes of metadata that a page costs a node at most, with the default protocol: its word, its
-/// directory entry on its home, and the backing's byte.
-pub const BYTES_PER_PAGE: usize =
-    crate::protocol::directory::BYTES_PER_PAGE + crate::backing::BYTES_PER_PAGE;
+/// directory entry on its home, and a byte each of the backing and of a memory budget.
+pub const BYTES_PER_PAGE: usize = crate::protocol::directory::BYTES_PER_PAGE
+    + crate::backing::BYTES_PER_PAGE
+    + budget::BYTES_PER_PAGE;
 
 const _: () = assert!(BYTES_PER_PAGE <= 24);

@@ -1,5 +1,7 @@
 //! What a node can be told about how it serves.
 
+use giantvm_core::PageSize;
+
 use super::parcel::Parcels;
 use super::priority::Priority;
 use super::spin::Waiting;
@@ -35,6 +37,25 @@ pub struct DsmOptions {
     pub heat: bool,
     /// How the pages that this node sends are packed, and what it keeps for that.
     pub parcels: Parcels,
+    /// How much memory this node gives to pages of the shared memory; `None` for as much as they
+    /// take. Give homes by [`HomeMap::weighted`](crate::protocol::HomeMap::weighted) then.
+    pub memory: Option<MemoryBudget>,
+}
+
+/// Bytes of memory for pages of the shared memory, of which only whole pages count.
+///
+/// A node that has more pages than that gives up copies that it did not use lately, clean ones
+/// first. It is the aim, not a wall: faults do not wait for room, so a node is above it by what is
+/// under way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemoryBudget(pub u64);
+
+impl MemoryBudget {
+    /// How many whole pages it is.
+    #[must_use]
+    pub const fn pages(self, size: PageSize) -> u64 {
+        self.0 / size.bytes() as u64
+    }
 }
 
 /// 256 KiB of 4 KiB pages: some times what is under way on a fast link.
@@ -51,6 +72,7 @@ impl Default for DsmOptions {
             read_ahead: READ_AHEAD,
             heat: true,
             parcels: Parcels::default(),
+            memory: None,
         }
     }
 }

@@ -148,6 +148,7 @@ impl<P: CoherenceProtocol> Pump<P> {
             self.cut_off(from, &refused)?;
         }
         let timeout = self.driver.tick()?;
+        self.driver.make_room()?;
         spin.faulted(self.driver.take_begun());
         spin.woke(self.driver.retry_pins()?);
         Ok(timeout)

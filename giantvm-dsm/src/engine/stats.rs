@@ -52,6 +52,24 @@ impl FaultKind {
     }
 }
 
+/// What a node with a [memory budget](super::DsmOptions::memory) did to keep to it. All zero without
+/// one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MemoryStats {
+    /// Pages that take memory now.
+    pub resident: u64,
+    /// Most pages that ever did.
+    pub most_resident: u64,
+    /// Copies given up whose bytes others have too.
+    pub evictions_clean: u64,
+    /// Copies given up whose bytes were sent home.
+    pub evictions_dirty: u64,
+    /// Mappings suspended, to see whether anyone uses the page.
+    pub suspended: u64,
+    /// Pages that stayed because someone did.
+    pub second_chances: u64,
+}
+
 /// Counters and fault times of one node since its start.
 ///
 /// A fault's time runs from when the pump reads it to when the waiting threads are woken.
@@ -78,6 +96,8 @@ pub struct DsmStats {
     pub invalidations: u64,
     /// Rights to write taken away for other nodes.
     pub downgrades: u64,
+    /// The memory that the pages take.
+    pub memory: MemoryStats,
     /// Times of the faults that needed messages.
     pub remote_time: Latency,
 }

@@ -157,7 +157,8 @@ pub enum Command<M> {
         /// The page.
         page: PageIndex,
     },
-    /// Take a page's mapping away. When this returns, no local access can happen.
+    /// Take a page's mapping away. When this returns, no local access can happen. With
+    /// [`FrameFate::Drop`] also of a page whose bytes were retained: they go.
     Unmap {
         /// The page.
         page: PageIndex,

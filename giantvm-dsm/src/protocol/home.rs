@@ -24,7 +24,7 @@ pub struct HomeError {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HomeMap {
     /// `(first page after the run, home)`, ascending.
-    runs: Vec<(u64, NodeId)>,
+    pub(super) runs: Vec<(u64, NodeId)>,
 }
 
 impl HomeMap {
@@ -81,6 +81,12 @@ impl HomeMap {
             };
             (!run.is_empty()).then_some((run, home))
         })
+    }
+
+    /// The runs of pages that `node` is home to, ascending.
+    pub fn of(&self, node: NodeId) -> impl Iterator<Item = PageRange> {
+        let runs = self.runs().filter(move |&(_, home)| home == node);
+        runs.map(|(run, _)| run)
     }
 
     /// How many pages the map covers.

@@ -11,6 +11,7 @@ pub mod directory;
 mod home;
 pub mod ivy;
 pub mod lease;
+mod shares;
 
 pub use api::{
     Access, Attach, CoherenceProtocol, Command, Contents, FrameFate, Input, PageMessage, Rights,
@@ -20,3 +21,4 @@ pub use directory::Directory;
 pub use home::{HomeError, HomeMap};
 pub use ivy::Ivy;
 pub use lease::Lease;
+pub use shares::{CapacityError, reserve};

@@ -34,6 +34,9 @@ pub struct Config {
     /// Whether a refusal ends the link, as real drivers do. Otherwise the message is dropped and
     /// all goes on, so that a hostile node has many tries in one run.
     pub sever: bool,
+    /// How many pages of memory each node gives; `None` for as many as there are. Homes are given
+    /// by it, and nodes that have too many pages give some up.
+    pub memory: Option<u64>,
 }
 
 impl Default for Config {
@@ -47,6 +50,7 @@ impl Default for Config {
             step_limit: 10_000_000,
             hostile: None,
             sever: true,
+            memory: None,
         }
     }
 }

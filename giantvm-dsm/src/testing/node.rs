@@ -10,6 +10,7 @@ use super::network::Letter;
 use crate::backing::BackingError;
 use crate::backing::sim::{SimBacking, SimMemory};
 use crate::engine::batch::Batch;
+use crate::engine::budget::Budget;
 use crate::engine::execute::{Deed, Outside, execute};
 use crate::engine::pins::Pins;
 use crate::engine::sequence::Sequences;
@@ -58,6 +59,8 @@ pub(super) struct Node<P: CoherenceProtocol> {
     pub threads: Vec<Thread>,
     pub sequences: Sequences,
     pub pins: Pins<Letter<P::Message>>,
+    /// Which pages stay, if memory has a limit.
+    pub budget: Option<Budget>,
     /// The time-out that is already planned.
     pub timer: Option<Tick>,
     /// Whether it still takes part: not killed, not hostile.
@@ -76,6 +79,7 @@ impl<P: CoherenceProtocol> Node<P> {
             threads: (0..config.threads).map(|_| Thread::default()).collect(),
             sequences: Sequences::default(),
             pins: Pins::new(),
+            budget: None,
             timer: None,
             alive: config.hostile != Some(id),
         }
@@ -97,6 +101,9 @@ impl<P: CoherenceProtocol> Node<P> {
             sent: Vec::new(),
             woken: Vec::new(),
         };
+        if let Some(budget) = &mut self.budget {
+            commands.iter().for_each(|command| budget.note(command));
+        }
         let payload = payload.map(|bytes| &bytes[..]);
         let mut batch = Batch::new();
         let backing = &mut self.backing;

@@ -10,7 +10,7 @@ use crate::protocol::{
     CoherenceProtocol, Command, Directory, HomeMap, Input, Rights, Setup, Tick, Violation,
 };
 
-/// The directory whose homes move to a node that is `AFTER` writes ahead; 0: they stay.
+/// The directory whose homes move to a node that writes `AFTER` times in a row; 0: they stay.
 ///
 /// ```
 /// use giantvm_dsm::testing::model::{Budget, SmallWorld};

@@ -100,6 +100,70 @@ fn a_write_to_a_readable_page_waits_for_the_upgrade(test: &str, choice: Choice) 
     assert_eq!(join(node.reader(1)), 11);
 }
 
+/// Takes the mapping of page 1 away as the system may.
+fn suspend(node: &mut Served) {
+    node.backing.suspend(&[PageIndex(1)]).unwrap();
+}
+
+#[test]
+fn a_suspended_page_faults_and_every_command_does_what_it_does_with_a_mapped_one() {
+    let test = "a_suspended_page_faults_and_every_command_does_what_it_does_with_a_mapped_one";
+    let Some(mut node) = Served::open(test, Choice::Minor, 4, K4) else {
+        return;
+    };
+    let page = PageIndex(1);
+    node.give(1, 10, Rights::Write);
+    suspend(&mut node);
+    let writer = node.writer(1, 11);
+    node.expect(1, Access::Write);
+    node.backing.map(page, Rights::Write).unwrap();
+    node.backing.wake(page).unwrap();
+    assert_eq!(join(writer), 10);
+    suspend(&mut node);
+    node.backing.protect(page).unwrap();
+    assert_eq!(node.frame(1), 11);
+    let reader = node.reader(1);
+    node.expect(1, Access::Read);
+    node.backing.map(page, Rights::Read).unwrap();
+    node.backing.wake(page).unwrap();
+    assert_eq!(join(reader), 11);
+    let writer = node.writer(1, 12);
+    node.expect(1, Access::Write);
+    suspend(&mut node);
+    node.backing.unprotect(page).unwrap();
+    node.backing.wake(page).unwrap();
+    // It may write now, but the page is not there.
+    node.expect(1, Access::Write);
+    node.backing.map(page, Rights::Write).unwrap();
+    node.backing.wake(page).unwrap();
+    assert_eq!(join(writer), 11);
+    suspend(&mut node);
+    node.backing.unmap(page, FrameFate::Keep).unwrap();
+    assert_eq!(node.frame(1), 12);
+}
+
+#[test]
+fn a_released_page_takes_no_memory_and_can_be_used_again() {
+    let test = "a_released_page_takes_no_memory_and_can_be_used_again";
+    let Some(mut node) = Served::open(test, Choice::Minor, 4, K4) else {
+        return;
+    };
+    let pages = [1, 2].map(PageIndex);
+    node.give(1, 10, Rights::Write);
+    node.give(2, 20, Rights::Write);
+    let refused = node.backing.release(&pages);
+    assert!(refused.is_err(), "they are mapped");
+    for page in pages {
+        node.backing.unmap(page, FrameFate::Drop).unwrap();
+    }
+    node.backing.release(&pages).unwrap();
+    assert_eq!(node.frame(1), 0, "the bytes are gone");
+    node.backing.map_zero(pages[0], Rights::Read).unwrap();
+    assert_eq!(join(node.reader(1)), 0);
+    node.give(2, 21, Rights::Read);
+    assert_eq!(join(node.reader(2)), 21);
+}
+
 fn a_downgrade_stops_the_writer_and_not_the_reader(test: &str, choice: Choice) {
     let Some(mut node) = Served::open(test, choice, 4, K4) else {
         return;

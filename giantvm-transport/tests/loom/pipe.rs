@@ -99,6 +99,20 @@ fn a_reader_that_sleeps_is_woken_by_what_is_written() {
 }
 
 #[test]
+fn who_asks_to_be_woken_no_longer_learns_of_every_ring() {
+    loom::model(|| {
+        let (mut producer, consumer) = ring();
+        let writer = thread::spawn(move || {
+            assert_eq!(producer.write(&[IoSlice::new(&[7])]), Ok(1));
+            producer.wakes_reader()
+        });
+        consumer.want_data().unwrap();
+        let told = consumer.want_none();
+        assert_eq!(told, writer.join().unwrap(), "a ring is told, and only one");
+    });
+}
+
+#[test]
 fn a_writer_that_waits_for_room_is_woken_by_what_is_read() {
     loom::model(|| {
         let (mut producer, mut consumer) = ring();

@@ -129,7 +129,7 @@ impl SimMemory {
         self.wait(page, word, Access::Write, |value| value.wrapping_add(add))
     }
 
-    /// Shows a page's rights and bytes, without a fault. The bytes of a page that was never mapped
+    /// Shows a page's rights and bytes, without a fault. The bytes of a page that has no frame
     /// are an empty slice.
     pub fn inspect<T>(&self, page: PageIndex, look: impl FnOnce(Option<Rights>, &[u8]) -> T) -> T {
         let inner = self.0.lock();

@@ -118,6 +118,16 @@ impl Backing for SimBacking {
         self.change("unmap", page, |page| page.unmap(frame))
     }
 
+    fn suspend(&mut self, pages: &[PageIndex]) -> Result<(), BackingError> {
+        let suspend = |&page| self.change("suspend", page, SimPage::suspend);
+        pages.iter().try_for_each(suspend)
+    }
+
+    fn release(&mut self, pages: &[PageIndex]) -> Result<(), BackingError> {
+        let release = |&page| self.change("release", page, SimPage::release);
+        pages.iter().try_for_each(release)
+    }
+
     fn wake(&mut self, page: PageIndex) -> Result<(), BackingError> {
         self.change("wake", page, SimPage::wake)?;
         self.shared.woken.notify_all();

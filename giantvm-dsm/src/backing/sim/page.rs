@@ -22,6 +22,8 @@ enum Frame {
 enum State {
     Unmapped(Frame),
     Mapped(Rights),
+    /// Mapped as far as commands go, but an access faults.
+    Suspended(Rights),
     Poisoned,
 }
 
@@ -48,15 +50,15 @@ impl SimPage {
         }
     }
 
-    /// What local threads may do.
+    /// What local threads may do, after a fault if the page is suspended.
     pub(super) const fn rights(&self) -> Option<Rights> {
         match self.state {
-            State::Mapped(rights) => Some(rights),
+            State::Mapped(rights) | State::Suspended(rights) => Some(rights),
             State::Unmapped(_) | State::Poisoned => None,
         }
     }
 
-    /// The bytes as local threads see them; empty if the page was never mapped.
+    /// The bytes as local threads see them; empty if the page has no frame.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -66,7 +68,7 @@ impl SimPage {
         match self.state {
             State::Poisoned => Err(Bad),
             State::Mapped(rights) if rights.allow(access) => Ok(Some(&mut self.bytes)),
-            State::Mapped(_) | State::Unmapped(_) => Ok(None),
+            State::Mapped(_) | State::Suspended(_) | State::Unmapped(_) => Ok(None),
         }
     }
 
@@ -81,7 +83,7 @@ impl SimPage {
                 self.state = State::Unmapped(Frame::Stored);
                 Ok(())
             }
-            State::Mapped(_) => Err("the page is mapped"),
+            State::Mapped(_) | State::Suspended(_) => Err("the page is mapped"),
             State::Poisoned => Err("the page is poisoned"),
         }
     }
@@ -92,8 +94,11 @@ impl SimPage {
                 self.state = State::Mapped(rights);
                 Ok(())
             }
-            State::Mapped(now) if now == rights => Ok(()),
-            State::Mapped(_) => Err("the page is mapped with other rights"),
+            State::Mapped(now) | State::Suspended(now) if now == rights => {
+                self.state = State::Mapped(rights);
+                Ok(())
+            }
+            State::Mapped(_) | State::Suspended(_) => Err("the page is mapped with other rights"),
             State::Unmapped(Frame::Dropped) => Err("the frame holds no bytes"),
             State::Unmapped(Frame::Kept) => Err("the frame holds old bytes"),
             State::Poisoned => Err("the page is poisoned"),
@@ -108,7 +113,7 @@ impl SimPage {
                 self.state = State::Mapped(rights);
                 Ok(())
             }
-            State::Mapped(_) => Err("the page is mapped"),
+            State::Mapped(_) | State::Suspended(_) => Err("the page is mapped"),
             State::Poisoned => Err("the page is poisoned"),
         }
     }
@@ -122,20 +127,25 @@ impl SimPage {
     }
 
     fn change_rights(&mut self, from: Rights, to: Rights) -> Result<(), &'static str> {
-        if self.state != State::Mapped(from) {
-            return Err(match from {
-                Rights::Read => "the page is not mapped for reading",
-                Rights::Write => "the page is not mapped for writing",
-            });
-        }
-        self.state = State::Mapped(to);
+        self.state = match self.state {
+            State::Mapped(now) if now == from => State::Mapped(to),
+            State::Suspended(now) if now == from => State::Suspended(to),
+            _ => {
+                return Err(match from {
+                    Rights::Read => "the page is not mapped for reading",
+                    Rights::Write => "the page is not mapped for writing",
+                });
+            }
+        };
         Ok(())
     }
 
     pub(super) fn unmap(&mut self, frame: FrameFate) -> Result<(), &'static str> {
-        let State::Mapped(_) = self.state else {
-            return Err("the page is not mapped");
-        };
+        match (self.state, frame) {
+            (State::Mapped(_) | State::Suspended(_), _)
+            | (State::Unmapped(Frame::Stored), FrameFate::Drop) => {}
+            _ => return Err("the page is not mapped"),
+        }
         self.state = State::Unmapped(match frame {
             FrameFate::Keep => Frame::Kept,
             FrameFate::Drop => {
@@ -145,6 +155,30 @@ impl SimPage {
             FrameFate::Retain => Frame::Stored,
         });
         Ok(())
+    }
+
+    pub(super) fn suspend(&mut self) -> Result<(), &'static str> {
+        match self.state {
+            State::Mapped(rights) | State::Suspended(rights) => {
+                self.state = State::Suspended(rights);
+                Ok(())
+            }
+            State::Unmapped(_) | State::Poisoned => Err("the page is not mapped"),
+        }
+    }
+
+    /// Drops the memory, of bytes that no one needs.
+    pub(super) fn release(&mut self) -> Result<(), &'static str> {
+        match self.state {
+            State::Unmapped(Frame::Dropped | Frame::Kept) => {
+                self.bytes.clear();
+                self.state = State::Unmapped(Frame::Dropped);
+                Ok(())
+            }
+            State::Unmapped(Frame::Stored) => Err("its bytes may be needed"),
+            State::Mapped(_) | State::Suspended(_) => Err("the page is mapped"),
+            State::Poisoned => Err("the page is poisoned"),
+        }
     }
 
     pub(super) fn wake(&mut self) -> Result<(), &'static str> {
@@ -160,9 +194,9 @@ impl SimPage {
     /// Copies the bytes that may be sent into `lent`. Kept bytes go once.
     pub(super) fn lend(&mut self, lent: &mut Vec<u8>) -> Result<(), &'static str> {
         match self.state {
-            State::Mapped(Rights::Read) => {}
+            State::Mapped(Rights::Read) | State::Suspended(Rights::Read) => {}
             State::Unmapped(Frame::Kept) => self.state = State::Unmapped(Frame::Dropped),
-            State::Mapped(Rights::Write) => return Err("the page can still be written"),
+            State::Mapped(_) | State::Suspended(_) => return Err("the page can still be written"),
             State::Unmapped(_) => return Err("the frame was not kept"),
             State::Poisoned => return Err("the page is poisoned"),
         }

@@ -293,7 +293,10 @@ impl Directory {
         };
         self.send(requester, Message::Grant { page, grant }, attach, out);
         let lead = match self.moves {
-            Some(most) if plan.rights == Rights::Write => entry.lead.after(requester, most),
+            Some(most) if plan.rights == Rights::Write => {
+                let again = entry.sharing.owner() == Some(requester);
+                entry.lead.after(again, most)
+            }
             _ => entry.lead,
         };
         let entry_now = Entry {

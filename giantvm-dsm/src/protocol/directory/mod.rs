@@ -90,9 +90,9 @@
 //! they are woken, and their Request leaves the queue.
 //!
 //! # Moving homes
-//! A home that does not use its page costs every other node two messages a fault. So it counts by how
-//! many writes one node is ahead of all others together, in the entry itself; nodes that write by
-//! turns never get ahead, and their page stays. Once a node is ahead by [`Directory::MOVE_AFTER`] and
+//! A home that does not use its page costs every other node two messages a fault. So it counts how
+//! often in a row one node was allowed to write, in the entry itself; nodes that write by turns never
+//! get ahead, and their page stays. Once a node is ahead by [`Directory::MOVE_AFTER`] and
 //! holds the page for writing, with no transaction under way and no one waiting, it becomes the home:
 //!
 //! ```text
@@ -227,8 +227,8 @@ pub struct Directory {
     nodes: NodeSet,
     homes: HomeMap,
     rest: Tick,
-    /// By how many writes a node has to be ahead of the others to become a page's home; `None`
-    /// where homes do not move.
+    /// How often in a row a node has to be allowed to write to become a page's home; `None` where
+    /// homes do not move.
     moves: Option<NonZeroU8>,
     copies: Copies,
     /// Requests of this node, at most one a page.
@@ -251,7 +251,7 @@ impl Directory {
     /// access done too; a driver that does not wants some times as much.
     pub const REST: Tick = Tick(4_000);
 
-    /// By how many writes a node has to be ahead of all others together to become a page's home.
+    /// How often in a row a node has to be allowed to write a page to become its home.
     ///
     /// A move costs two messages, or five if the home had moved before, and two for each node that
     /// has to be told when it asks next; then every fault of the new home and every one that it
@@ -265,8 +265,8 @@ impl Directory {
         Self::with_moves(setup, rest, None)
     }
 
-    /// A node with a rest of its own, and with homes that move to a node that is so many writes
-    /// ahead of all others together, instead of [`Directory::MOVE_AFTER`]; `None` if they stay.
+    /// A node with a rest of its own, and with homes that move to a node that was allowed to
+    /// write so often in a row, at most 63 times, instead of [`Directory::MOVE_AFTER`]; `None` if they stay.
     /// All nodes of a cluster have to be told the same.
     #[must_use]
     pub fn with_moves(setup: Setup, rest: Tick, after: Option<NonZeroU8>) -> Self {

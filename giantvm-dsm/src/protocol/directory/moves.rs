@@ -54,7 +54,7 @@ impl Directory {
         let (Some(after), Sharing::Exclusive { owner }) = (self.moves, entry.sharing) else {
             return;
         };
-        if owner == self.local || !entry.lead.is_of(owner, after) {
+        if owner == self.local || !entry.lead.is(after) {
             return;
         }
         if self.is_birth_home(page) {

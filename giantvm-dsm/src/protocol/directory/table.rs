@@ -1,4 +1,4 @@
-//! What a node keeps for every page: one word, and for the pages it is home to a 15-byte entry.
+//! What a node keeps for every page: one word, and for the pages it is home to a 14-byte entry.
 //! Where homes move there is room for an entry of every page.
 //!
 //! Both tables start as zeroes, which means "never touched", so the operating system commits their
@@ -14,8 +14,9 @@ use crate::protocol::{HomeMap, Rights};
 pub const BYTES_PER_PAGE: usize = size_of::<PackedCopy>() + size_of::<PackedEntry>();
 
 type PackedCopy = u64;
-/// Eight bytes of sharers, seven of everything else: with the backing's byte a page costs 24.
-type PackedEntry = [u8; 15];
+/// Eight bytes of sharers, six of everything else: with a byte of the backing and one of a budget a
+/// page costs 24.
+type PackedEntry = [u8; 14];
 
 /// This node's copy of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +130,15 @@ impl Sharing {
         }
     }
 
+    /// The node that sends the data.
+    #[must_use]
+    pub const fn owner(self) -> Option<NodeId> {
+        match self {
+            Self::Untouched => None,
+            Self::Shared { owner, .. } | Self::Exclusive { owner } => Some(owner),
+        }
+    }
+
     /// The state's name, as it stands in errors.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -168,16 +178,16 @@ impl Entry {
             | u64::from(self.busy) << 40
             | u64::from(self.left) << 41
             | u64::from(self.lead.pack()) << 42;
-        let mut packed = [0; 15];
+        let mut packed = [0; 14];
         let (sharers, rest) = packed.split_at_mut(8);
         sharers.copy_from_slice(&self.sharing.holders().bits().to_le_bytes());
-        rest.copy_from_slice(&(low | high).to_le_bytes()[..7]);
+        rest.copy_from_slice(&(low | high).to_le_bytes()[..6]);
         packed
     }
 
     #[expect(
         clippy::cast_possible_truncation,
-        reason = "the fields are of 32 bits, 6 and 14"
+        reason = "the fields are of 32 bits, 6 and 6"
     )]
     fn unpack(packed: PackedEntry) -> Self {
         let number = |bytes: &[u8]| {
@@ -200,7 +210,7 @@ impl Entry {
             transaction: Transaction(word as u32),
             busy: word >> 40 & 1 == 1,
             left: word >> 41 & 1 == 1,
-            lead: Lead::unpack((word >> 42) as u16),
+            lead: Lead::unpack((word >> 42) as u8),
         }
     }
 }
@@ -221,13 +231,13 @@ impl Entries {
     /// Entries for the pages that the map gives to this node.
     pub(super) fn of_homed(local: NodeId, homes: &HomeMap) -> Self {
         let (mut runs, mut count) = (Vec::new(), 0);
-        for (run, _) in homes.runs().filter(|&(_, home)| home == local) {
+        for run in homes.of(local) {
             runs.push((run, count));
             count += length(run.len());
         }
         Self {
             runs,
-            entries: vec![[0; 15]; count],
+            entries: vec![[0; 14]; count],
         }
     }
 
@@ -239,7 +249,7 @@ impl Entries {
         };
         Self {
             runs: vec![(all, 0)],
-            entries: vec![[0; 15]; length(pages)],
+            entries: vec![[0; 14]; length(pages)],
         }
     }
 
@@ -292,11 +302,8 @@ mod tests {
     }
 
     fn lead() -> impl Strategy<Value = Lead> {
-        prop::collection::vec(0..64_u8, 0..8).prop_map(|writers| {
-            let writers = writers.into_iter().map(|n| NodeId::new(n).unwrap());
-            writers.fold(Lead::default(), |lead, writer| {
-                lead.after(writer, NonZeroU8::MAX)
-            })
+        (0..100_u8).prop_map(|writes| {
+            (0..writes).fold(Lead::default(), |lead, _| lead.after(true, NonZeroU8::MAX))
         })
     }
 
@@ -329,9 +336,9 @@ mod tests {
 
     #[test]
     fn zeroed_memory_means_never_touched() {
-        assert_eq!(Entry::unpack([0; 15]), Entry::default());
+        assert_eq!(Entry::unpack([0; 14]), Entry::default());
         assert_eq!(Copied::unpack(0).rights, None);
-        assert_eq!(BYTES_PER_PAGE, 23);
+        assert_eq!(BYTES_PER_PAGE, 22);
     }
 
     #[test]

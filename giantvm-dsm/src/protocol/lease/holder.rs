@@ -103,7 +103,11 @@ impl Lease {
                 self.leases.remove(page);
                 self.table.set_state(page, State::Invalid);
             }
-            State::Retained => self.table.set_state(page, State::Invalid),
+            State::Retained => {
+                let frame = FrameFate::Drop;
+                out.push(Command::Unmap { page, frame });
+                self.table.set_state(page, State::Invalid);
+            }
             State::Invalid | State::Source => {}
         }
     }

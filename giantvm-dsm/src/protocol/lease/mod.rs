@@ -65,7 +65,7 @@
 //! | Owned | Recall for a read | Leased | Protect, Return |
 //! | Owned | Recall for a write | Invalid | Unmap keeping the bytes, Return |
 //! | Owned | eviction wanted | same | Evict |
-//! | Leased | eviction wanted | Invalid | Unmap |
+//! | Leased, Retained | eviction wanted | Invalid | Unmap |
 //! | Leased | the clock passes the end | Retained | Unmap |
 //! | Leased | it is time to look after it | Leased+ | Request |
 //!

@@ -2,6 +2,7 @@
 
 mod feed;
 mod report;
+mod room;
 mod step;
 
 use std::cell::RefCell;
@@ -21,9 +22,10 @@ use super::network::{Event, Letter, Network};
 use super::node::Node;
 use super::oracle::{Oracle, Versions};
 use super::trace::Trace;
-use crate::protocol::{Command, Contents, HomeMap, PageMessage, Setup, Tick};
+use crate::protocol::{Command, Contents, PageMessage, Setup, Tick};
 
 pub use report::Report;
+use room::homes;
 
 /// Most messages that are remembered.
 const REMEMBERED: usize = 512;
@@ -51,16 +53,22 @@ pub struct Cluster<P: Inspect> {
 
 impl<P: Inspect> Cluster<P> {
     /// A cluster of untouched pages whose threads have nothing to do yet.
+    ///
+    /// # Panics
+    /// If the nodes give less memory than the pages take.
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self::with(config, &P::new)
     }
 
     /// The same with nodes made by `make`: for protocols with settings, or broken on purpose.
+    ///
+    /// # Panics
+    /// If the nodes give less memory than the pages take.
     #[must_use]
     pub fn with(config: Config, make: &dyn Fn(Setup) -> P) -> Self {
         let nodes = NodeSet::first(config.nodes);
-        let homes = HomeMap::even(config.pages, nodes);
+        let homes = homes(&config);
         let start = |local| {
             let setup = Setup {
                 local,
@@ -68,7 +76,9 @@ impl<P: Inspect> Cluster<P> {
                 pages: config.pages,
                 homes: homes.clone(),
             };
-            Node::new(local, make(setup), &config)
+            let mut node = Node::new(local, make(setup), &config);
+            node.budget = room::budget(local, &homes, &config);
+            node
         };
         Self {
             nodes: nodes.iter().map(start).collect(),
@@ -155,8 +165,9 @@ impl<P: Inspect> Cluster<P> {
             let about = event.page(&self.nodes);
             let clocks = self.clocks();
             let step = self.step(event).and_then(|()| {
+                let roomy = self.make_room()?;
                 // A clock that moved ends leases, on pages that the event is not about.
-                let about = about.filter(|_| clocks == self.clocks());
+                let about = about.filter(|_| clocks == self.clocks() && roomy);
                 self.check(about)
             });
             step.map_err(|broken| self.failure(broken))?;
@@ -169,6 +180,7 @@ impl<P: Inspect> Cluster<P> {
         let end = invariants::check_end(&self.world(false));
         end.map_err(|what| self.failure((what, None)))?;
         self.report.end = self.network.now;
+        self.count_memory();
         Ok(self.report.clone())
     }
 

@@ -33,6 +33,10 @@ pub struct Report {
     pub bytes: u64,
     /// Messages that came once more, after a link was made anew, and were dropped.
     pub repeated: u64,
+    /// Copies that nodes gave up for want of memory.
+    pub evictions: u64,
+    /// Copies that they kept because threads used them on probation.
+    pub second_chances: u64,
     /// Messages refused, and by whom. Without a hostile node, a refusal is a failure.
     pub violations: Vec<(NodeId, Violation)>,
     /// The virtual time at the end.

@@ -44,6 +44,7 @@ impl<P: Inspect> Cluster<P> {
                 self.nodes[at.index()]
                     .pins
                     .retain(|letter| letter.from != node);
+                self.keep_all(at)?;
                 self.feed(at, Input::Lost { node }, None, event)
             }
         }
@@ -206,6 +207,7 @@ impl<P: Inspect> Cluster<P> {
                 if !writable || overdue || !holder.pins.pin(page) {
                     return Ok(());
                 }
+                self.keep(node, page)?;
                 let until = Tick(self.network.now.0 + time.0);
                 self.network.at(until, Event::Unpin { at: node, page });
             }

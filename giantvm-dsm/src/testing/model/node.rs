@@ -114,6 +114,13 @@ impl<P: CoherenceProtocol> Node<P> {
                 FrameFate::Retain => Frame::Stored(bytes),
                 FrameFate::Drop => Frame::Empty,
             }),
+            (
+                Command::Unmap {
+                    frame: FrameFate::Drop,
+                    ..
+                },
+                Frame::Stored(_),
+            ) => Some(Frame::Empty),
             _ => None,
         };
         *frame = after.ok_or(*frame)?;

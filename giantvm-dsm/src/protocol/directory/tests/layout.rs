@@ -5,7 +5,7 @@ use super::*;
 
 #[test]
 fn a_page_costs_at_most_24_bytes_and_memory_is_committed_on_touch() {
-    assert_eq!(BYTES_PER_PAGE, 23);
+    assert_eq!(BYTES_PER_PAGE, 22);
     // The tables of 256 GiB of memory: 1.5 GiB, if they were committed.
     let pages = 1 << 26;
     let before = resident_bytes();

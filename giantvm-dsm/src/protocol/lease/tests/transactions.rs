@@ -210,6 +210,7 @@ fn a_lease_is_given_up_without_a_word_and_its_bytes_with_it() {
     let answer = nodes.say(1, 0, request(Read, 100, 1));
     nodes.settle(0, answer);
     nodes.hear(1, 1_000);
+    assert_eq!(nodes.evict(1), [unmap(FrameFate::Drop)]);
     assert_eq!(nodes.evict(1), []);
     assert_eq!(nodes.fault(1, Read), [send(0, request(Read, 1_000, 0))]);
 }
