@@ -69,6 +69,11 @@ impl Times {
             .collect()
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// All times together, in seconds.
     pub(crate) fn total(&self) -> f64 {
         self.0.iter().map(|&ns| ns as f64 / 1e9).sum()
@@ -115,7 +120,7 @@ mod tests {
         assert_eq!(times.plus(&times).median(), 100.0);
         assert_eq!(Times::all([&times, &Times::default()]).median(), 50.0);
         times.time(|| ());
-        assert!(times.total() >= 0.00505);
+        assert!(times.total() >= 0.00505 && times.count() == 102);
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::pin::{Pin, PinError};
 use super::pump::Pump;
 use super::stats::DsmStats;
 use super::stop::StopSwitch;
-use crate::backing::{self, Mapping, OpenError};
+use crate::backing::{self, Backing, Mapping, OpenError};
 use crate::protocol::{CoherenceProtocol, HomeMap, Setup};
 
 /// A node could not start to share memory.
@@ -103,7 +103,23 @@ impl Dsm {
         handlers: Handlers,
         options: DsmOptions,
     ) -> Result<Self, StartError> {
-        let (backing, mapping) = backing::open(homes.pages(), page_size, options.backing)?;
+        let memory = backing::open(homes.pages(), page_size, options.backing)?;
+        Self::start_on::<P>(memory, transport, epoch, homes, handlers, options)
+    }
+
+    /// As [`start_with`](Self::start_with), on memory that the caller [opened](backing::open) for
+    /// the pages of `homes`: for a backing of one's own, or one that watches another.
+    ///
+    /// # Errors
+    /// [`StartError::Pump`].
+    pub fn start_on<P: CoherenceProtocol>(
+        (backing, mapping): (Box<dyn Backing>, Arc<Mapping>),
+        transport: Arc<dyn Transport>,
+        epoch: Epoch,
+        homes: HomeMap,
+        handlers: Handlers,
+        options: DsmOptions,
+    ) -> Result<Self, StartError> {
         let local = transport.local();
         let protocol = P::new(Setup {
             local,

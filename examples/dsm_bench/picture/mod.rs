@@ -3,9 +3,10 @@
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
+use crate::faults::report::Measured;
+use crate::faults::round::{Round, THREADS};
 use crate::floor::Floors;
-use crate::report::Measured;
-use crate::round::{Round, THREADS};
+use crate::report::{Found, Setting};
 use crate::sample::{Spread, Times};
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -25,11 +26,11 @@ const COLOURS: [RGBColor; 3] = [
 ];
 
 /// An SVG document: latencies above, throughputs below, idle on the left, loaded on the right.
-pub(crate) fn draw(rounds: &[Measured]) -> anyhow::Result<String> {
+pub(crate) fn draw(found: &Found, _: &Setting) -> anyhow::Result<String> {
     let mut svg = String::new();
     draw_on(
         SVGBackend::with_string(&mut svg, SIZE).into_drawing_area(),
-        rounds,
+        &found.rounds,
     )?;
     Ok(svg)
 }
