@@ -2,23 +2,24 @@
 
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use comfy_table::Table;
 use giantvm_core::wire::Limits;
-use giantvm_core::{Epoch, NodeId, PageSize};
+use giantvm_core::{Epoch, GuestAddress, NodeId, PageSize};
 use giantvm_dsm::engine::BYTES_PER_PAGE;
 use giantvm_dsm::protocol::HomeMap;
 use giantvm_transport::{Transport, inproc};
 use serde::Serialize;
+use vm_memory::Bytes as _;
 
 use crate::bars::Verdict;
 use crate::cli::Cli;
 use crate::pair::Node;
 use crate::sample::Spread;
 use crate::table::table;
-use crate::workload::{Touch, Walk};
 
 /// 64 GiB.
 const PAGES: u64 = 64 << (30 - 12);
@@ -34,10 +35,12 @@ pub(crate) struct Start {
     gib: u64,
     /// Of the slowest node, in milliseconds.
     ms: Spread,
-    /// Private memory and page tables that came with each node, by page of its memory.
+    /// Private memory and the system's page tables that came with each node, by page of its memory.
     bytes_per_page: Spread,
-    /// The same that came with each page in use, beside the page itself.
+    /// Private memory that came with each page in use, beside the page itself.
     bytes_per_used_page: Spread,
+    /// The system's page tables that came with it: the page is mapped twice.
+    tables_per_used_page: Spread,
     /// What the tables of a page take by their types, with the default protocol.
     bytes_by_type: usize,
     pages_used: u64,
@@ -70,10 +73,12 @@ impl Memory {
         })
     }
 
-    /// Bytes of both that came since `before`.
-    fn since(self, before: Self) -> f64 {
-        let (now, before) = (self.private + self.tables, before.private + before.tables);
-        now.saturating_sub(before) as f64
+    /// What came since `before`.
+    const fn since(self, before: Self) -> Self {
+        Self {
+            private: self.private.saturating_sub(before.private),
+            tables: self.tables.saturating_sub(before.tables),
+        }
     }
 }
 
@@ -83,6 +88,7 @@ struct Once {
     ms: f64,
     idle: f64,
     used: f64,
+    tables: f64,
 }
 
 pub(crate) fn run(cli: &Cli) -> anyhow::Result<Vec<Start>> {
@@ -98,6 +104,7 @@ pub(crate) fn run(cli: &Cli) -> anyhow::Result<Vec<Start>> {
             ms,
             bytes_per_page: bytes,
             bytes_per_used_page: of(|once| once.used),
+            tables_per_used_page: of(|once| once.tables),
             bytes_by_type: BYTES_PER_PAGE,
             pages_used: used(cli),
             verdict: Verdict::of(soon && bytes.median <= SPARE),
@@ -129,8 +136,12 @@ fn once(cli: &Cli, nodes: usize) -> anyhow::Result<Once> {
         ms = ms.max(start.elapsed().as_secs_f64() * 1e3);
     }
     let idle = Memory::now()?;
-    // Those that are at home on the first node, which keeps the most for them.
-    started[0].touch(Walk::in_order(used(cli)), Touch::Store)?;
+    // Those that are at home on the first node, which keeps the most for them. Nothing else takes
+    // memory meanwhile.
+    for page in 0..used(cli) {
+        let at = GuestAddress(page * PageSize::K4.bytes() as u64);
+        started[0].memory.store(1_u64, at, Ordering::Relaxed)?;
+    }
     let full = Memory::now()?;
     std::thread::scope(|scope| {
         let ends = started
@@ -140,10 +151,12 @@ fn once(cli: &Cli, nodes: usize) -> anyhow::Result<Once> {
         let mut ends = ends.into_iter().map(|end| end.join());
         ends.try_for_each(|end| end.expect("it does not panic"))
     })?;
+    let (started, used) = (idle.since(before), used(cli) as f64);
     Ok(Once {
         ms,
-        idle: idle.since(before) / (PAGES * nodes as u64) as f64,
-        used: full.since(idle) / used(cli) as f64,
+        idle: (started.private + started.tables) as f64 / (PAGES * nodes as u64) as f64,
+        used: full.since(idle).private as f64 / used,
+        tables: full.since(idle).tables as f64 / used,
     })
 }
 
@@ -157,6 +170,7 @@ pub(crate) fn show(rows: &[Start]) -> Table {
         "B a page",
         "B a page in use",
         "by type",
+        "and page tables",
         "bar",
     ]);
     for row in rows {
@@ -168,6 +182,7 @@ pub(crate) fn show(rows: &[Start]) -> Table {
             format!("{:.4}", row.bytes_per_page.median),
             format!("{:.1}", row.bytes_per_used_page.median),
             row.bytes_by_type.to_string(),
+            format!("{:.1}", row.tables_per_used_page.median),
             row.verdict.name().to_owned(),
         ]);
     }

@@ -122,8 +122,13 @@ impl Node {
 
     /// Touches each page once.
     pub(crate) fn touch(&self, walk: Walk, touch: Touch) -> anyhow::Result<Times> {
+        self.touch_each(&walk.addresses(), touch)
+    }
+
+    /// The same, of pages that are named.
+    pub(crate) fn touch_each(&self, pages: &[GuestAddress], touch: Touch) -> anyhow::Result<Times> {
         let mut times = Times::default();
-        for at in walk.addresses() {
+        for &at in pages {
             match touch {
                 Touch::Load => times
                     .time(|| self.memory.load::<u64>(at, Ordering::Relaxed))

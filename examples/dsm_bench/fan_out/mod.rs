@@ -21,7 +21,7 @@ use crate::bars::Verdict;
 use crate::cli::Cli;
 use crate::far::{self, Answer, Duty, FarSide, Order};
 use crate::floor::{self, Fault};
-use crate::pair::{Cluster, Node};
+use crate::pair::{Cluster, Node, Pump};
 use crate::protocol::ProtocolKind;
 use crate::sample::{Spread, Times};
 use crate::table::table;
@@ -95,6 +95,12 @@ struct Bench {
     pages: u64,
 }
 
+/// Whether so many others can be up: pumps that look on whatever else there is to do need a processor
+/// each.
+fn fits(cli: &Cli, cpus: &[usize], sharers: u8) -> bool {
+    sharers == SHARERS[0] || cli.pump != Pump::Latency || usize::from(sharers) < cpus.len()
+}
+
 fn pages(cli: &Cli) -> u64 {
     cli.pages.min(MOST_PAGES)
 }
@@ -137,7 +143,11 @@ pub(crate) fn share(
 
 /// What node a does.
 pub(crate) fn run(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Vec<FanOut>> {
-    let nodes = usize::from(SHARERS[SHARERS.len() - 1]) + 1;
+    let sharers: Vec<_> = SHARERS
+        .into_iter()
+        .filter(|&k| fits(cli, cpus, k))
+        .collect();
+    let nodes = usize::from(sharers.iter().copied().max().unwrap_or(1)) + 1;
     let (cluster, echoes) = (Cluster::choose(nodes, cpus)?, Cluster::choose(nodes, cpus)?);
     let duty = Duty::Share {
         echoes: echoes.clone(),
@@ -157,7 +167,7 @@ pub(crate) fn run(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Vec<FanOut>> {
     };
     let mut kinds = Vec::new();
     for home in [Home::Writer, Home::Sharer] {
-        for sharers in SHARERS {
+        for &sharers in &sharers {
             echoes.beat();
             let clocked = cli.protocol != ProtocolKind::Lease;
             kinds.push(Kind {

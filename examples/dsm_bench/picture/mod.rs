@@ -1,61 +1,114 @@
-//! The figures as a picture: how latencies are distributed, and what many threads and writers get.
+//! The figures as a picture: how latencies are distributed, what many threads and writers get, and
+//! what many sharers cost.
 
-use plotters::coord::Shift;
+mod axis;
+mod panel;
+
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use self::axis::Scale;
+use self::panel::{Area, COLOURS, Line, Panel};
+use crate::fan_out::FanOut;
 use crate::faults::report::Measured;
 use crate::faults::round::{Round, THREADS};
 use crate::floor::Floors;
 use crate::report::{Found, Setting};
 use crate::sample::{Spread, Times};
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+/// Of one panel.
+const PANEL: (u32, u32) = (700, 430);
+/// Above all panels.
+const TITLE: u32 = 92;
 
-/// Points with a name and a colour.
-struct Line {
-    name: String,
-    colour: RGBAColor,
-    points: Vec<(f64, f64)>,
-}
-
-const SIZE: (u32, u32) = (1400, 1000);
-const COLOURS: [RGBColor; 3] = [
-    RGBColor(31, 119, 180),
-    RGBColor(214, 39, 40),
-    RGBColor(44, 160, 44),
-];
-
-/// An SVG document: latencies above, throughputs below, idle on the left, loaded on the right.
-pub(crate) fn draw(found: &Found, _: &Setting) -> anyhow::Result<String> {
+/// An SVG document: under a title one panel for each thing that was measured, two in a row.
+pub(crate) fn draw(found: &Found, setting: &Setting) -> anyhow::Result<String> {
+    let panels = panels(found);
+    let rows = u32::try_from(panels.len().div_ceil(2))?;
+    let size = (2 * PANEL.0, TITLE + rows.max(1) * PANEL.1);
     let mut svg = String::new();
-    draw_on(
-        SVGBackend::with_string(&mut svg, SIZE).into_drawing_area(),
-        &found.rounds,
-    )?;
+    let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+    root.fill(&WHITE)?;
+    let (title, rest) = root.split_vertically(TITLE);
+    head(&title, setting)?;
+    let places = rest.split_evenly((panels.len().div_ceil(2).max(1), 2));
+    for (panel, place) in panels.iter().zip(&places) {
+        panel.draw(place)?;
+    }
+    root.present()?;
+    drop((root, title, rest, places));
     Ok(svg)
 }
 
-fn draw_on(root: Area<'_>, rounds: &[Measured]) -> anyhow::Result<()> {
-    root.fill(&WHITE)?;
-    let mut states = Vec::new();
-    for (loaded, name) in [(false, "idle"), (true, "loaded")] {
-        let rounds: Vec<_> = rounds.iter().filter(|m| m.loaded == loaded).collect();
-        if !rounds.is_empty() {
-            states.push((name, rounds));
-        }
+fn head(area: &Area<'_>, setting: &Setting) -> anyhow::Result<()> {
+    let lines = [
+        (24, "What a page fault costs between nodes".to_owned()),
+        (15, format!("{}: {}", setting.machine, setting.line())),
+        (15, setting.command.clone()),
+    ];
+    let middle = i32::try_from(PANEL.0)?;
+    for ((size, text), y) in lines.into_iter().zip([14, 46, 68]) {
+        let style = ("sans-serif", size).into_text_style(area);
+        let style = style.pos(Pos::new(HPos::Center, VPos::Top));
+        area.draw_text(&text, &style, (middle, y))?;
     }
-    let panels = root.split_evenly((2, states.len()));
-    for (at, (state, rounds)) in states.iter().enumerate() {
-        distributions(&panels[at], state, &latencies(rounds))?;
-        rates(&panels[states.len() + at], state, &throughputs(rounds))?;
+    Ok(())
+}
+
+fn panels(found: &Found) -> Vec<Panel> {
+    let states = [(false, "idle"), (true, "loaded")];
+    let states = states.map(|(loaded, name)| {
+        let rounds = found.rounds.iter().filter(|m| m.loaded == loaded);
+        (name, rounds.collect::<Vec<_>>())
+    });
+    let states = states.into_iter().filter(|(_, rounds)| !rounds.is_empty());
+    let states: Vec<_> = states.collect();
+    let mut panels = Vec::new();
+    for (state, rounds) in &states {
+        panels.push(Panel {
+            caption: format!("Latency, {state} machine"),
+            x: "microseconds",
+            y: "share of faults not slower",
+            scale: Scale::Time,
+            names: SeriesLabelPosition::LowerRight,
+            lines: latencies(rounds),
+        });
     }
-    Ok(root.present()?)
+    if !states.is_empty() {
+        panels.push(Panel {
+            caption: "Throughput against threads".to_owned(),
+            x: "threads of node a that load",
+            y: "remote faults a second",
+            scale: Scale::Count(&[1.0, 2.0, 4.0, 8.0]),
+            names: SeriesLabelPosition::UpperLeft,
+            lines: by_state(&states, threads),
+        });
+        panels.push(Panel {
+            caption: "Throughput against nodes".to_owned(),
+            x: "nodes that write one page",
+            y: "handovers a second",
+            scale: Scale::Count(&[2.0, 3.0, 4.0]),
+            names: SeriesLabelPosition::LowerLeft,
+            lines: by_state(&states, writers),
+        });
+    }
+    if let Some(rows) = &found.fan_out {
+        panels.push(Panel {
+            caption: "A store against the nodes that share its page".to_owned(),
+            x: "nodes whose copies go",
+            y: "microseconds, median",
+            scale: Scale::Count(&[1.0, 2.0, 3.0, 7.0, 15.0]),
+            names: SeriesLabelPosition::UpperLeft,
+            lines: fan_out(rows),
+        });
+    }
+    panels
 }
 
 type OfRound = fn(&Round) -> &Times;
 type OfFloors = fn(&Floors) -> Times;
 
-/// Each kind of fault, and its floor paler.
+/// Each kind of fault, and its floor.
 fn latencies(rounds: &[&Measured]) -> Vec<Line> {
     let kinds: [(&str, OfRound, OfFloors); 3] = [
         ("remote read", |r| &r.read, |f| f.read().sums),
@@ -66,102 +119,92 @@ fn latencies(rounds: &[&Measured]) -> Vec<Line> {
     let lines = kinds.flat_map(|((name, own, floor), colour)| {
         let floors: Vec<_> = rounds.iter().map(|m| floor(&m.floors)).collect();
         let own = Times::all(rounds.iter().map(|m| own(&m.round)));
-        let line = |name: String, times: Times, alpha| Line {
+        let line = |name: String, times: Times, floor| Line {
             name,
-            colour: colour.mix(alpha),
+            colour,
+            floor,
             points: times.distribution(),
         };
-        let floor = line(format!("floor of {name}"), Times::all(&floors), 0.35);
-        [line(name.to_owned(), own, 1.0), floor]
+        let floor = line(format!("floor of {name}"), Times::all(&floors), true);
+        [line(name.to_owned(), own, false), floor]
     });
     lines.collect()
 }
 
-fn throughputs(rounds: &[&Measured]) -> Vec<Line> {
-    let median = |figure: &dyn Fn(&Measured) -> f64| {
-        let figures: Spread = rounds.iter().map(|&m| figure(m)).collect();
-        figures.median
-    };
+type State<'a> = (&'static str, Vec<&'a Measured>);
+
+/// A line of each state, and what it is compared with.
+fn by_state(states: &[State<'_>], of: fn(&[&Measured]) -> [Vec<(f64, f64)>; 2]) -> Vec<Line> {
+    let lines = states
+        .iter()
+        .zip(COLOURS)
+        .flat_map(|((state, rounds), colour)| {
+            let line = |(points, floor)| Line {
+                name: if floor {
+                    format!("{state}, floor")
+                } else {
+                    format!("{state} machine")
+                },
+                colour,
+                floor,
+                points,
+            };
+            let [own, floor] = of(rounds);
+            [(own, false), (floor, true)].map(line)
+        });
+    lines.filter(|line| !line.points.is_empty()).collect()
+}
+
+fn median(rounds: &[&Measured], figure: impl Fn(&Measured) -> f64) -> f64 {
+    let figures: Spread = rounds.iter().map(|&m| figure(m)).collect();
+    figures.median
+}
+
+/// Faults a second.
+fn threads(rounds: &[&Measured]) -> [Vec<(f64, f64)>; 2] {
     let threads = THREADS.iter().enumerate();
-    let threads = threads.map(|(at, &threads)| (threads as f64, median(&|m| m.round.threads[at])));
+    let figures = threads.map(|(at, &threads)| {
+        let faults = median(rounds, |m| m.round.threads[at]);
+        (threads as f64, faults)
+    });
+    [figures.collect(), Vec::new()]
+}
+
+/// Handovers a second, and those of a bare fault and round trip each.
+fn writers(rounds: &[&Measured]) -> [Vec<(f64, f64)>; 2] {
     let most = rounds.first().map_or(0, |m| m.round.writing.len());
-    let writers = (0..most).map(|at| {
-        let handovers = median(&|m| m.round.writing[at].handovers);
+    let figures = (0..most).map(|at| {
+        let handovers = median(rounds, |m| m.round.writing[at].handovers);
         ((at + 2) as f64, handovers)
     });
-    let [blue, red, _] = COLOURS.map(|colour| colour.mix(1.0));
-    let line = |name: &str, colour, points| Line {
-        name: name.to_owned(),
-        colour,
-        points,
-    };
-    vec![
-        line(
-            "read faults/s by threads of node a",
-            blue,
-            threads.collect(),
-        ),
-        line("handovers/s by writing nodes", red, writers.collect()),
+    let floor = median(rounds, |m| m.floors.handovers());
+    [
+        figures.collect(),
+        vec![(2.0, floor), ((most + 1) as f64, floor)],
     ]
 }
 
-fn distributions(area: &Area<'_>, state: &str, lines: &[Line]) -> anyhow::Result<()> {
-    let times = || {
-        lines
-            .iter()
-            .flat_map(|line| &line.points)
-            .map(|point| point.0)
+/// Times by who knows the sharers, and the floor.
+fn fan_out(rows: &[FanOut]) -> Vec<Line> {
+    let kinds = [("the writer is home", true), ("a sharer is home", false)];
+    let kinds = kinds.into_iter().zip(COLOURS);
+    let own = kinds.map(|((name, direct), colour)| {
+        let rows = rows.iter().filter(|row| row.is_direct() == direct);
+        Line {
+            name: name.to_owned(),
+            colour,
+            floor: false,
+            points: rows.map(|row| (row.sharers.into(), row.p50_us)).collect(),
+        }
+    });
+    let floor = rows.iter().filter(|row| row.is_direct());
+    let floor = Line {
+        name: "floor: as many round trips at once".to_owned(),
+        colour: COLOURS[2],
+        floor: true,
+        points: floor
+            .map(|row| (row.sharers.into(), row.floor_p50_us))
+            .collect(),
     };
-    let low = times().fold(10.0_f64, f64::min).max(0.1);
-    let high = times().fold(1000.0_f64, f64::max);
-    let mut chart = ChartBuilder::on(area)
-        .caption(format!("latency, {state}"), ("sans-serif", 20))
-        .margin(10)
-        .set_left_and_bottom_label_area_size(50)
-        .build_cartesian_2d((low..high).log_scale(), 0.0..1.0)?;
-    let mut mesh = chart.configure_mesh();
-    mesh.x_desc("microseconds")
-        .y_desc("share not slower")
-        .draw()?;
-    for Line {
-        name,
-        colour,
-        points,
-    } in lines
-    {
-        let series = LineSeries::new(points.iter().copied(), colour);
-        chart.draw_series(series)?.label(name).legend(key(*colour));
-    }
-    let mut names = chart.configure_series_labels();
-    let place = SeriesLabelPosition::LowerRight;
-    Ok(names.position(place).background_style(WHITE).draw()?)
-}
-
-fn rates(area: &Area<'_>, state: &str, lines: &[Line]) -> anyhow::Result<()> {
-    let rates = lines.iter().flat_map(|line| &line.points);
-    let high = rates.map(|point| point.1).fold(1.0, f64::max) * 1.1;
-    let mut chart = ChartBuilder::on(area)
-        .caption(format!("throughput, {state}"), ("sans-serif", 20))
-        .margin(10)
-        .set_left_and_bottom_label_area_size(50)
-        .build_cartesian_2d(0.5..8.5, 0.0..high)?;
-    let mut mesh = chart.configure_mesh();
-    mesh.x_desc("threads, or nodes").y_desc("a second").draw()?;
-    for Line {
-        name,
-        colour,
-        points,
-    } in lines
-    {
-        let series = LineSeries::new(points.iter().copied(), colour).point_size(3);
-        chart.draw_series(series)?.label(name).legend(key(*colour));
-    }
-    let mut names = chart.configure_series_labels();
-    let place = SeriesLabelPosition::UpperLeft;
-    Ok(names.position(place).background_style(WHITE).draw()?)
-}
-
-/// The dash beside a name.
-fn key(colour: RGBAColor) -> impl Fn((i32, i32)) -> PathElement<(i32, i32)> {
-    move |(x, y)| PathElement::new([(x, y), (x + 20, y)], colour)
+    own.chain([floor]).collect()
 }

@@ -44,7 +44,7 @@ pub(crate) struct Row {
     verdict: Verdict,
 }
 
-/// What another node's walk over pages, every third, made of it.
+/// What another node's stores to every third page made of it.
 #[derive(Debug, Serialize)]
 pub(crate) struct Walked {
     pages: u64,
@@ -59,7 +59,8 @@ pub(crate) struct Walked {
 pub(crate) struct Scatter {
     pages: u64,
     ways: Vec<Row>,
-    /// With the default protocol.
+    /// With the default protocol only.
+    #[serde(skip_serializing_if = "Option::is_none")]
     walked: Option<Walked>,
 }
 
@@ -108,9 +109,10 @@ pub(crate) fn run(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Scatter> {
     Ok(Scatter {
         pages: PAGES,
         ways: ways.collect(),
-        walked: (cli.protocol == ProtocolKind::Directory)
-            .then(|| walked(cli, cpus))
-            .transpose()?,
+        walked: match cli.protocol {
+            ProtocolKind::Directory => Some(walked(cli, cpus)?),
+            ProtocolKind::Ivy | ProtocolKind::Lease => None,
+        },
     })
 }
 
@@ -144,24 +146,20 @@ fn walked(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Walked> {
     let cluster = Cluster::choose(2, cpus)?;
     let options = cli.pump.options();
     let (pump, read_ahead) = (cli.pump, options.read_ahead);
-    let mut fars = vec![FarSide::spawn(
-        1,
-        &cluster,
-        &Duty::Plain { pump, read_ahead },
-    )?];
-    let node = Noted::join(0, &cluster, cli)?;
+    let duty = Duty::Plain { pump, read_ahead };
+    let mut fars = vec![FarSide::spawn(1, &cluster, &duty)?];
+    let Noted { node, notes } = Noted::join(0, &cluster, cli)?;
     let pages = WALKED.min(cli.data_pages() / 3).max(1);
     let walk = Walk::new(pages, cli.data_pages(), Pattern::Every(3));
-    node.node.touch(walk, Touch::Store)?;
-    node.notes.take();
+    node.touch(walk, Touch::Store)?;
+    notes.take();
     fars[0].ask(Order::Own(walk))?;
-    let notes = node.notes.take();
-    let sweeps = notes.iter().filter_map(|note| match note.what {
+    let sweeps = notes.take().into_iter().filter_map(|note| match note.what {
         What::Unmap(pages) => Some(u64::from(pages)),
         _ => None,
     });
     let sweeps: Vec<_> = sweeps.collect();
-    FarSide::part(fars, node.node)?;
+    FarSide::part(fars, node)?;
     Ok(Walked {
         pages,
         sweeps: sweeps.len() as u64,

@@ -49,22 +49,37 @@ pub(crate) enum At {
     B,
 }
 
-/// How a step ends.
+/// A step, which begins where the one before it ends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step {
     pub(crate) name: &'static str,
     pub(crate) at: At,
-    /// With this note; the last step with the store itself.
-    until: Option<What>,
+    until: Until,
+}
+
+/// How a step ends.
+#[derive(Debug, Clone, Copy)]
+enum Until {
+    /// With this note.
+    Note(What),
+    /// With this note, or before it: the thread may run by then on another processor.
+    May(What),
+    /// With the store.
+    End,
 }
 
 const fn step(name: &'static str, at: At, until: What) -> Step {
-    let until = Some(until);
+    let until = Until::Note(until);
+    Step { name, at, until }
+}
+
+const fn late(name: &'static str, at: At, until: What) -> Step {
+    let until = Until::May(until);
     Step { name, at, until }
 }
 
 /// What one remote store is made of, in order.
-pub(crate) const STEPS: [Step; 16] = [
+pub(crate) const STEPS: [Step; 17] = [
     step("the thread faults, the pump wakes", At::A, What::Look),
     step("the pump looks for messages", At::A, What::Read),
     step("the fault is read", At::A, What::Fault),
@@ -79,11 +94,12 @@ pub(crate) const STEPS: [Step; 16] = [
     step("the protocol takes the page", At::A, What::Store),
     step("the page is copied into its frame", At::A, What::Stored),
     step("the mapping is made ready", At::A, What::Map),
-    step("the page is mapped, the thread woken", At::A, What::Mapped),
+    late("the page is mapped, the thread woken", At::A, What::Mapped),
+    late("b is told that a has it", At::A, What::Sent),
     Step {
         name: "the pump ends its turn, the thread runs",
         at: At::A,
-        until: None,
+        until: Until::End,
     },
 ];
 
@@ -96,13 +112,15 @@ pub(crate) fn follow(start: u64, end: u64, a: &[Note], b: &[Note]) -> Option<[u6
             At::A => a,
             At::B => b,
         };
+        let from = notes.partition_point(|note| note.at < now);
+        let next = |what| {
+            let mut rest = notes[from..].iter().take_while(|note| note.at <= end);
+            rest.find(|note| note.what == what).map(|note| note.at)
+        };
         let then = match step.until {
-            None => end,
-            Some(what) => {
-                let from = notes.partition_point(|note| note.at < now);
-                let mut rest = notes[from..].iter().take_while(|note| note.at <= end);
-                rest.find(|note| note.what == what)?.at
-            }
+            Until::Note(what) => next(what)?,
+            Until::May(what) => next(what).unwrap_or(now),
+            Until::End => end,
         };
         *took = then.checked_sub(now)?;
         now = then;
@@ -121,7 +139,10 @@ mod tests {
         own.filter_map(|(step, number)| {
             Some(Note {
                 at: 100 + number * 10,
-                what: step.until?,
+                what: match step.until {
+                    Until::Note(what) | Until::May(what) => what,
+                    Until::End => return None,
+                },
             })
         })
         .collect()
@@ -130,7 +151,7 @@ mod tests {
     #[test]
     fn steps_follow_one_another_and_add_up_to_the_whole() {
         let steps = follow(100, 300, &notes(At::A), &notes(At::B)).unwrap();
-        assert_eq!(steps[..15], [10; 15]);
+        assert_eq!(steps[..16], [10; 16]);
         assert_eq!(steps.iter().sum::<u64>(), 200);
     }
 
@@ -156,5 +177,11 @@ mod tests {
         b.retain(|note| note.what != What::Unmapped);
         assert_eq!(follow(100, 300, &notes(At::A), &b), None);
         assert_eq!(follow(100, 200, &notes(At::A), &notes(At::B)), None);
+    }
+
+    #[test]
+    fn the_thread_may_run_before_the_pump_has_noted_that_it_woke_it() {
+        let steps = follow(100, 245, &notes(At::A), &notes(At::B)).unwrap();
+        assert_eq!(steps[13..], [10, 0, 0, 5]);
     }
 }
