@@ -14,7 +14,7 @@ pub(crate) enum Part {
     /// too: "growth" is to one sharer. With --pump latency only as many nodes as processors.
     FanOut,
     /// Taking 64 scattered pages from a process whose other thread runs. Floor: one bare system
-    /// call for the same pages. Also how many sweeps it takes when another node walks over pages of
+    /// call for as many pages of anonymous memory. Also how many sweeps it takes when another node walks over pages of
     /// this one.
     Scatter,
     /// Starting a node with 64 GiB, and the memory that takes, then and for each page in use.

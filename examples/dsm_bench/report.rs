@@ -118,7 +118,8 @@ impl Setting {
             ..
         } = self;
         format!(
-            "{rounds} rounds, protocol {protocol}, over {transport}, pump {pump}, placement {place}"
+            "{rounds} round{}, protocol {protocol}, over {transport}, pump {pump}, placement {place}",
+            if *rounds == 1 { "" } else { "s" },
         )
     }
 }

@@ -26,7 +26,10 @@ impl Axis {
     pub(super) fn of(scale: Scale, values: impl Iterator<Item = f64>) -> Self {
         let (low, high) = match scale {
             Scale::Time => (10.0, 1000.0),
-            Scale::Count(ticks) => (0.0, ticks.last().copied().unwrap_or(1.0) * 1.04),
+            Scale::Count(ticks) => {
+                let [first, last] = [ticks.first(), ticks.last()].map(|tick| *tick.unwrap_or(&1.0));
+                (first - 1.0, last * 1.04)
+            }
         };
         let wide = |(low, high): (f64, f64), value: f64| (low.min(value), high.max(value));
         let (low, high) = values.fold((low, high), wide);

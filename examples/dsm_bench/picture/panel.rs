@@ -74,9 +74,16 @@ impl Panel {
                 let style = colour.stroke_width(2).filled();
                 chart.draw_series(LineSeries::new(points, style).point_size(size))?
             };
-            let width = if line.floor { 1 } else { 3 };
+            let (width, pieces) = if line.floor {
+                (1, [(0, 4), (7, 11), (14, 18)])
+            } else {
+                (3, [(0, 7), (7, 14), (14, 20)])
+            };
             named.label(&line.name).legend(move |(x, y)| {
-                PathElement::new([(x, y), (x + 20, y)], colour.stroke_width(width))
+                let [first, second, third] = pieces.map(|(from, to)| {
+                    PathElement::new([(from, 0), (to, 0)], colour.stroke_width(width))
+                });
+                EmptyElement::at((x, y)) + first + second + third
             });
         }
         let mut names = chart.configure_series_labels();
@@ -91,13 +98,11 @@ impl Panel {
 
 /// A number with few signs.
 fn short(value: f64) -> String {
-    if value >= 1e4 {
-        format!("{:.0}k", value / 1e3)
-    } else if value >= 1e3 {
-        format!("{:.1}k", value / 1e3)
-    } else if value >= 2.0 || value.fract() == 0.0 {
-        format!("{value:.0}")
+    let (value, unit) = if value >= 1e3 {
+        (value / 1e3, "k")
     } else {
-        format!("{value:.1}")
-    }
+        (value, "")
+    };
+    // As Rust writes numbers: without what is zero after the point.
+    format!("{}{unit}", (value * 10.0).round() / 10.0)
 }

@@ -4,13 +4,15 @@
 mod raw;
 
 use std::hint::spin_loop;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use anyhow::Context;
 use comfy_table::Table;
 use giantvm_core::{PageIndex, PageSize};
-use giantvm_dsm::backing::{self, Choice};
+use giantvm_dsm::backing::{self, Backing, Choice};
 use giantvm_dsm::protocol::{FrameFate, Rights};
+use giantvm_dsm::uffd::Support;
 use serde::Serialize;
 
 use crate::bars::Verdict;
@@ -33,13 +35,22 @@ const TWICE: f64 = 2.0;
 /// Pages that another node takes.
 const WALKED: u64 = 512;
 
+/// Kinds of memory, as backings have them. The first is what all are compared with.
+const MEMORIES: [(&str, Choice); 2] = [
+    ("anonymous", Choice::Missing),
+    ("memory file", Choice::Minor),
+];
+/// Ways to take the pages.
+const WAYS: [&str; 3] = ["one bare call", "unmap_all", "64 bare calls"];
+
 /// One way to take the pages.
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     way: &'static str,
+    memory: &'static str,
     p50_us: f64,
     p99_us: f64,
-    /// Of a round's median to that of one bare call.
+    /// Of a round's median to that of one bare call on anonymous memory.
     ratio: Spread,
     verdict: Verdict,
 }
@@ -66,7 +77,7 @@ pub(crate) struct Scatter {
 
 pub(crate) fn run(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Scatter> {
     let mut rounds = Vec::new();
-    let done = AtomicBool::new(false);
+    let (done, beats) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             if let [_, other, ..] = cpus {
@@ -74,41 +85,51 @@ pub(crate) fn run(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Scatter> {
                 place::confine(*other).ok();
             }
             while !done.load(Ordering::Relaxed) {
-                spin_loop();
+                beats.fetch_add(1, Ordering::Relaxed);
             }
         });
+        let count = cli.pages.min(300);
         let measured = (0..cli.rounds).try_for_each(|_| {
-            rounds.push(round(cli.pages.min(300))?);
+            let (mut memories, mut times) = (memories()?, Vec::new());
+            for memory in &mut memories {
+                times.push(memory.round(count, &beats)?);
+            }
+            rounds.push(times);
             anyhow::Ok(())
         });
         done.store(true, Ordering::Relaxed);
         measured
     })?;
-    let ways = ["one bare call", "unmap_all", "64 bare calls"];
-    let ways = ways.into_iter().enumerate().map(|(at, way)| {
-        let of = |figure: fn(&Times) -> f64| {
-            let rounds = rounds.iter().map(|round: &[Times; 3]| figure(&round[at]));
-            rounds.collect::<Spread>().median
-        };
-        let ratios = rounds
-            .iter()
-            .map(|round| round[at].median() / round[0].median());
-        let ratio = ratios.collect::<Spread>();
-        Row {
-            way,
-            p50_us: of(Times::median),
-            p99_us: of(|times| times.percentile(99)),
-            ratio,
-            verdict: if at == 1 {
-                Verdict::of(ratio.median <= TWICE)
-            } else {
-                Verdict::None
-            },
-        }
+    let kinds = MEMORIES.iter().take(rounds.first().map_or(0, Vec::len));
+    let ways = kinds.enumerate().flat_map(|(kind, (memory, _))| {
+        let rounds = &rounds;
+        WAYS.into_iter().enumerate().map(move |(at, way)| {
+            let of = |figure: fn(&Times) -> f64| {
+                let rounds = rounds.iter().map(|round| figure(&round[kind][at]));
+                rounds.collect::<Spread>().median
+            };
+            let ratios = rounds
+                .iter()
+                .map(|round| round[kind][at].median() / round[0][0].median());
+            let ratio = ratios.collect::<Spread>();
+            Row {
+                way,
+                memory,
+                p50_us: of(Times::median),
+                p99_us: of(|times| times.percentile(99)),
+                ratio,
+                verdict: if at == 1 {
+                    Verdict::of(ratio.median <= TWICE)
+                } else {
+                    Verdict::None
+                },
+            }
+        })
     });
+    let ways = ways.collect();
     Ok(Scatter {
         pages: PAGES,
-        ways: ways.collect(),
+        ways,
         walked: match cli.protocol {
             ProtocolKind::Directory => Some(walked(cli, cpus)?),
             ProtocolKind::Ivy | ProtocolKind::Lease => None,
@@ -116,29 +137,62 @@ pub(crate) fn run(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Scatter> {
     })
 }
 
-/// Takes the pages by one bare call, by the backing, and by a bare call each, by turns.
-fn round(count: u64) -> anyhow::Result<[Times; 3]> {
-    let (mut backing, mapping) = backing::open(PAGES * APART, PageSize::K4, Choice::Auto)?;
-    let pages: Vec<_> = (0..PAGES).map(|page| PageIndex(page * APART)).collect();
-    let (this, vector) = (raw::this()?, raw::vector(&mapping, &pages));
-    let mut times = [(); 3].map(|()| Times::default());
-    for _ in 0..count {
-        for (way, times) in times.iter_mut().enumerate() {
-            for &page in &pages {
-                backing.map_zero(page, Rights::Write)?;
-            }
-            match way {
-                0 => times.time(|| raw::at_once(&this, &vector))?,
-                1 => times.time(|| backing.unmap_all(&pages, FrameFate::Drop))?,
-                _ => times.time(|| raw::one_by_one(&vector))?,
-            }
-            if way != 1 {
-                // The backing has to know, too.
-                backing.unmap_all(&pages, FrameFate::Drop)?;
+/// The memories that this host can have.
+fn memories() -> anyhow::Result<Vec<Memory>> {
+    let support = Support::probe();
+    let can = |choice: &Choice| *choice != Choice::Minor || support.minor();
+    let choices = MEMORIES.into_iter().map(|(_, choice)| choice).filter(can);
+    choices.map(Memory::open).collect()
+}
+
+/// Memory whose pages are taken.
+#[derive(Debug)]
+struct Memory {
+    backing: Box<dyn Backing>,
+    pages: Vec<PageIndex>,
+    this: OwnedFd,
+    vector: Vec<libc::iovec>,
+}
+
+impl Memory {
+    fn open(choice: Choice) -> anyhow::Result<Self> {
+        let (backing, mapping) = backing::open(PAGES * APART, PageSize::K4, choice)?;
+        let pages: Vec<_> = (0..PAGES).map(|page| PageIndex(page * APART)).collect();
+        Ok(Self {
+            this: raw::this()?,
+            vector: raw::vector(&mapping, &pages),
+            backing,
+            pages,
+        })
+    }
+
+    /// Takes the pages in each way by turns.
+    fn round(&mut self, count: u64, beats: &AtomicU64) -> anyhow::Result<[Times; WAYS.len()]> {
+        let mut times = WAYS.map(|_| Times::default());
+        for _ in 0..count {
+            for (way, times) in times.iter_mut().enumerate() {
+                for &page in &self.pages {
+                    self.backing.map_zero(page, Rights::Write)?;
+                }
+                // Where others want the processors, too, the thread may just not be running.
+                let seen = beats.load(Ordering::Relaxed);
+                while beats.load(Ordering::Relaxed) == seen {
+                    spin_loop();
+                }
+                let fate = FrameFate::Drop;
+                match way {
+                    0 => times.time(|| raw::at_once(&self.this, &self.vector))?,
+                    1 => times.time(|| self.backing.unmap_all(&self.pages, fate))?,
+                    _ => times.time(|| raw::one_by_one(&self.vector))?,
+                }
+                if way != 1 {
+                    // The backing has to know, too.
+                    self.backing.unmap_all(&self.pages, fate)?;
+                }
             }
         }
+        Ok(times)
     }
-    Ok(times)
 }
 
 /// Another node takes pages of this one.
@@ -182,6 +236,7 @@ impl Scatter {
         for row in &self.ways {
             table.add_row([
                 row.way.to_owned(),
+                row.memory.to_owned(),
                 self.pages.to_string(),
                 format!("{:.1}", row.p50_us),
                 format!("{:.1}", row.p99_us),
@@ -198,6 +253,7 @@ impl Scatter {
         {
             table.add_row([
                 "another node's walk".to_owned(),
+                "as its node has".to_owned(),
                 pages.to_string(),
                 format!("{sweeps} sweeps, of {most} at most"),
             ]);

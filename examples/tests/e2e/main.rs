@@ -17,5 +17,7 @@ mod finding;
 mod host;
 #[path = "../../doctor/kvm.rs"]
 mod kvm;
+#[path = "../../dsm_bench/steps/path.rs"]
+mod path;
 #[path = "../../dsm_bench/sample.rs"]
 mod sample;
