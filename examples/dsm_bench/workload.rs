@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_walk_visits_no_page_twice_and_none_outside() {
-        for of in [1, 2, 3, 5, 8, 100, 255, 256, 1000] {
+        for of in [1_u64, 2, 3, 5, 8, 100, 255, 256, 1000] {
             for (order, count) in [
                 (Pattern::Forward, of),
                 (Pattern::Backward, of),
