@@ -131,10 +131,11 @@ fn latencies(rounds: &[&Measured]) -> Vec<Line> {
     lines.collect()
 }
 
+type Points = Vec<(f64, f64)>;
 type State<'a> = (&'static str, Vec<&'a Measured>);
 
 /// A line of each state, and what it is compared with.
-fn by_state(states: &[State<'_>], of: fn(&[&Measured]) -> [Vec<(f64, f64)>; 2]) -> Vec<Line> {
+fn by_state(states: &[State<'_>], of: fn(&[&Measured]) -> [Points; 2]) -> Vec<Line> {
     let lines = states
         .iter()
         .zip(COLOURS)
@@ -161,7 +162,7 @@ fn median(rounds: &[&Measured], figure: impl Fn(&Measured) -> f64) -> f64 {
 }
 
 /// Faults a second.
-fn threads(rounds: &[&Measured]) -> [Vec<(f64, f64)>; 2] {
+fn threads(rounds: &[&Measured]) -> [Points; 2] {
     let threads = THREADS.iter().enumerate();
     let figures = threads.map(|(at, &threads)| {
         let faults = median(rounds, |m| m.round.threads[at]);
@@ -171,7 +172,7 @@ fn threads(rounds: &[&Measured]) -> [Vec<(f64, f64)>; 2] {
 }
 
 /// Handovers a second, and those of a bare fault and round trip each.
-fn writers(rounds: &[&Measured]) -> [Vec<(f64, f64)>; 2] {
+fn writers(rounds: &[&Measured]) -> [Points; 2] {
     let most = rounds.first().map_or(0, |m| m.round.writing.len());
     let figures = (0..most).map(|at| {
         let handovers = median(rounds, |m| m.round.writing[at].handovers);

@@ -35,10 +35,12 @@ const TWICE: f64 = 2.0;
 /// Pages that another node takes.
 const WALKED: u64 = 512;
 
-/// Kinds of memory, as backings have them. The first is what all are compared with.
-const MEMORIES: [(&str, Choice); 2] = [
-    ("anonymous", Choice::Missing),
-    ("memory file", Choice::Minor),
+/// Kinds of memory, as backings have them, and how many pages between those that are taken are in use
+/// and stay. The first is what all are compared with.
+const MEMORIES: [(&str, Choice, u64); 3] = [
+    ("anonymous", Choice::Missing, 0),
+    ("memory file", Choice::Minor, 0),
+    ("file, 64 stay", Choice::Minor, PAGES),
 ];
 /// Ways to take the pages.
 const WAYS: [&str; 3] = ["one bare call", "unmap_all", "64 bare calls"];
@@ -101,7 +103,7 @@ pub(crate) fn run(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Scatter> {
         measured
     })?;
     let kinds = MEMORIES.iter().take(rounds.first().map_or(0, Vec::len));
-    let ways = kinds.enumerate().flat_map(|(kind, (memory, _))| {
+    let ways = kinds.enumerate().flat_map(|(kind, (memory, ..))| {
         let rounds = &rounds;
         WAYS.into_iter().enumerate().map(move |(at, way)| {
             let of = |figure: fn(&Times) -> f64| {
@@ -140,9 +142,11 @@ pub(crate) fn run(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Scatter> {
 /// The memories that this host can have.
 fn memories() -> anyhow::Result<Vec<Memory>> {
     let support = Support::probe();
-    let can = |choice: &Choice| *choice != Choice::Minor || support.minor();
-    let choices = MEMORIES.into_iter().map(|(_, choice)| choice).filter(can);
-    choices.map(Memory::open).collect()
+    let can = |choice| choice != Choice::Minor || support.minor();
+    let kinds = MEMORIES.into_iter().filter(|&(_, choice, _)| can(choice));
+    kinds
+        .map(|(_, choice, stay)| Memory::open(choice, stay))
+        .collect()
 }
 
 /// Memory whose pages are taken.
@@ -155,9 +159,12 @@ struct Memory {
 }
 
 impl Memory {
-    fn open(choice: Choice) -> anyhow::Result<Self> {
-        let (backing, mapping) = backing::open(PAGES * APART, PageSize::K4, choice)?;
+    fn open(choice: Choice, stay: u64) -> anyhow::Result<Self> {
+        let (mut backing, mapping) = backing::open(PAGES * APART, PageSize::K4, choice)?;
         let pages: Vec<_> = (0..PAGES).map(|page| PageIndex(page * APART)).collect();
+        for page in 0..stay {
+            backing.map_zero(PageIndex(page * APART + APART / 2), Rights::Write)?;
+        }
         Ok(Self {
             this: raw::this()?,
             vector: raw::vector(&mapping, &pages),

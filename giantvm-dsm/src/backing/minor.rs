@@ -4,6 +4,7 @@
 )]
 //! Pages received in place: a memory file that is mapped twice.
 
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::slice;
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use giantvm_core::{PageIndex, PageRange, PageSize};
 use rustix::fs::MemfdFlags;
 
+use super::between;
 use super::serve::{Server, os};
 use super::state::{Shown, States, misuse};
 use super::{Backing, BackingError, Fault, Mapping, OpenError};
@@ -87,6 +89,21 @@ impl MinorBacking {
         }
         for index in index..index + count {
             self.states.show(index, Shown::As(rights));
+        }
+        Ok(())
+    }
+
+    /// Maps again what is to be mapped of a run that was taken.
+    fn give_back(&mut self, run: Range<usize>) -> std::io::Result<()> {
+        let mut at = run.start;
+        while at < run.end {
+            let shown = self.states.shown(at);
+            let alike = (at..run.end).take_while(|&index| self.states.shown(index) == shown);
+            let count = alike.count();
+            if let Shown::As(rights) = shown {
+                self.install(at, count, rights, Wake::Yes)?;
+            }
+            at += count;
         }
         Ok(())
     }
@@ -258,14 +275,21 @@ impl Backing for MinorBacking {
         let Some(&first) = pages.first() else {
             return Ok(());
         };
+        let mut taken = Vec::with_capacity(pages.len());
         for &page in pages {
-            self.hide(page)?;
+            taken.push(self.hide(page)?);
         }
-        let size = self.states.pages();
-        // `hide` has found all of them to be pages.
-        let indices = pages
-            .iter()
-            .map(|page| usize::try_from(page.0).unwrap_or(size));
-        self.server.zap_all(indices).map_err(os("unmap", first))
+        taken.sort_unstable();
+        let runs = between::runs(&taken, self.page_size().bytes(), |index| {
+            match self.states.shown(index) {
+                Shown::Not => Some(false),
+                Shown::As(_) => Some(true),
+                Shown::Poisoned => None,
+            }
+        });
+        let zapped = self.server.zap_all(runs.iter().cloned());
+        zapped.map_err(os("unmap", first))?;
+        let given = runs.into_iter().try_for_each(|run| self.give_back(run));
+        given.map_err(os("map", first))
     }
 }

@@ -219,7 +219,9 @@ impl Backing for MissingBacking {
         for &page in pages {
             indices.extend(self.lay_by(page, frame)?);
         }
-        let zapped = self.server.zap_all(indices.iter().copied());
+        let zapped = self
+            .server
+            .zap_all(indices.iter().map(|&index| index..index + 1));
         zapped.map_err(os("unmap", first))?;
         for index in indices {
             self.states.show(index, Shown::Not);
