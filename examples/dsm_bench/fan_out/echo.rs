@@ -1,6 +1,8 @@
 //! Bare round trips to several nodes at once, over the transport that the nodes use.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use giantvm_core::wire::{Class, Frame, Service};
@@ -16,21 +18,33 @@ const PERIOD: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 100_000_000,
 };
+/// How often this node shows that it lives.
+const BEAT: Duration = Duration::from_millis(50);
 /// As long as the messages that are compared with it.
 const BODY: [u8; 24] = [0; 24];
 
 /// The near end.
 #[derive(Debug)]
-pub(super) struct Echoes(Arc<dyn Transport>);
+pub(super) struct Echoes {
+    transport: Arc<dyn Transport>,
+    /// Held while answers are waited for.
+    asking: Mutex<()>,
+    done: AtomicBool,
+}
 
 impl Echoes {
     pub(super) fn new(transport: Arc<dyn Transport>) -> Self {
-        Self(transport)
+        Self {
+            transport,
+            asking: Mutex::default(),
+            done: AtomicBool::new(false),
+        }
     }
 
     /// Times asking the first `nodes` others at once until all have answered, by the faster way to
     /// wait.
     pub(super) fn trips(&self, nodes: u8, count: u64) -> anyhow::Result<Times> {
+        let _asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
         let [busy, blocking] = [Wait::Busy, Wait::Blocking].map(|wait| {
             let mut times = Times::default();
             // The others still sleep before the first, and shall sleep after the last.
@@ -49,25 +63,32 @@ impl Echoes {
         })
     }
 
-    /// Shows the others that this node lives.
-    pub(super) fn beat(&self) {
-        self.0.poll(&mut |_| ());
+    /// Shows the others that this node lives, until the end.
+    pub(super) fn live(&self) {
+        while !self.done.load(Ordering::Relaxed) {
+            if let Ok(_asking) = self.asking.try_lock() {
+                self.transport.poll(&mut |_| ());
+            }
+            std::thread::sleep(BEAT);
+        }
     }
 
     /// Lets the others end.
     pub(super) fn end(&self) {
-        self.0.close();
+        self.done.store(true, Ordering::Relaxed);
+        self.transport.close();
     }
 
     fn trip(&self, nodes: u8, wait: Wait, then: Wait) -> anyhow::Result<()> {
-        let (local, kind) = (self.0.local(), then as u8);
+        let (local, kind) = (self.transport.local(), then as u8);
         for node in 1..=nodes {
             let frame = Frame::control(Service::Machine, kind, local, Epoch::FIRST, &BODY)?;
-            self.0.send(NodeId::new(node)?, Class::Control, frame)?;
+            self.transport
+                .send(NodeId::new(node)?, Class::Control, frame)?;
         }
         let mut left = nodes;
         while left > 0 {
-            for event in next(&*self.0, wait) {
+            for event in next(&*self.transport, wait) {
                 match event {
                     Event::Frame { .. } => left -= 1,
                     Event::Lost { node, loss } => bail!("node {node} is lost: {loss}"),

@@ -121,11 +121,11 @@ pub(crate) fn share(
     echoes: &Cluster,
     cli: &Cli,
 ) -> anyhow::Result<()> {
-    let echo = echoes.join(number, cli.transport)?;
     let transport = cluster.join(number, cli.transport)?;
     let transport = Arc::new(Tapped::new(transport, Counts::default()));
     let (homes, options) = (homes(pages(cli))?, cli.pump.options());
     let node = Node::start(number, transport.clone(), homes, cli, options)?;
+    let echo = echoes.join(number, cli.transport)?;
     std::thread::scope(|scope| {
         let echo = scope.spawn(|| echo::answer(&*echo));
         far::obey(|order| match order {
@@ -154,7 +154,6 @@ pub(crate) fn run(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Vec<FanOut>> {
     };
     let fars = (1..nodes).map(|number| FarSide::spawn(number, &cluster, &duty));
     let fars = fars.collect::<anyhow::Result<Vec<_>>>()?;
-    let echoes = Echoes::new(echoes.join(0, cli.transport)?);
     let transport = cluster.join(0, cli.transport)?;
     let transport = Arc::new(Tapped::new(transport, Counts::default()));
     let (pages, options) = (pages(cli), cli.pump.options());
@@ -165,32 +164,13 @@ pub(crate) fn run(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Vec<FanOut>> {
         fars,
         pages,
     };
-    let mut kinds = Vec::new();
-    for home in [Home::Writer, Home::Sharer] {
-        for &sharers in &sharers {
-            echoes.beat();
-            let clocked = cli.protocol != ProtocolKind::Lease;
-            kinds.push(Kind {
-                home,
-                sharers,
-                hops: clocked.then(|| bench.hops(home, sharers)).transpose()?,
-                messages: Vec::new(),
-                stores: Vec::new(),
-                floors: Vec::new(),
-            });
-        }
-    }
-    for _ in 0..cli.rounds {
-        let fault = floor::faults(pages, Fault::Protected)?;
-        for kind in &mut kinds {
-            let trips = echoes.trips(kind.sharers, pages)?;
-            kind.floors.push(fault.plus(&trips));
-            let (stores, messages) = bench.stores(kind.home, kind.sharers, || echoes.beat())?;
-            kind.stores.push(stores);
-            kind.messages.push(messages);
-        }
-    }
-    echoes.end();
+    let echoes = Echoes::new(echoes.join(0, cli.transport)?);
+    let kinds = std::thread::scope(|scope| {
+        scope.spawn(|| echoes.live());
+        let kinds = bench.kinds(cli, &sharers, &echoes);
+        echoes.end();
+        kinds
+    })?;
     FarSide::part(bench.fars, bench.node)?;
     let rows = kinds.iter().map(|kind| {
         let mut alike = kinds.iter().filter(|other| other.home == kind.home);
@@ -207,12 +187,40 @@ impl Bench {
         })
     }
 
+    /// All rows, in all rounds.
+    fn kinds(&mut self, cli: &Cli, sharers: &[u8], echoes: &Echoes) -> anyhow::Result<Vec<Kind>> {
+        let mut kinds = Vec::new();
+        for home in [Home::Writer, Home::Sharer] {
+            for &sharers in sharers {
+                let clocked = cli.protocol != ProtocolKind::Lease;
+                kinds.push(Kind {
+                    home,
+                    sharers,
+                    hops: clocked.then(|| self.hops(home, sharers)).transpose()?,
+                    messages: Vec::new(),
+                    stores: Vec::new(),
+                    floors: Vec::new(),
+                });
+            }
+        }
+        for _ in 0..cli.rounds {
+            let fault = floor::faults(self.pages, Fault::Protected)?;
+            for kind in &mut kinds {
+                let trips = echoes.trips(kind.sharers, self.pages)?;
+                kind.floors.push(fault.plus(&trips));
+                let (stores, messages) = self.stores(kind.home, kind.sharers)?;
+                kind.stores.push(stores);
+                kind.messages.push(messages);
+            }
+        }
+        Ok(kinds)
+    }
+
     /// Makes node a and so many others hold copies.
-    fn spread(&mut self, walk: Walk, sharers: u8, mut beat: impl FnMut()) -> anyhow::Result<()> {
+    fn spread(&mut self, walk: Walk, sharers: u8) -> anyhow::Result<()> {
         self.node.touch(walk, Touch::Store)?;
         for far in &mut self.fars[..sharers.into()] {
             far.ask(Order::Share(walk))?;
-            beat();
         }
         Ok(())
     }
@@ -230,14 +238,9 @@ impl Bench {
     }
 
     /// Times stores, and counts what each of them sends.
-    fn stores(
-        &mut self,
-        home: Home,
-        sharers: u8,
-        beat: impl FnMut(),
-    ) -> anyhow::Result<(Times, f64)> {
+    fn stores(&mut self, home: Home, sharers: u8) -> anyhow::Result<(Times, f64)> {
         let walk = self.walk(home);
-        self.spread(walk, sharers, beat)?;
+        self.spread(walk, sharers)?;
         let before = self.sent()?;
         let times = self.node.touch(walk, Touch::Store)?;
         let messages = self.sent()? - before;
@@ -249,7 +252,7 @@ impl Bench {
         let (walk, mut most) = (self.walk(home), 0);
         for page in 0..COUNTED.min(self.pages) {
             let page = walk.only(page);
-            self.spread(page, sharers, || ())?;
+            self.spread(page, sharers)?;
             std::thread::sleep(TRAILING);
             let clock = self.transport.clock();
             let level = clock.now().0 + APART;
