@@ -6,8 +6,9 @@ use clap::Parser;
 use clap::builder::RangedU64ValueParser;
 
 use crate::far::Identity;
-use crate::load::Loads;
+use crate::faults::Loads;
 use crate::pair::{Over, Pump};
+use crate::part::Part;
 use crate::place::Place;
 use crate::protocol::ProtocolKind;
 
@@ -32,9 +33,16 @@ fn within(low: u64, high: u64) -> RangedU64ValueParser<u64> {
 /// threads: read faults a second of so many threads of node a. Compared with one.
 ///
 /// Every round measures everything once, so that what disturbs the host disturbs all alike.
+///
+/// That is the part "faults"; there are others, below at --only, which are measured on an otherwise
+/// idle machine.
 #[derive(Debug, Parser)]
 #[command(name = "dsm_bench", version)]
 pub(crate) struct Cli {
+    /// What is measured; all but "idle" if nothing is said.
+    #[arg(long, value_name = "PART,...", value_enum, value_delimiter = ',',
+        default_values_t = [Part::Faults, Part::FanOut, Part::Scatter, Part::Start, Part::Ahead, Part::Steps])]
+    pub(crate) only: Vec<Part>,
     /// Faults of each kind in a round.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = within(1, 1_000_000))]
     pub(crate) pages: u64,
@@ -50,6 +58,9 @@ pub(crate) struct Cli {
     /// Milliseconds they write.
     #[arg(long, value_name = "MS", default_value_t = 300, value_parser = within(1, 60_000))]
     pub(crate) writing: u64,
+    /// Milliseconds that idle nodes are watched.
+    #[arg(long, value_name = "MS", default_value_t = 3000, value_parser = within(1, 60_000))]
+    pub(crate) idle: u64,
     /// How the nodes keep their memory coherent.
     #[arg(long, value_enum, default_value_t = ProtocolKind::Directory)]
     pub(crate) protocol: ProtocolKind,
@@ -88,6 +99,11 @@ fn identity(text: &str) -> serde_json::Result<Identity> {
 }
 
 impl Cli {
+    /// Whether `part` is to be measured.
+    pub(crate) fn wants(&self, part: Part) -> bool {
+        self.only.contains(&part)
+    }
+
     /// Nodes, each a process.
     pub(crate) fn nodes(&self) -> usize {
         self.writers.into()

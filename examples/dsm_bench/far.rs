@@ -4,13 +4,15 @@
 //! no processor from those that are measured.
 
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, ensure};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
-use crate::pair::Cluster;
+use crate::pair::{Cluster, Node, Pump};
+use crate::steps::Note;
 use crate::workload::{Walk, Writer};
 
 /// What a node is told to do.
@@ -22,6 +24,39 @@ pub(crate) enum Order {
     Turns(u64),
     /// Write your own word on the first page for so many milliseconds.
     Write(u64),
+    /// Load from these pages, and so come to hold copies.
+    Share(Walk),
+    /// Put the logical clock at this time or later.
+    Level(u64),
+    /// Say how many coherence messages were sent so far.
+    Sent,
+    /// Say how many seconds of processor time the process took so far.
+    Worked,
+    /// Say what was noted since the last time.
+    Notes,
+}
+
+/// What a node says when it has carried out an order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Answer {
+    Done,
+    Wrote(Writer),
+    Sent(u64),
+    Worked(f64),
+    Noted(Vec<Note>),
+}
+
+/// What a far process is there for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) enum Duty {
+    /// Faults and their floors, those by way of this port and this memory.
+    Faults { raw: u16, ring: PathBuf },
+    /// Sharing pages, and echoing what comes over another cluster.
+    Share { echoes: Cluster },
+    /// A node whose pump waits so, and which reads ahead so many pages.
+    Plain { pump: Pump, read_ahead: u32 },
+    /// A node that notes what it does when.
+    Noting,
 }
 
 /// Who a far process is.
@@ -29,6 +64,7 @@ pub(crate) enum Order {
 pub(crate) struct Identity {
     pub(crate) number: usize,
     pub(crate) cluster: Cluster,
+    pub(crate) duty: Duty,
 }
 
 /// The process of a node; it ends with this value.
@@ -40,9 +76,13 @@ pub(crate) struct FarSide {
 }
 
 impl FarSide {
-    pub(crate) fn spawn(number: usize, cluster: &Cluster) -> anyhow::Result<Self> {
-        let cluster = cluster.clone();
-        let identity = serde_json::to_string(&Identity { number, cluster })?;
+    pub(crate) fn spawn(number: usize, cluster: &Cluster, duty: &Duty) -> anyhow::Result<Self> {
+        let (cluster, duty) = (cluster.clone(), duty.clone());
+        let identity = serde_json::to_string(&Identity {
+            number,
+            cluster,
+            duty,
+        })?;
         let mut child = Command::new(std::env::current_exe()?)
             .args(std::env::args_os().skip(1))
             .args(["--far", &identity])
@@ -72,18 +112,26 @@ impl FarSide {
     }
 
     /// Waits until the order is carried out.
-    pub(crate) fn answer(&mut self) -> anyhow::Result<Writer> {
+    pub(crate) fn answer(&mut self) -> anyhow::Result<Answer> {
         let mut line = String::new();
         self.answers.read_line(&mut line)?;
         serde_json::from_str(&line).context("a node ended early")
     }
 
-    /// Tells it that no more orders come.
-    pub(crate) fn dismiss(&mut self) {
-        self.orders = None;
+    /// Has an order carried out.
+    pub(crate) fn ask(&mut self, order: Order) -> anyhow::Result<Answer> {
+        self.order(order)?;
+        self.answer()
     }
 
-    pub(crate) fn wait(mut self) -> anyhow::Result<()> {
+    /// Lets node a and all others leave.
+    pub(crate) fn part(mut fars: Vec<Self>, node: Node) -> anyhow::Result<()> {
+        fars.iter_mut().for_each(|far| far.orders = None);
+        node.finish()?;
+        fars.into_iter().try_for_each(Self::wait)
+    }
+
+    fn wait(mut self) -> anyhow::Result<()> {
         ensure!(self.child.wait()?.success(), "a node failed");
         Ok(())
     }
@@ -98,7 +146,7 @@ impl Drop for FarSide {
 }
 
 /// Carries out all orders.
-pub(crate) fn obey(mut work: impl FnMut(Order) -> anyhow::Result<Writer>) -> anyhow::Result<()> {
+pub(crate) fn obey(mut work: impl FnMut(Order) -> anyhow::Result<Answer>) -> anyhow::Result<()> {
     for line in std::io::stdin().lock().lines() {
         let answer = work(serde_json::from_str(&line?)?)?;
         println!("{}", serde_json::to_string(&answer)?);

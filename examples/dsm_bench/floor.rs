@@ -6,12 +6,12 @@ mod ring;
 mod tcp;
 mod wire;
 
+pub(crate) use fault::{Fault, times as faults};
 pub(crate) use ring::Memory;
-pub(crate) use wire::answer;
+pub(crate) use wire::{Wait, answer};
 
 use std::net::TcpListener;
 
-use fault::Fault;
 use ring::Rings;
 use tcp::Tcp;
 use wire::{RawLink, Trips};

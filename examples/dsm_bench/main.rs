@@ -1,23 +1,31 @@
 //! Measures what a page fault costs between node processes, beside its floor, in one run.
 //!
-//! This process is node a and measures; it starts the others. [`workload`] is what nodes do,
-//! [`round`] in which order, [`floor`] what it is compared with, [`pair`] how they come together,
-//! [`far`] how a tells the others what to do, [`report`] and [`picture`] what comes out.
+//! This process is node a and measures; it starts the others. [`part`] is what can be measured,
+//! each part has a module; [`workload`] is what nodes do, [`floor`] what they are compared with,
+//! [`pair`] how they come together, [`far`] how a tells the others what to do, [`report`] and
+//! [`picture`] what comes out.
 
+mod ahead;
 mod bars;
 mod cli;
+mod fan_out;
 mod far;
+mod faults;
 mod floor;
-mod load;
+mod idle;
 mod pair;
+mod part;
 mod picture;
 mod place;
 #[path = "../protocol.rs"]
 mod protocol;
 mod report;
-mod round;
 mod sample;
+mod scatter;
+mod start;
+mod steps;
 mod table;
+mod tap;
 mod workload;
 
 use std::fs::File;
@@ -27,20 +35,16 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use indicatif::ProgressBar;
 
 use crate::cli::Cli;
-use crate::far::{FarSide, Identity};
-use crate::floor::{Floors, Memory, Raw};
-use crate::load::Load;
-use crate::pair::{Cluster, Node};
-use crate::report::{Measured, Report};
-use crate::round::Bench;
+use crate::far::{Duty, Identity};
+use crate::pair::Node;
+use crate::report::Found;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match &cli.far {
-        _ if !cli.busy.is_empty() => load::keep_busy(&cli.busy),
+        _ if !cli.busy.is_empty() => faults::keep_busy(&cli.busy),
         None => measure(&cli),
         Some(identity) => be_far(&cli, identity),
     };
@@ -54,16 +58,29 @@ fn main() -> ExitCode {
 }
 
 /// What the other nodes do.
-fn be_far(cli: &Cli, Identity { number, cluster }: &Identity) -> anyhow::Result<()> {
+fn be_far(cli: &Cli, identity: &Identity) -> anyhow::Result<()> {
+    let (number, cluster) = (identity.number, &identity.cluster);
     far::die_with_parent()?;
-    cli.place.take(&cluster.cpus, *number)?;
-    std::thread::scope(|scope| {
-        let raw = (*number == 1).then(|| scope.spawn(|| floor::answer(cluster)));
-        let node = Node::join(*number, cluster, cli)?;
-        far::obey(|order| node.obey(order))?;
-        node.finish()?;
-        raw.map_or(Ok(()), |raw| raw.join().expect("it does not panic"))
-    })
+    cli.place.take(&cluster.cpus, number)?;
+    match &identity.duty {
+        Duty::Faults { raw, ring } => std::thread::scope(|scope| {
+            let answers = (number == 1).then(|| scope.spawn(|| floor::answer(*raw, ring)));
+            serve(Node::join(number, cluster, cli, cli.pump.options())?)?;
+            answers.map_or(Ok(()), |raw| raw.join().expect("it does not panic"))
+        }),
+        Duty::Plain { pump, read_ahead } => {
+            let mut options = pump.options();
+            options.read_ahead = *read_ahead;
+            serve(Node::join(number, cluster, cli, options)?)
+        }
+        Duty::Share { echoes } => fan_out::share(number, cluster, echoes, cli),
+        Duty::Noting => steps::note(number, cluster, cli),
+    }
+}
+
+fn serve(node: Node) -> anyhow::Result<()> {
+    far::obey(|order| node.obey(order))?;
+    node.finish()
 }
 
 /// What node a does.
@@ -71,10 +88,10 @@ fn measure(cli: &Cli) -> anyhow::Result<()> {
     // Before the measurement, which takes a while.
     let json = cli.json.as_deref().map(create).transpose()?;
     let svg = cli.svg.as_deref().map(create).transpose()?;
-    let rounds = run(cli)?;
-    let report = Report::of(cli, &rounds);
+    let found = Found::by(cli)?;
+    let report = found.report(cli);
     if let Some(mut file) = svg {
-        write!(file, "{}", picture::draw(&rounds)?)?;
+        write!(file, "{}", picture::draw(&found, &report.setting)?)?;
         file.flush()?;
     }
     match json {
@@ -86,42 +103,6 @@ fn measure(cli: &Cli) -> anyhow::Result<()> {
         None => print!("{}", report.to_text()),
     }
     Ok(())
-}
-
-fn run(cli: &Cli) -> anyhow::Result<Vec<Measured>> {
-    let (memory, cpus) = (Memory::new()?, place::allowed()?);
-    let (cluster, listener) = Cluster::choose(cli.nodes(), memory.path(), cpus)?;
-    let fars = (1..cli.nodes()).map(|number| FarSide::spawn(number, &cluster));
-    let mut fars = fars.collect::<anyhow::Result<Vec<_>>>()?;
-    cli.place.take(&cluster.cpus, 0)?;
-    let mut raw = Raw::accept(&listener, &memory, &mut fars[0])?;
-    let node = Node::join(0, &cluster, cli)?;
-    let loads = cli.load.rounds();
-    let progress = ProgressBar::new(cli.rounds * loads.len() as u64);
-    let mut rounds = Vec::new();
-    for number in 1..=cli.rounds {
-        for &loaded in loads {
-            let load = loaded.then(|| Load::start(&cluster.cpus)).transpose()?;
-            let floors = Floors::measure(&mut raw, cli.transport, cli.pages, cli.scan << 20)?;
-            let (node, fars) = (&node, &mut fars[..]);
-            let round = Bench { node, fars, cli }.round()?;
-            drop(load);
-            let state = if loaded { "loaded" } else { "idle" };
-            progress.suspend(|| eprintln!("round {number} of {}, {state}: {round}", cli.rounds));
-            progress.inc(1);
-            rounds.push(Measured {
-                loaded,
-                round,
-                floors,
-            });
-        }
-    }
-    progress.finish_and_clear();
-    raw.end()?;
-    fars.iter_mut().for_each(FarSide::dismiss);
-    node.finish()?;
-    fars.into_iter().try_for_each(FarSide::wait)?;
-    Ok(rounds)
 }
 
 fn create(path: &Path) -> anyhow::Result<Box<dyn Write>> {

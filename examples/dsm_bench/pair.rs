@@ -1,7 +1,6 @@
 //! How the node processes come together, and end together.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
 use std::process::exit;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +12,7 @@ use giantvm_dsm::engine::{Dsm, DsmOptions, Handlers, Waiting, Watcher};
 use giantvm_dsm::protocol::HomeMap;
 use giantvm_dsm::view::DsmMemory;
 use giantvm_transport::tcp::TcpConnector;
-use giantvm_transport::{JoinConfig, Loss, NodeEntry, SameHost, join_blocking};
+use giantvm_transport::{JoinConfig, Loss, NodeEntry, SameHost, Transport, join_blocking};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::Cli;
@@ -22,7 +21,8 @@ use crate::cli::Cli;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How each node's pump waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Pump {
     /// Looks on for a moment while no one else needs the processor.
     Adaptive,
@@ -33,7 +33,7 @@ pub(crate) enum Pump {
 }
 
 impl Pump {
-    fn options(self) -> DsmOptions {
+    pub(crate) fn options(self) -> DsmOptions {
         let mut options = DsmOptions::default();
         options.waiting = match self {
             Self::Adaptive => Waiting::Adaptive,
@@ -53,59 +53,52 @@ pub(crate) enum Over {
     Tcp,
 }
 
-/// Where everything is found on this host.
+/// Where the nodes are found on this host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Cluster {
     /// Of node a, b and so on.
     ports: Vec<u16>,
-    /// Of the connection that floors are measured on.
-    pub(crate) raw: u16,
-    /// The memory that floors are measured on.
-    pub(crate) ring: PathBuf,
     /// The processors all share.
     pub(crate) cpus: Vec<usize>,
 }
 
 impl Cluster {
-    /// Ports that are free now, and the listener of the raw connection.
-    pub(crate) fn choose(
-        nodes: usize,
-        ring: PathBuf,
-        cpus: Vec<usize>,
-    ) -> anyhow::Result<(Self, TcpListener)> {
+    /// Ports that are free now.
+    pub(crate) fn choose(nodes: usize, cpus: &[usize]) -> anyhow::Result<Self> {
         let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        let port = |listener: &TcpListener| listener.local_addr().map(|at| at.port());
         let listeners = (0..nodes)
             .map(|_| listen())
             .collect::<Result<Vec<_>, _>>()?;
-        let raw = listen()?;
-        let cluster = Self {
-            ports: listeners.iter().map(port).collect::<Result<_, _>>()?,
-            raw: port(&raw)?,
-            ring,
-            cpus,
-        };
-        Ok((cluster, raw))
+        let ports = listeners.iter().map(port);
+        Ok(Self {
+            ports: ports.collect::<Result<_, _>>()?,
+            cpus: cpus.to_vec(),
+        })
     }
 
-    /// How node `local` joins the others: the one place that says over what.
-    fn config(&self, local: NodeId, over: Over) -> JoinConfig {
-        let names = ["a", "b", "c", "d"].into_iter();
-        let nodes = names.zip(&self.ports).map(|(name, port)| NodeEntry {
+    /// Comes together with the others as node `number`: the one place that says over what.
+    pub(crate) fn join(&self, number: usize, over: Over) -> anyhow::Result<Arc<dyn Transport>> {
+        let nodes = ('a'..).zip(&self.ports).map(|(name, port)| NodeEntry {
             name: name.into(),
             address: format!("127.0.0.1:{port}"),
         });
+        let local = NodeId::new(u8::try_from(number)?)?;
         let mut config = JoinConfig::new("dsm-bench", nodes.collect(), local);
         config.deadline = PATIENCE;
         config.same_host = match over {
             Over::Shm => SameHost::Share,
             Over::Tcp => SameHost::Sockets,
         };
-        config
+        Ok(join_blocking(&TcpConnector::new(config), &|_| ())?)
     }
 }
 
-/// One node: the shared memory, which is at home on b.
+/// The port of a listener on this host.
+pub(crate) fn port(listener: &TcpListener) -> std::io::Result<u16> {
+    listener.local_addr().map(|at| at.port())
+}
+
+/// One node: the shared memory, and who moves it.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) number: usize,
@@ -115,20 +108,40 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) fn join(number: usize, cluster: &Cluster, cli: &Cli) -> anyhow::Result<Self> {
-        let config = cluster.config(NodeId::new(u8::try_from(number)?)?, cli.transport);
-        let transport = join_blocking(&TcpConnector::new(config), &|_| ())?;
-        let data = PageRange::first(cli.data_pages());
-        let homes = HomeMap::new([(data, NodeId::new(1)?)])?;
-        let handlers = Handlers::default().watch(Arc::new(EndTogether));
-        let mut options = cli.pump.options();
+    /// Joins `cluster` as its node `number`, with memory that is at home on b.
+    pub(crate) fn join(
+        number: usize,
+        cluster: &Cluster,
+        cli: &Cli,
+        options: DsmOptions,
+    ) -> anyhow::Result<Self> {
+        let homes = HomeMap::new([(PageRange::first(cli.data_pages()), NodeId::new(1)?)])?;
+        let transport = cluster.join(number, cli.transport)?;
+        Self::start(number, transport, homes, cli, options)
+    }
+
+    /// Starts to share memory over `transport`.
+    pub(crate) fn start(
+        number: usize,
+        transport: Arc<dyn Transport>,
+        homes: HomeMap,
+        cli: &Cli,
+        mut options: DsmOptions,
+    ) -> anyhow::Result<Self> {
+        let size = PageSize::K4;
         options.heat = !cli.no_heat;
         let dsm = cli
             .protocol
-            .start(transport, PageSize::K4, homes, handlers, options)?;
+            .start(transport, size, homes, together(), options)?;
+        Self::of(number, dsm)
+    }
+
+    /// A node whose memory is served already.
+    pub(crate) fn of(number: usize, dsm: Dsm) -> anyhow::Result<Self> {
+        let pages = PageRange::first(dsm.mapping().pages());
         Ok(Self {
             number,
-            memory: DsmMemory::new(dsm.mapping(), [(GuestAddress(0), data)])?,
+            memory: DsmMemory::new(dsm.mapping(), [(GuestAddress(0), pages)])?,
             dsm,
         })
     }
@@ -137,6 +150,11 @@ impl Node {
     pub(crate) fn finish(self) -> anyhow::Result<()> {
         Ok(self.dsm.finish(PATIENCE)?)
     }
+}
+
+/// Handlers of a node that cannot do without the others.
+pub(crate) fn together() -> Handlers {
+    Handlers::default().watch(Arc::new(EndTogether))
 }
 
 /// Without the other nodes threads may wait for their pages for ever.

@@ -1,7 +1,10 @@
 //! On which processors the nodes and their floors run.
 
+use std::time::Duration;
+
 use clap::ValueEnum;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
 
 /// Where the processes of the nodes run. Floors are measured by the same processes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -36,4 +39,9 @@ pub(crate) fn confine(cpu: usize) -> rustix::io::Result<()> {
     let mut set = CpuSet::new();
     set.set(cpu);
     sched_setaffinity(None, &set)
+}
+
+/// The processor time that all threads of this process took so far.
+pub(crate) fn worked() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ProcessCPUTime)).unwrap_or_default()
 }

@@ -69,6 +69,24 @@ impl Times {
             .collect()
     }
 
+    /// Adds those of `more`.
+    pub(crate) fn append(&mut self, mut more: Self) {
+        self.0.append(&mut more.0);
+    }
+
+    /// All but the slowest twentieth.
+    pub(crate) fn without_slowest(&self) -> Self {
+        let mut sorted = self.0.clone();
+        sorted.sort_unstable();
+        sorted.truncate(sorted.len() - sorted.len() / 20);
+        Self(sorted)
+    }
+
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// All times together, in seconds.
     pub(crate) fn total(&self) -> f64 {
         self.0.iter().map(|&ns| ns as f64 / 1e9).sum()
@@ -114,8 +132,10 @@ mod tests {
         assert_eq!((times.median(), times.percentile(99)), (50.0, 99.0));
         assert_eq!(times.plus(&times).median(), 100.0);
         assert_eq!(Times::all([&times, &Times::default()]).median(), 50.0);
+        assert_eq!(times.without_slowest().percentile(100), 95.0);
         times.time(|| ());
-        assert!(times.total() >= 0.00505);
+        times.append(Times::default());
+        assert!(times.total() >= 0.00505 && times.count() == 102);
     }
 
     #[test]

@@ -4,12 +4,14 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use giantvm_core::{GuestAddress, PageSize};
 use serde::{Deserialize, Serialize};
 use vm_memory::Bytes as _;
 
-use crate::far::Order;
+use crate::far::{Answer, Order};
 use crate::pair::Node;
+use crate::place;
 use crate::sample::Times;
 
 /// Some pages in some order.
@@ -17,34 +19,62 @@ use crate::sample::Times;
 pub(crate) struct Walk {
     /// How many pages are visited.
     pub(crate) count: u64,
-    /// Of how many pages from the first.
-    pub(crate) of: u64,
-    scattered: bool,
+    /// Of how many pages.
+    of: u64,
+    /// From which page on.
+    first: u64,
+    order: Pattern,
+}
+
+/// In which order pages are visited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Pattern {
+    Forward,
+    Backward,
+    /// Forward, and so many pages on each time.
+    Every(u8),
+    /// None, but on every node the same, so that nothing can be read ahead.
+    Scattered,
 }
 
 impl Walk {
-    /// All pages in order.
-    pub(crate) const fn in_order(count: u64) -> Self {
-        Self {
-            count,
-            of: count,
-            scattered: false,
-        }
-    }
-
-    /// Pages without a pattern, none twice, so that nothing can be read ahead. On every node the
-    /// same.
-    pub(crate) const fn scattered(count: u64, of: u64) -> Self {
+    /// `count` pages of `of`, none twice.
+    pub(crate) const fn new(count: u64, of: u64, order: Pattern) -> Self {
         Self {
             count,
             of,
-            scattered: true,
+            first: 0,
+            order,
         }
     }
 
-    fn addresses(self) -> Vec<GuestAddress> {
-        let mut pages: Vec<u64> = (0..self.of).collect();
-        if self.scattered {
+    /// All pages in order.
+    pub(crate) const fn in_order(count: u64) -> Self {
+        Self::new(count, count, Pattern::Forward)
+    }
+
+    /// Pages without a pattern.
+    pub(crate) const fn scattered(count: u64, of: u64) -> Self {
+        Self::new(count, of, Pattern::Scattered)
+    }
+
+    /// The same, so many pages further on.
+    pub(crate) const fn from(self, first: u64) -> Self {
+        Self { first, ..self }
+    }
+
+    /// One page of those that it is taken from.
+    pub(crate) const fn only(self, page: u64) -> Self {
+        Self::in_order(1).from(self.first + page)
+    }
+
+    pub(crate) fn addresses(self) -> Vec<GuestAddress> {
+        let mut pages: Vec<u64> = match self.order {
+            Pattern::Forward | Pattern::Scattered => (0..self.of).collect(),
+            Pattern::Backward => (0..self.of).rev().collect(),
+            Pattern::Every(step) => (0..self.of).step_by(step.max(1).into()).collect(),
+        };
+        if self.order == Pattern::Scattered {
             pages.sort_by_cached_key(|page| {
                 let mut hasher = DefaultHasher::new();
                 page.hash(&mut hasher);
@@ -55,7 +85,7 @@ impl Walk {
             .into_iter()
             .take(usize::try_from(self.count).unwrap_or(usize::MAX));
         pages
-            .map(|page| GuestAddress(page * PageSize::K4.bytes() as u64))
+            .map(|page| GuestAddress((self.first + page) * PageSize::K4.bytes() as u64))
             .collect()
     }
 }
@@ -79,18 +109,26 @@ pub(crate) enum Touch {
 const FIRST: GuestAddress = GuestAddress(0);
 
 impl Node {
-    pub(crate) fn obey(&self, order: Order) -> anyhow::Result<Writer> {
+    pub(crate) fn obey(&self, order: Order) -> anyhow::Result<Answer> {
         match order {
-            Order::Own(walk) => self.touch(walk, Touch::Store).map(|_| Writer::default()),
-            Order::Turns(turns) => self.turns(turns, 1).map(|()| Writer::default()),
-            Order::Write(millis) => self.write(Duration::from_millis(millis)),
+            Order::Own(walk) => self.touch(walk, Touch::Store).map(|_| Answer::Done),
+            Order::Share(walk) => self.touch(walk, Touch::Load).map(|_| Answer::Done),
+            Order::Turns(turns) => self.turns(turns, 1).map(|()| Answer::Done),
+            Order::Write(millis) => self.write(Duration::from_millis(millis)).map(Answer::Wrote),
+            Order::Worked => Ok(Answer::Worked(place::worked().as_secs_f64())),
+            Order::Level(_) | Order::Sent | Order::Notes => bail!("this node keeps no record"),
         }
     }
 
     /// Touches each page once.
     pub(crate) fn touch(&self, walk: Walk, touch: Touch) -> anyhow::Result<Times> {
+        self.touch_each(&walk.addresses(), touch)
+    }
+
+    /// The same, of pages that are named.
+    pub(crate) fn touch_each(&self, pages: &[GuestAddress], touch: Touch) -> anyhow::Result<Times> {
         let mut times = Times::default();
-        for at in walk.addresses() {
+        for &at in pages {
             match touch {
                 Touch::Load => times
                     .time(|| self.memory.load::<u64>(at, Ordering::Relaxed))
@@ -165,12 +203,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scattered_walk_visits_no_page_twice_and_none_outside() {
-        for of in [1, 2, 3, 5, 8, 100, 255, 256, 1000] {
-            let pages = Walk::scattered(of, of).addresses();
-            let pages: BTreeSet<_> = pages.into_iter().collect();
-            assert_eq!(pages.len() as u64, of);
-            assert!(pages.iter().all(|address| address.0 < of * 4096));
+    fn a_walk_visits_no_page_twice_and_none_outside() {
+        for of in [1_u64, 2, 3, 5, 8, 100, 255, 256, 1000] {
+            for (order, count) in [
+                (Pattern::Forward, of),
+                (Pattern::Backward, of),
+                (Pattern::Every(3), of.div_ceil(3)),
+                (Pattern::Scattered, of),
+            ] {
+                let pages = Walk::new(of, of, order).from(10).addresses();
+                let pages: BTreeSet<_> = pages.into_iter().map(|at| at.0 / 4096).collect();
+                assert_eq!(pages.len() as u64, count, "{order:?} of {of}");
+                assert!(pages.iter().all(|page| (10..10 + of).contains(page)));
+            }
         }
     }
 }

@@ -20,7 +20,7 @@ const PERIOD: Timespec = Timespec {
 
 /// What kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// A load from a page that is not there; the answer puts one there.
     Missing,
     /// A store to a page that is not there.
@@ -30,7 +30,7 @@ pub(super) enum Fault {
 }
 
 /// Times `count` faults as the faulting thread sees them.
-pub(super) fn times(count: u64, fault: Fault) -> anyhow::Result<Times> {
+pub(crate) fn times(count: u64, fault: Fault) -> anyhow::Result<Times> {
     let pages = PageRange::first(count);
     let (mut backing, mapping) = backing::open(count, PageSize::K4, Choice::Auto)?;
     let memory = DsmMemory::new(&mapping, [(GuestAddress(0), pages)])?;

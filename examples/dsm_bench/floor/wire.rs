@@ -1,13 +1,13 @@
 //! Round trips and streams on a bare connection to the process of node b.
 
 use std::io::{self, ErrorKind};
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Context;
 
 use super::ring::{Memory, Rings};
 use super::tcp::Tcp;
-use crate::pair::Cluster;
 use crate::sample::Times;
 
 /// Bytes of a request, as long as a control frame can be.
@@ -17,7 +17,7 @@ const CHUNK: usize = 256 << 10;
 
 /// How an end waits for the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wait {
+pub(crate) enum Wait {
     /// Looks again at once.
     Busy,
     /// Blocks in the kernel.
@@ -144,9 +144,9 @@ fn chunks(mut left: u64) -> impl Iterator<Item = usize> {
 }
 
 /// Serves the far ends until the near ends have done.
-pub(crate) fn answer(cluster: &Cluster) -> anyhow::Result<()> {
-    let tcp = Tcp::connect(cluster.raw)?;
-    let ring = Memory::open(&cluster.ring)?.far()?;
+pub(crate) fn answer(raw: u16, ring: &Path) -> anyhow::Result<()> {
+    let tcp = Tcp::connect(raw)?;
+    let ring = Memory::open(ring)?.far()?;
     let tcp = std::thread::spawn(|| serve(tcp));
     serve::<Rings>(ring)?;
     tcp.join().expect("it does not panic")

@@ -19,6 +19,7 @@ fn the_report_has_every_figure_beside_its_floor() {
         ("lease", "none", "latency", "split"),
     ] {
         let options = [
+            ["--only", "faults"],
             ["--protocol", protocol],
             ["--load", load],
             ["--pump", pump],
@@ -114,37 +115,190 @@ fn positive(figure: &Value) {
 }
 
 #[test]
-fn the_picture_has_both_panels_of_each_state() {
-    if built::lacks_userfaultfd("the_picture_has_both_panels_of_each_state") {
+fn the_picture_has_a_panel_of_each_kind_under_its_title() {
+    if built::lacks_userfaultfd("the_picture_has_a_panel_of_each_kind_under_its_title") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("bench.svg");
     let options = [
-        "--pages",
-        "5",
-        "--rounds",
-        "1",
-        "--scan",
-        "1",
-        "--writing",
-        "5",
-        "--load",
-        "none",
-        "--writers",
-        "2",
-        "--svg",
-        file.to_str().unwrap(),
+        ["--only", "faults,fan-out"],
+        ["--pages", "5"],
+        ["--rounds", "1"],
+        ["--scan", "1"],
+        ["--writing", "5"],
+        ["--load", "none"],
+        ["--writers", "2"],
+        ["--svg", file.to_str().unwrap()],
     ];
-    let run = built::run("dsm_bench", &options);
+    let run = built::run("dsm_bench", options.as_flattened());
     assert!(run.status.success(), "{run:?}");
     let svg = fs::read_to_string(file).unwrap();
     assert!(
         svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"),
         "{svg}"
     );
-    for text in ["latency, idle", "throughput, idle", "floor of upgrade"] {
+    for text in [
+        "Linux",
+        "--only faults,fan-out",
+        "Latency, idle machine",
+        "Throughput against threads",
+        "Throughput against nodes",
+        "A store against the nodes that share its page",
+        "floor of upgrade",
+    ] {
         assert!(svg.contains(text), "{text}");
+    }
+}
+
+/// The report of one part, and nothing of the others.
+fn part(name: &str, options: &[&str]) -> Value {
+    let smallest = [
+        "--only", name, "--rounds", "1", "--scan", "1", "--json", "-",
+    ];
+    let run = built::run("dsm_bench", &[&smallest, options].concat());
+    assert!(run.status.success(), "{run:?}");
+    let report: Value = serde_json::from_str(&run.stdout).unwrap();
+    assert!(report.get("results").is_none(), "{report}");
+    assert!(report["machine"].is_string() && report["command"].is_string());
+    report
+}
+
+#[test]
+fn one_store_takes_every_copy_away_in_one_round_trip() {
+    if built::lacks_userfaultfd("one_store_takes_every_copy_away_in_one_round_trip") {
+        return;
+    }
+    let report = part("fan-out", &["--pages", "3"]);
+    let rows = report["fan_out"].as_array().unwrap();
+    let found: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            (
+                row["home"].as_str().unwrap(),
+                row["sharers"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    let sharers = [1, 2, 3, 7, 15];
+    let expected = ["writer", "sharer"].map(|home| sharers.map(|sharers| (home, sharers)));
+    assert_eq!(found, expected.as_flattened());
+    for row in rows {
+        for field in [
+            "p50_us",
+            "floor_p50_us",
+            "growth",
+            "floor_growth",
+            "messages",
+        ] {
+            positive(&row[field]);
+        }
+        // Figures that do not depend on time.
+        let (hops, home) = (row["hops"].as_u64().unwrap(), &row["home"]);
+        assert!(hops <= if home == "writer" { 2 } else { 3 }, "{row}");
+    }
+    let lease = part("fan-out", &["--pages", "2", "--protocol", "lease"]);
+    assert!(lease["fan_out"][0]["hops"].is_null());
+}
+
+#[test]
+fn scattered_pages_are_taken_in_every_way() {
+    if built::lacks_userfaultfd("scattered_pages_are_taken_in_every_way") {
+        return;
+    }
+    let report = part("scatter", &["--pages", "3"]);
+    let scatter = &report["scatter"];
+    let ways = scatter["ways"].as_array().unwrap();
+    assert_eq!(ways.len() % 3, 0, "three ways of each memory");
+    for way in ways {
+        positive(&way["p50_us"]);
+        positive(&way["ratio"]["median"]);
+        assert!(way["memory"].is_string());
+    }
+    let walked = &scatter["walked"];
+    let [pages, sweeps] = ["pages", "sweeps"].map(|field| walked[field].as_u64().unwrap());
+    assert!(0 < sweeps && sweeps <= pages, "{walked}");
+}
+
+#[test]
+fn a_start_takes_no_memory_for_pages_that_are_not_used() {
+    if built::lacks_userfaultfd("a_start_takes_no_memory_for_pages_that_are_not_used") {
+        return;
+    }
+    let report = part("start", &["--pages", "500"]);
+    let rows = report["start"].as_array().unwrap();
+    assert_eq!(rows.len(), 2);
+    for row in rows {
+        positive(&row["ms"]["median"]);
+        assert_eq!(row["gib"], 64);
+        assert!(
+            row["bytes_per_page"]["median"].as_f64().unwrap() < 8.0,
+            "{row}"
+        );
+        positive(&row["bytes_per_used_page"]["median"]);
+        assert!(row["bytes_by_type"].as_u64().unwrap() <= 24);
+    }
+}
+
+#[test]
+fn pages_in_order_come_ahead() {
+    if built::lacks_userfaultfd("pages_in_order_come_ahead") {
+        return;
+    }
+    let report = part("ahead", &["--pages", "60"]);
+    let rows = report["ahead"].as_array().unwrap();
+    let orders: Vec<_> = rows
+        .iter()
+        .map(|row| row["order"].as_str().unwrap())
+        .collect();
+    assert_eq!(orders, ["random", "forward", "backward", "every third"]);
+    for row in rows {
+        for field in ["on", "off", "ratio"] {
+            positive(&row[field]["median"]);
+        }
+    }
+}
+
+#[test]
+fn the_steps_of_a_store_add_up_to_it() {
+    if built::lacks_userfaultfd("the_steps_of_a_store_add_up_to_it") {
+        return;
+    }
+    let report = part("steps", &["--pages", "50"]);
+    let store = &report["store"];
+    let steps = store["steps"].as_array().unwrap();
+    let sum: f64 = steps.iter().map(|step| step["us"].as_f64().unwrap()).sum();
+    let [whole, without, rest] =
+        ["sum_us", "unwatched_us", "remainder_us"].map(|field| store[field].as_f64().unwrap());
+    assert!((sum - whole).abs() < 1e-6, "{sum} of {whole}");
+    assert!((whole + rest - without).abs() < 1e-6, "{store}");
+    let nodes: Vec<_> = steps
+        .iter()
+        .map(|step| step["node"].as_str().unwrap())
+        .collect();
+    assert!(nodes.contains(&"a") && nodes.contains(&"b"), "{nodes:?}");
+    let other = part("steps", &["--pages", "5", "--protocol", "ivy"]);
+    assert!(other.get("store").is_none(), "its steps are others");
+}
+
+#[test]
+fn idle_nodes_are_watched_with_every_way_to_wait() {
+    if built::lacks_userfaultfd("idle_nodes_are_watched_with_every_way_to_wait") {
+        return;
+    }
+    let report = part("idle", &["--pages", "20", "--idle", "100"]);
+    let rows = report["idle"].as_array().unwrap();
+    let pumps: Vec<_> = rows
+        .iter()
+        .map(|row| row["pump"].as_str().unwrap())
+        .collect();
+    assert_eq!(pumps, ["adaptive", "latency", "blocking"]);
+    for row in rows {
+        let percent = row["percent"].as_array().unwrap();
+        assert!(
+            percent.iter().all(|node| node.as_f64().unwrap() >= 0.0),
+            "{row}"
+        );
     }
 }
 
@@ -156,6 +310,7 @@ fn bad_arguments_and_files_are_one_clear_line() {
         ["--json", "/no/such/folder/x"],
         ["--svg", "/no/such/folder/x"],
         ["--writers", "5"],
+        ["--only", "everything"],
     ] {
         let run = built::run("dsm_bench", &arguments);
         assert!(!run.status.success(), "{arguments:?}");

@@ -29,6 +29,8 @@ mod hot;
 mod kvm;
 #[path = "../../aggregate/looks.rs"]
 mod looks;
+#[path = "../../dsm_bench/steps/path.rs"]
+mod path;
 #[path = "../../aggregate/rates.rs"]
 mod rates;
 #[path = "../../dsm_bench/sample.rs"]

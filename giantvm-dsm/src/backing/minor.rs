@@ -4,6 +4,7 @@
 )]
 //! Pages received in place: a memory file that is mapped twice.
 
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::slice;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use giantvm_core::{PageIndex, PageRange, PageSize};
 use rustix::fs::{FallocateFlags, MemfdFlags};
 
+use super::between;
 use super::serve::{Server, os};
 use super::state::{Shown, States, misuse};
 use super::{Backing, BackingError, Fault, Mapping, OpenError};
@@ -91,6 +93,21 @@ impl MinorBacking {
         }
         for index in index..index + count {
             self.states.show(index, Shown::As(rights));
+        }
+        Ok(())
+    }
+
+    /// Maps again what is to be mapped of a run that was taken.
+    fn give_back(&mut self, run: Range<usize>) -> std::io::Result<()> {
+        let mut at = run.start;
+        while at < run.end {
+            let shown = self.states.shown(at);
+            let alike = (at..run.end).take_while(|&index| self.states.shown(index) == shown);
+            let count = alike.count();
+            if let Shown::As(rights) = shown {
+                self.install(at, count, rights, Wake::Yes)?;
+            }
+            at += count;
         }
         Ok(())
     }
@@ -289,15 +306,26 @@ impl Backing for MinorBacking {
         let Some(&first) = pages.first() else {
             return Ok(());
         };
-        for &page in pages {
-            self.hide(page)?;
+        if let &[page] = pages {
+            let index = self.hide(page)?;
+            return self.server.zap(index).map_err(os("unmap", page));
         }
-        let size = self.states.pages();
-        // `hide` has found all of them to be pages.
-        let indices = pages
-            .iter()
-            .map(|page| usize::try_from(page.0).unwrap_or(size));
-        self.server.zap_all(indices).map_err(os("unmap", first))
+        let mut taken = Vec::with_capacity(pages.len());
+        for &page in pages {
+            taken.push(self.hide(page)?);
+        }
+        taken.sort_unstable();
+        let runs = between::runs(&taken, self.page_size().bytes(), |index| {
+            match self.states.shown(index) {
+                Shown::Not => Some(false),
+                Shown::As(_) => Some(true),
+                Shown::Poisoned => None,
+            }
+        });
+        let zapped = self.server.zap_all(runs.iter().cloned());
+        zapped.map_err(os("unmap", first))?;
+        let given = runs.into_iter().try_for_each(|run| self.give_back(run));
+        given.map_err(os("map", first))
     }
 
     /// The system may take a mapping of a file by itself at any time, so nothing is to be noted.
@@ -307,7 +335,9 @@ impl Backing for MinorBacking {
         };
         let mapped = |&page| self.states.mapped("suspend", page);
         let indices = pages.iter().map(mapped).collect::<Result<Vec<_>, _>>()?;
-        let zapped = self.server.zap_all(indices.into_iter());
+        let zapped = self
+            .server
+            .zap_all(indices.into_iter().map(|index| index..index + 1));
         zapped.map_err(os("suspend", first))
     }
 

@@ -66,6 +66,28 @@ impl MissingBacking {
         unsafe { slice::from_raw_parts(page.as_ptr(), size) }
     }
 
+    /// Sees to the bytes of a page that is about to be unmapped. `None` if it need not be.
+    fn lay_by(&mut self, page: PageIndex, frame: FrameFate) -> Result<Option<usize>, BackingError> {
+        let index = self.states.index("unmap", page)?;
+        match (self.states.shown(index), frame) {
+            (Shown::Poisoned, _) => return Err(misuse("unmap", page, "the page is lost")),
+            (Shown::Not, FrameFate::Keep | FrameFate::Retain) => return Ok(None),
+            (Shown::As(_), FrameFate::Keep | FrameFate::Retain) => {
+                // First no more writes, then the copy: it has to be the last value.
+                self.protect(page)?;
+                // SAFETY: the page is mapped, since now for reading only, and is not unmapped
+                // before the next statement.
+                let data = Box::<[u8]>::from(unsafe { self.mapped(index) });
+                match frame {
+                    FrameFate::Retain => self.side.retain(index, data),
+                    FrameFate::Keep | FrameFate::Drop => self.side.keep(index, &data),
+                }
+            }
+            (Shown::Not | Shown::As(_), FrameFate::Drop) => self.side.forget(index),
+        }
+        Ok(Some(index))
+    }
+
     /// Maps an unmapped page with the bytes that wait for it, or else with zeroes.
     fn install(
         &mut self,
@@ -143,23 +165,9 @@ impl Backing for MissingBacking {
     }
 
     fn unmap(&mut self, page: PageIndex, frame: FrameFate) -> Result<(), BackingError> {
-        let index = self.states.index("unmap", page)?;
-        match (self.states.shown(index), frame) {
-            (Shown::Poisoned, _) => return Err(misuse("unmap", page, "the page is lost")),
-            (Shown::Not, FrameFate::Keep | FrameFate::Retain) => return Ok(()),
-            (Shown::As(_), FrameFate::Keep | FrameFate::Retain) => {
-                // First no more writes, then the copy: it has to be the last value.
-                self.protect(page)?;
-                // SAFETY: the page is mapped, since now for reading only, and is not unmapped
-                // before the next statement.
-                let data = Box::<[u8]>::from(unsafe { self.mapped(index) });
-                match frame {
-                    FrameFate::Retain => self.side.retain(index, data),
-                    FrameFate::Keep | FrameFate::Drop => self.side.keep(index, &data),
-                }
-            }
-            (Shown::Not | Shown::As(_), FrameFate::Drop) => self.side.forget(index),
-        }
+        let Some(index) = self.lay_by(page, frame)? else {
+            return Ok(());
+        };
         self.server.zap(index).map_err(os("unmap", page))?;
         self.states.show(index, Shown::Not);
         Ok(())
@@ -201,5 +209,23 @@ impl Backing for MissingBacking {
 
     fn ready(&self) -> BorrowedFd<'_> {
         self.server.ready()
+    }
+
+    fn unmap_all(&mut self, pages: &[PageIndex], frame: FrameFate) -> Result<(), BackingError> {
+        let Some(&first) = pages.first() else {
+            return Ok(());
+        };
+        let mut indices = Vec::with_capacity(pages.len());
+        for &page in pages {
+            indices.extend(self.lay_by(page, frame)?);
+        }
+        let zapped = self
+            .server
+            .zap_all(indices.iter().map(|&index| index..index + 1));
+        zapped.map_err(os("unmap", first))?;
+        for index in indices {
+            self.states.show(index, Shown::Not);
+        }
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Where a node keeps its pages, and how access to them is granted and taken.
 
 mod api;
+mod between;
 mod mapping;
 mod minor;
 mod missing;

@@ -117,11 +117,14 @@ impl Server {
         self.mapping.area().zap(self.mapping.page(index))
     }
 
-    /// Takes pages from all threads and vCPUs, in one go if the system can.
-    pub(super) fn zap_all(&mut self, indices: impl Iterator<Item = usize>) -> io::Result<()> {
+    /// Takes runs of pages from all threads and vCPUs, in one go if the system can.
+    pub(super) fn zap_all(
+        &mut self,
+        runs: impl Iterator<Item = std::ops::Range<usize>>,
+    ) -> io::Result<()> {
         self.ranges.clear();
         self.ranges
-            .extend(indices.map(|index| self.mapping.page(index)));
+            .extend(runs.map(|run| self.mapping.run(run.start, run.len())));
         self.sweeper.zap(self.mapping.area(), &self.ranges)
     }
 

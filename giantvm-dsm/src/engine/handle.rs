@@ -19,7 +19,7 @@ use super::pin::{Pin, PinError};
 use super::pump::Pump;
 use super::stats::DsmStats;
 use super::stop::StopSwitch;
-use crate::backing::{self, Mapping, OpenError};
+use crate::backing::{self, Backing, Mapping, OpenError};
 use crate::protocol::{CoherenceProtocol, HomeMap, Setup, reserve};
 
 /// A node could not start to share memory.
@@ -118,12 +118,29 @@ impl Dsm {
         handlers: Handlers,
         options: DsmOptions,
     ) -> Result<Self, StartError> {
+        let memory = backing::open(homes.pages(), page_size, options.backing)?;
+        Self::start_on::<P>(memory, transport, epoch, homes, handlers, options)
+    }
+
+    /// As [`start_with`](Self::start_with), on memory that the caller [opened](backing::open) for
+    /// the pages of `homes`: for a backing of one's own, or one that watches another.
+    ///
+    /// # Errors
+    /// [`StartError::Memory`] or [`StartError::Pump`].
+    pub fn start_on<P: CoherenceProtocol>(
+        (backing, mapping): (Box<dyn Backing>, Arc<Mapping>),
+        transport: Arc<dyn Transport>,
+        epoch: Epoch,
+        homes: HomeMap,
+        handlers: Handlers,
+        options: DsmOptions,
+    ) -> Result<Self, StartError> {
         let local = transport.local();
-        let budget = options.memory.map(|memory| memory.pages(page_size));
+        let size = backing.page_size();
+        let budget = options.memory.map(|memory| memory.pages(size));
         if let Some(budget) = budget {
             check_memory(local, &homes, budget)?;
         }
-        let (backing, mapping) = backing::open(homes.pages(), page_size, options.backing)?;
         let protocol = P::new(Setup {
             local,
             nodes: transport.peers().with(local),

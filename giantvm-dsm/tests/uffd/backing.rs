@@ -34,6 +34,9 @@ suite! {
     a_downgrade_stops_the_writer_and_not_the_reader
     an_unmapped_page_faults_again_and_gets_the_new_bytes
     the_bytes_of_an_unmapped_page_can_be_sent
+    pages_taken_together_go_and_the_others_stay
+    the_bytes_of_pages_taken_together_can_be_sent
+    no_increment_is_lost_on_a_page_between_those_that_are_taken
     mapping_a_mapped_page_sets_the_rights_asked_for
     nobody_is_woken_before_wake
     a_page_of_several_host_pages_comes_as_one
@@ -205,6 +208,102 @@ fn the_bytes_of_an_unmapped_page_can_be_sent(test: &str, choice: Choice) {
     assert_eq!(join(node.writer(1, 7)), 6);
     node.backing.unmap(PageIndex(1), FrameFate::Keep).unwrap();
     assert_eq!(node.frame(1), 7);
+}
+
+fn pages_taken_together_go_and_the_others_stay(test: &str, choice: Choice) {
+    let Some(mut node) = Served::open(test, choice, 16, K4) else {
+        return;
+    };
+    let taken = [2, 4, 5, 6, 9];
+    for page in 0..12 {
+        let rights = match page % 2 {
+            0 => Rights::Write,
+            _ => Rights::Read,
+        };
+        node.give(page, page + 100, rights);
+    }
+    // A page that is not mapped may be among them.
+    let all = [9, 2, 4, 5, 6, 14].map(PageIndex);
+    node.backing.unmap_all(&all, FrameFate::Drop).unwrap();
+    node.backing.unmap_all(&[], FrameFate::Drop).unwrap();
+    for page in (0..12).filter(|page| !taken.contains(page)) {
+        let reader = node.reader(usize::try_from(page).unwrap());
+        assert_eq!(join(reader), page + 100, "page {page} stays");
+    }
+    assert_eq!(join(node.writer(8, 1)), 108, "with its rights");
+    let writer = node.writer(7, 1);
+    node.expect(7, Access::Write);
+    node.backing.unprotect_and_wake(PageIndex(7)).unwrap();
+    assert_eq!(join(writer), 107);
+    for page in taken {
+        let reader = node.reader(usize::try_from(page).unwrap());
+        node.expect(page, Access::Read);
+        node.give(page, page + 200, Rights::Read);
+        assert_eq!(join(reader), page + 200);
+    }
+}
+
+fn no_increment_is_lost_on_a_page_between_those_that_are_taken(test: &str, choice: Choice) {
+    const ROUNDS: u64 = 500;
+    let Some(mut node) = Served::open(test, choice, 4, K4) else {
+        return;
+    };
+    node.give(1, 0, Rights::Write);
+    let (mapping, done) = (node.mapping.clone(), Arc::new(AtomicBool::new(false)));
+    let counter = thread::spawn({
+        let (done, offset) = (done.clone(), node.size());
+        move || {
+            let mut count = 0;
+            while !done.load(Ordering::Relaxed) {
+                word(&mapping, offset).fetch_add(1, Ordering::Relaxed);
+                count += 1;
+            }
+            count
+        }
+    });
+    let serve = |node: &mut Served| {
+        // Without waiting: there need not be any.
+        let mut faults = Vec::new();
+        node.backing.take_faults(&mut faults).unwrap();
+        for fault in faults {
+            // It is mapped: only an access while its neighbours went could tell.
+            assert_eq!(fault.page, PageIndex(1));
+            node.backing.map(fault.page, Rights::Write).unwrap();
+            node.backing.wake(fault.page).unwrap();
+        }
+    };
+    for round in 0..ROUNDS {
+        for page in [0, 2] {
+            node.give(page, round, Rights::Write);
+        }
+        let taken = [0, 2].map(PageIndex);
+        node.backing.unmap_all(&taken, FrameFate::Drop).unwrap();
+        serve(&mut node);
+    }
+    done.store(true, Ordering::Relaxed);
+    while !counter.is_finished() {
+        serve(&mut node);
+    }
+    let count = join(counter);
+    node.backing.protect(PageIndex(1)).unwrap();
+    assert_eq!(node.frame(1), count);
+}
+
+fn the_bytes_of_pages_taken_together_can_be_sent(test: &str, choice: Choice) {
+    let Some(mut node) = Served::open(test, choice, 16, K4) else {
+        return;
+    };
+    let taken = [1, 3, 8];
+    for page in taken {
+        node.give(page, 0, Rights::Write);
+        let at = usize::try_from(page).unwrap();
+        join(node.writer(at, page + 7));
+    }
+    let pages = taken.map(PageIndex);
+    node.backing.unmap_all(&pages, FrameFate::Keep).unwrap();
+    for page in taken {
+        assert_eq!(node.frame(page), page + 7);
+    }
 }
 
 fn mapping_a_mapped_page_sets_the_rights_asked_for(test: &str, choice: Choice) {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use crate::cli::Cli;
-use crate::far::{FarSide, Order};
+use crate::far::{Answer, FarSide, Order};
 use crate::pair::Node;
 use crate::sample::Times;
 use crate::workload::{Touch, Walk, Writer};
@@ -104,8 +104,7 @@ impl Bench<'_> {
     }
 
     fn tell_b(&mut self, order: Order) -> anyhow::Result<()> {
-        self.fars[0].order(order)?;
-        self.fars[0].answer().map(|_| ())
+        self.fars[0].ask(order).map(|_| ())
     }
 
     /// Times touching pages that b has written.
@@ -136,7 +135,9 @@ impl Bench<'_> {
         let time = Duration::from_millis(self.cli.writing);
         let mut writers = vec![self.node.write(time)?];
         for far in others {
-            writers.push(far.answer()?);
+            if let Answer::Wrote(writer) = far.answer()? {
+                writers.push(writer);
+            }
         }
         Ok(Writing::of(&writers, time))
     }

@@ -1,0 +1,29 @@
+//! What can be measured.
+
+use clap::ValueEnum;
+
+/// A part of the bench.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Faults, pages that several nodes write, scans and threads, idle and loaded.
+    Faults,
+    /// A store to a page that 1, 2, 3, 7 and 15 other nodes hold, of 16: its time, messages and
+    /// hops, which is how many messages follow one another before it is done. Floor: a bare fault,
+    /// and bare round trips to as many nodes at once. "home" is who knows the sharers: the writer,
+    /// or a node that it has to ask first. More pumps than processors take turns, so the floor grows,
+    /// too: "growth" is to one sharer. With --pump latency only as many nodes as processors.
+    FanOut,
+    /// Taking 64 scattered pages from a process whose other thread runs. Floor: one bare system
+    /// call for as many pages of anonymous memory. Also how many sweeps it takes when another node walks over pages of
+    /// this one.
+    Scatter,
+    /// Starting a node with 64 GiB, and the memory that takes, then and for each page in use.
+    Start,
+    /// Pages in no order, and in several, with read-ahead and without, by turns. Times of pages in
+    /// no order are without the slowest twentieth, which is the machine's.
+    Ahead,
+    /// One remote store taken apart into its steps.
+    Steps,
+    /// Processor time of two nodes that do nothing after a burst of faults, with each way to wait.
+    Idle,
+}

@@ -1,0 +1,108 @@
+//! One chart of lines.
+
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+use super::axis::{Axis, Scale};
+
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// Colours that everyone can tell apart.
+pub(super) const COLOURS: [RGBColor; 3] = [
+    RGBColor(0, 114, 178),
+    RGBColor(213, 94, 0),
+    RGBColor(0, 158, 115),
+];
+
+/// Points with a name and a colour.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub(super) name: String,
+    pub(super) colour: RGBColor,
+    /// What nothing can beat, or what something is compared with.
+    pub(super) floor: bool,
+    pub(super) points: Vec<(f64, f64)>,
+}
+
+/// Lines and what they are about.
+#[derive(Debug)]
+pub(super) struct Panel {
+    pub(super) caption: String,
+    pub(super) x: &'static str,
+    pub(super) y: &'static str,
+    pub(super) scale: Scale,
+    /// Where the names of the lines are in nobody's way.
+    pub(super) names: SeriesLabelPosition,
+    pub(super) lines: Vec<Line>,
+}
+
+impl Panel {
+    pub(super) fn draw(&self, area: &Area<'_>) -> anyhow::Result<()> {
+        let points = || self.lines.iter().flat_map(|line| &line.points);
+        let x = Axis::of(self.scale, points().map(|point| point.0));
+        let high = match self.scale {
+            Scale::Time => 1.0,
+            Scale::Count(_) => points().map(|point| point.1).fold(1.0, f64::max) * 1.25,
+        };
+        let mut chart = ChartBuilder::on(area)
+            .caption(&self.caption, ("sans-serif", 19))
+            .margin(14)
+            .x_label_area_size(46)
+            .y_label_area_size(64)
+            .build_cartesian_2d(x, 0.0..high)?;
+        chart
+            .configure_mesh()
+            .x_desc(self.x)
+            .y_desc(self.y)
+            .axis_desc_style(("sans-serif", 15))
+            .label_style(("sans-serif", 13))
+            .x_label_formatter(&|value| short(*value))
+            .y_label_formatter(&|value| short(*value))
+            .light_line_style(TRANSPARENT)
+            .bold_line_style(BLACK.mix(0.12))
+            .draw()?;
+        for line in &self.lines {
+            let (points, colour) = (line.points.iter().copied(), line.colour);
+            let named = if line.floor {
+                let style = colour.mix(0.8).stroke_width(1);
+                chart.draw_series(DashedLineSeries::new(points, 4, 3, style))?
+            } else {
+                let size = match self.scale {
+                    Scale::Time => 0,
+                    Scale::Count(_) => 3,
+                };
+                let style = colour.stroke_width(2).filled();
+                chart.draw_series(LineSeries::new(points, style).point_size(size))?
+            };
+            let (width, pieces) = if line.floor {
+                (1, [(0, 4), (7, 11), (14, 18)])
+            } else {
+                (3, [(0, 7), (7, 14), (14, 20)])
+            };
+            named.label(&line.name).legend(move |(x, y)| {
+                let [first, second, third] = pieces.map(|(from, to)| {
+                    PathElement::new([(from, 0), (to, 0)], colour.stroke_width(width))
+                });
+                EmptyElement::at((x, y)) + first + second + third
+            });
+        }
+        let mut names = chart.configure_series_labels();
+        names
+            .position(self.names.clone())
+            .label_font(("sans-serif", 13))
+            .background_style(WHITE.mix(0.85))
+            .border_style(BLACK.mix(0.2));
+        Ok(names.draw()?)
+    }
+}
+
+/// A number with few signs.
+fn short(value: f64) -> String {
+    let (value, unit) = if value >= 1e3 {
+        (value / 1e3, "k")
+    } else {
+        (value, "")
+    };
+    // As Rust writes numbers: without what is zero after the point.
+    format!("{}{unit}", (value * 10.0).round() / 10.0)
+}
