@@ -1,8 +1,8 @@
 //! Feeds a protocol, one input at a time, and lets its commands be carried out.
 
+mod kept;
 mod room;
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -11,12 +11,13 @@ use giantvm_core::wire::{DecodeError, Frame};
 use giantvm_core::{Epoch, NodeId, PageIndex, Stamp};
 use giantvm_transport::Transport;
 
+use self::kept::Kept;
 use super::ahead::{Ahead, Wish};
 use super::batch::Batch;
 use super::budget::{Budget, Plan};
 use super::execute::execute;
 use super::heat::{Gauge, Record};
-use super::hold::{Holds, Print, Seen, Verdict};
+use super::hold::Verdict;
 use super::letter;
 use super::migratory::Migratory;
 use super::orders::{Order, PinReply};
@@ -24,7 +25,6 @@ use super::outlet::Outlet;
 use super::parcel::{Packing, Parcels, Tag};
 use super::pins::{MAX_WAITING, Pins};
 use super::refused::Refused;
-use super::runtime::Runtime;
 use super::sequence::Arrival;
 use super::stats::{DsmStats, MemoryStats};
 use crate::backing::{Backing, BackingError, Fault};
@@ -38,12 +38,6 @@ const LATEST: Stamp = Stamp(u64::MAX / 2);
 
 /// Most transactions under way when more pages are asked for ahead of time.
 const MOST_IN_FLIGHT: usize = 256;
-
-/// How long a time-out waits at most for threads that were woken, in nanoseconds.
-const LONGEST: u64 = 1_000_000;
-
-/// Most contended pages that are remembered since threads were woken for them.
-const MOST_FRESH: usize = 8;
 
 /// A message that arrived, and what came with it.
 #[derive(Debug)]
@@ -79,13 +73,7 @@ pub struct Driver<P: CoherenceProtocol> {
     pins: Pins<Letter<P::Message>>,
     /// Who waits for a page to be pinned.
     pinning: Vec<(PageIndex, PinReply)>,
-    holds: Holds,
-    /// Pages that are pinned for threads which were just woken, and when that is looked at again.
-    held: Vec<(Tick, PageIndex)>,
-    /// Contended pages for which threads were woken, the last few.
-    fresh: VecDeque<PageIndex>,
-    /// Room for one page.
-    glimpse: Vec<u8>,
+    kept: Kept,
 }
 
 impl<P: CoherenceProtocol> Driver<P> {
@@ -112,10 +100,7 @@ impl<P: CoherenceProtocol> Driver<P> {
             heat: Record::default(),
             pins: Pins::new(),
             pinning: Vec::new(),
-            holds: Holds::none(),
-            held: Vec::new(),
-            fresh: VecDeque::new(),
-            glimpse: Vec::new(),
+            kept: Kept::none(),
         }
     }
 
@@ -142,10 +127,7 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// [`BackingError`]: the node has to stop.
     pub fn fault(&mut self, fault: Fault) -> Result<(), BackingError> {
         let page = fault.page;
-        if let Some((at, _)) = self.held.iter_mut().find(|(_, held)| *held == page) {
-            // The thread is back for more than it got: it waits for others now, as they for it.
-            *at = Tick::default();
-        }
+        self.kept.faulted(page);
         self.heat.faulted(page, fault.access);
         let before = self.protocol.rights(page);
         let access = self.migratory.faulted(page, fault.access, before);
@@ -193,7 +175,7 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// the driver has to [release](Self::release) them then.
     #[must_use]
     pub fn holding(mut self, holds: bool) -> Self {
-        self.holds = if holds { Holds::new() } else { Holds::none() };
+        self.kept = if holds { Kept::new() } else { Kept::none() };
         self
     }
 
@@ -303,20 +285,13 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// [`BackingError`]: the node has to stop.
     pub fn tick(&mut self) -> Result<Option<Duration>, BackingError> {
         let due = self.protocol.next_timeout();
-        if due.is_none() && self.held.is_empty() && !self.heat.has_notes() {
+        if due.is_none() && !self.kept.is_holding() && !self.heat.has_notes() {
             return Ok(None);
         }
         let now = self.now();
         self.heat.count(now);
         match due {
-            _ if !self.pins.is_empty() => {
-                let next = self
-                    .held
-                    .iter()
-                    .map(|(at, _)| at.0.saturating_sub(now.0))
-                    .min();
-                Ok(next.map(Duration::from_nanos))
-            }
+            _ if !self.pins.is_empty() => Ok(self.kept.next(now)),
             Some(due) if due <= now => {
                 if let Some(at) = self.stays(due, now) {
                     return Ok(Some(Duration::from_nanos(at.0.saturating_sub(now.0))));
@@ -394,61 +369,6 @@ impl<P: CoherenceProtocol> Driver<P> {
         Ok(refusals)
     }
 
-    /// Lets pages go that have stayed long enough with the threads they came for. Returns what
-    /// [`unpin`](Self::unpin) does.
-    ///
-    /// # Errors
-    /// [`BackingError`]: the node has to stop.
-    pub fn release(&mut self) -> Result<Vec<(NodeId, Refused)>, BackingError> {
-        let mut refusals = Vec::new();
-        if self.held.is_empty() {
-            return Ok(refusals);
-        }
-        let now = self.now();
-        for (at, page) in std::mem::take(&mut self.held) {
-            let verdict = if at > now {
-                Verdict::Stay(at)
-            } else {
-                self.judge(page, now)
-            };
-            match verdict {
-                Verdict::Stay(at) => self.held.push((at, page)),
-                Verdict::Go => refusals.extend(self.unpin(page)?),
-            }
-        }
-        Ok(refusals)
-    }
-
-    /// Until when a time-out that was `due` has to wait for threads that were woken, as it may take
-    /// from them what they came for: what a home says to itself is no message that could wait.
-    fn stays(&mut self, due: Tick, now: Tick) -> Option<Tick> {
-        if now.0.saturating_sub(due.0) >= LONGEST {
-            return None;
-        }
-        let mut next = None;
-        let mut fresh = std::mem::take(&mut self.fresh);
-        fresh.retain(|&page| match self.judge(page, now) {
-            Verdict::Go => false,
-            Verdict::Stay(at) => {
-                next = Some(next.map_or(at, |next: Tick| next.min(at)));
-                true
-            }
-        });
-        self.fresh = fresh;
-        next
-    }
-
-    /// Whether what a peer says about `page` has to wait for the threads that it came for.
-    fn judge(&mut self, page: PageIndex, now: Tick) -> Verdict {
-        // A thread that waits for more rights waits for what is said, too.
-        if self.outlet.is_awaited(page) || self.protocol.rights(page).is_none() {
-            return Verdict::Go;
-        }
-        let (backing, bytes) = (&mut *self.backing, &mut self.glimpse);
-        let seen = || glimpse(backing, page, bytes).map(seen_now);
-        self.holds.judge(page, now, seen)
-    }
-
     /// Pins a page for a thread that waits for it, now or later.
     fn pin_for(&mut self, page: PageIndex, reply: PinReply) -> Result<(), BackingError> {
         if !reply.is_awaited() || page.0 >= self.backing.pages() {
@@ -504,7 +424,7 @@ impl<P: CoherenceProtocol> Driver<P> {
             && let Verdict::Stay(at) = self.judge(page, now)
             && self.pins.pin(page)
         {
-            self.held.push((at, page));
+            self.kept.keep(at, page);
         }
         let waiting = self.pins.waiting_for(page, |waiting| waiting.from == from);
         if waiting >= MAX_WAITING {
@@ -616,22 +536,11 @@ impl<P: CoherenceProtocol> Driver<P> {
             match *command {
                 Command::Unmap { page, .. } => {
                     self.migratory.lost(page);
-                    self.holds.took(page, now);
+                    self.kept.took(page, now);
                 }
-                Command::Protect { page } => self.holds.took(page, now),
+                Command::Protect { page } => self.kept.took(page, now),
                 Command::Wake { page } if self.outlet.is_awaited(page) => {
-                    let (backing, bytes) = (&mut *self.backing, &mut self.glimpse);
-                    let seen = || {
-                        let brought = payload.filter(|bytes| !bytes.is_empty()).map(Print::of);
-                        let print = brought.or_else(|| glimpse(backing, page, bytes));
-                        print.map(seen_now)
-                    };
-                    let seen = self.holds.is_wanted(page, now).then(seen).flatten();
-                    self.holds.woke(page, now, seen);
-                    if seen.is_some() && !self.fresh.contains(&page) {
-                        self.fresh.truncate(MOST_FRESH - 1);
-                        self.fresh.push_front(page);
-                    }
+                    self.kept.woke(page, now, payload, &mut *self.backing);
                 }
                 _ => {}
             }
@@ -657,16 +566,4 @@ impl<P: CoherenceProtocol> Driver<P> {
     pub(super) fn transport(&self) -> &Arc<dyn Transport> {
         &self.outlet.transport
     }
-}
-
-/// What a page shows at the moment, as far as `backing` can see it.
-fn glimpse(backing: &mut dyn Backing, page: PageIndex, bytes: &mut Vec<u8>) -> Option<Print> {
-    bytes.resize(backing.page_size().bytes(), 0);
-    backing.glimpse(page, bytes).then(|| Print::of(bytes))
-}
-
-/// What is seen now of a page that shows `print`.
-fn seen_now(print: Print) -> Seen {
-    let used = u64::try_from(Runtime::used().as_nanos()).unwrap_or(u64::MAX);
-    Seen { print, used }
 }
