@@ -10,9 +10,6 @@ use giantvm_transport::{Event, LogicalClock, Loss, SendError, Traffic, Transport
 
 /// Who is told. Called by the threads that use the transport, so it must be quick.
 pub(crate) trait Tap: Debug + Send + Sync {
-    /// Someone looks for what came.
-    fn looks(&self) {}
-
     /// A message is about to be sent.
     fn sends(&self) {}
 
@@ -84,7 +81,6 @@ impl<T: Tap> Transport for Tapped<T> {
     }
 
     fn glance(&self, sink: &mut dyn FnMut(Event)) -> usize {
-        self.tap.looks();
         self.inner.glance(&mut |event| {
             self.hear(&event);
             sink(event);
@@ -92,7 +88,6 @@ impl<T: Tap> Transport for Tapped<T> {
     }
 
     fn poll(&self, sink: &mut dyn FnMut(Event)) -> usize {
-        self.tap.looks();
         self.inner.poll(&mut |event| {
             self.hear(&event);
             sink(event);

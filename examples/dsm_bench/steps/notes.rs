@@ -1,6 +1,5 @@
 //! A node that notes what it does when.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use giantvm_core::wire::Frame;
@@ -15,14 +14,7 @@ const MOST: usize = 1 << 20;
 
 /// What was noted.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Notes(Arc<Shared>);
-
-#[derive(Debug, Default)]
-struct Shared {
-    notes: Mutex<Vec<Note>>,
-    /// When the pump last began to look for messages.
-    looked: AtomicU64,
-}
+pub(crate) struct Notes(Arc<Mutex<Vec<Note>>>);
 
 /// Nanoseconds of a clock that all processes of the host share.
 pub(super) fn now() -> u64 {
@@ -35,18 +27,15 @@ impl Notes {
         self.put(Note { at: now(), what });
     }
 
-    /// Notes faults whose reading began at `began`, and when the pump had looked before.
+    /// Notes faults whose reading began at `began`.
     pub(super) fn faults(&self, began: u64) {
-        let at = self.0.looked.load(Ordering::Relaxed).min(began);
-        let what = What::Look;
-        self.put(Note { at, what });
         let what = What::Read;
         self.put(Note { at: began, what });
         self.add(What::Fault);
     }
 
     fn put(&self, note: Note) {
-        let mut notes = self.0.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if notes.len() < MOST {
             notes.push(note);
         }
@@ -54,15 +43,11 @@ impl Notes {
 
     /// All notes since the last time.
     pub(crate) fn take(&self) -> Vec<Note> {
-        std::mem::take(&mut *self.0.notes.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl Tap for Notes {
-    fn looks(&self) {
-        self.0.looked.store(now(), Ordering::Relaxed);
-    }
-
     fn sends(&self) {
         self.add(What::Send);
     }

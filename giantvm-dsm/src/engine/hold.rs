@@ -10,7 +10,7 @@
 //! |---|---|
 //! | less than [`LEAST`] | the page stays |
 //! | less than [`MOST`], and it shows what it showed then | it stays, and is looked at again in a while |
-//! | less than [`ASLEEP`], it shows that, and no thread of this process has run | the same: the thread is woken, but others have its processor |
+//! | less than [`ASLEEP`], it shows that, as it did when it came last, and no thread of this process has run | the same: the thread is woken, but others have its processor |
 //! | else | it goes |
 //!
 //! A page shows what it showed if nobody wrote, or if somebody wrote it back, as who takes and leaves a
@@ -38,7 +38,7 @@ const ASLEEP: u64 = 10_000_000;
 const RUN: u64 = 2_000;
 /// How long a page that was taken away counts as wanted: only these are looked at, as that costs some
 /// hundred nanoseconds a transfer.
-const WANTED: u64 = 10_000_000;
+const WANTED: u64 = 1_000_000;
 /// Places in the table: a power of two.
 const PLACES: usize = 512;
 
@@ -68,8 +68,18 @@ impl Print {
 pub(super) struct Seen {
     /// What the page showed.
     pub(super) print: Print,
-    /// The processor time that all threads but the pump had used, in nanoseconds.
-    pub(super) used: u64,
+    /// The processor time that all threads but the pump had used, in nanoseconds; `None` if nobody
+    /// asked, which takes two system calls.
+    pub(super) used: Option<u64>,
+}
+
+/// What is to be seen of a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Question {
+    /// What it shows.
+    Shows,
+    /// That, and whether its threads run.
+    Runs,
 }
 
 /// What becomes of a message about a page.
@@ -90,6 +100,8 @@ struct Place {
     seen: Option<Seen>,
     /// When it was taken away last.
     taken: Option<Tick>,
+    /// Whether it looked unused after [`MOST`] when that was looked at last.
+    unused: bool,
 }
 
 /// What a node remembers of pages that came and went. A page that shares its place with another one
@@ -104,6 +116,7 @@ impl Holds {
             woken: None,
             seen: None,
             taken: None,
+            unused: false,
         };
         Self(vec![nothing; PLACES])
     }
@@ -118,6 +131,11 @@ impl Holds {
         let lately = |taken: Tick| now.0.saturating_sub(taken.0) < WANTED;
         let known = self.known(page);
         known.is_some_and(|place| place.taken.is_some_and(lately))
+    }
+
+    /// Whether it is worth knowing who runs when `page` comes again.
+    pub(super) fn was_unused(&self, page: PageIndex) -> bool {
+        self.known(page).is_some_and(|place| place.unused)
     }
 
     /// Notes that a thread was woken that had waited for `page`, and what was `seen` of that.
@@ -136,18 +154,19 @@ impl Holds {
 
     /// What becomes of a message about `page`, of which this is `seen` now.
     pub(super) fn judge(
-        &self,
+        &mut self,
         page: PageIndex,
         now: Tick,
-        seen: impl FnOnce() -> Option<Seen>,
+        seen: impl FnOnce(Question) -> Option<Seen>,
     ) -> Verdict {
-        let Some((woken, seen_then)) = self.known(page).and_then(|p| Some((p.woken?, p.seen)))
+        let place = self.0.get_mut(at(page)).filter(|place| place.page == page);
+        let Some((place, woken)) = place.and_then(|place| place.woken.map(|woken| (place, woken)))
         else {
             return Verdict::Go;
         };
         let since = now.0.saturating_sub(woken.0);
         let until = |after: u64| Verdict::Stay(Tick(woken.0.saturating_add(after)));
-        let Some(then) = seen_then else {
+        let Some(then) = place.seen else {
             return if since < UNSEEN {
                 until(UNSEEN)
             } else {
@@ -157,12 +176,19 @@ impl Holds {
         if since < LEAST {
             return until(LEAST);
         }
-        match seen() {
-            _ if since >= ASLEEP => Verdict::Go,
-            Some(now) if now.print != then.print => Verdict::Go,
+        let question = match then.used {
+            Some(_) if since >= MOST => Question::Runs,
+            _ => Question::Shows,
+        };
+        let seen = seen(question).filter(|now| now.print == then.print);
+        place.unused = seen.is_some();
+        match seen.map(|now| now.used.zip(then.used)) {
+            None => Verdict::Go,
             Some(_) if since < MOST => until((2 * since).min(MOST)),
-            Some(now) if now.used.saturating_sub(then.used) < RUN => until((2 * since).min(ASLEEP)),
-            Some(_) | None => Verdict::Go,
+            Some(Some((now, then))) if since < ASLEEP && now.saturating_sub(then) < RUN => {
+                until((2 * since).min(ASLEEP))
+            }
+            Some(_) => Verdict::Go,
         }
     }
 
@@ -178,6 +204,7 @@ impl Holds {
                 woken: None,
                 seen: None,
                 taken: None,
+                unused: false,
             };
         }
         Some(place)
@@ -202,27 +229,27 @@ mod tests {
     const RAN: Option<Seen> = seen(2, RUN);
 
     const fn seen(print: u64, used: u64) -> Option<Seen> {
-        let print = Print(print);
+        let (print, used) = (Print(print), Some(used));
         Some(Seen { print, used })
     }
 
-    fn judge(holds: &Holds, at: u64, seen: Option<Seen>) -> Verdict {
-        holds.judge(PAGE, Tick(at), || seen)
+    fn judge(holds: &mut Holds, at: u64, seen: Option<Seen>) -> Verdict {
+        holds.judge(PAGE, Tick(at), |_| seen)
     }
 
     #[test]
     fn a_page_that_no_thread_waited_for_goes_at_once() {
         let mut holds = Holds::new();
-        assert_eq!(judge(&holds, 0, OLD), Verdict::Go);
+        assert_eq!(judge(&mut holds, 0, OLD), Verdict::Go);
         holds.woke(PageIndex(PAGE.0 + 1), Tick(0), OLD);
-        assert_eq!(judge(&holds, 0, OLD), Verdict::Go);
+        assert_eq!(judge(&mut holds, 0, OLD), Verdict::Go);
     }
 
     #[test]
     fn who_holds_nothing_lets_every_page_go() {
         let mut holds = Holds::none();
         holds.woke(PAGE, Tick(0), OLD);
-        assert_eq!(judge(&holds, 0, OLD), Verdict::Go);
+        assert_eq!(judge(&mut holds, 0, OLD), Verdict::Go);
         holds.took(PAGE, Tick(1));
         assert!(!holds.is_wanted(PAGE, Tick(2)));
     }
@@ -231,11 +258,14 @@ mod tests {
     fn a_page_stays_until_it_was_written_and_goes_then() {
         let mut holds = Holds::new();
         holds.woke(PAGE, Tick(100), OLD);
-        assert_eq!(judge(&holds, 100, NEW), Verdict::Stay(Tick(100 + LEAST)));
-        assert_eq!(judge(&holds, 100 + LEAST, NEW), Verdict::Go);
+        assert_eq!(
+            judge(&mut holds, 100, NEW),
+            Verdict::Stay(Tick(100 + LEAST))
+        );
+        assert_eq!(judge(&mut holds, 100 + LEAST, NEW), Verdict::Go);
         let again = Verdict::Stay(Tick(100 + 2 * LEAST));
-        assert_eq!(judge(&holds, 100 + LEAST, OLD), again);
-        assert_eq!(judge(&holds, 100 + MOST, RAN), Verdict::Go);
+        assert_eq!(judge(&mut holds, 100 + LEAST, OLD), again);
+        assert_eq!(judge(&mut holds, 100 + MOST, RAN), Verdict::Go);
     }
 
     #[test]
@@ -243,10 +273,31 @@ mod tests {
         let mut holds = Holds::new();
         holds.woke(PAGE, Tick(0), OLD);
         let again = Verdict::Stay(Tick(2 * MOST));
-        assert_eq!(judge(&holds, MOST, OLD), again);
-        assert_eq!(judge(&holds, 2 * MOST, RAN), Verdict::Go);
-        assert_eq!(judge(&holds, ASLEEP - 1, OLD), Verdict::Stay(Tick(ASLEEP)));
-        assert_eq!(judge(&holds, ASLEEP, OLD), Verdict::Go);
+        assert_eq!(judge(&mut holds, MOST, OLD), again);
+        assert_eq!(judge(&mut holds, 2 * MOST, RAN), Verdict::Go);
+        assert_eq!(
+            judge(&mut holds, ASLEEP - 1, OLD),
+            Verdict::Stay(Tick(ASLEEP))
+        );
+        assert_eq!(judge(&mut holds, ASLEEP, OLD), Verdict::Go);
+    }
+
+    #[test]
+    fn who_runs_is_asked_only_of_a_page_that_was_unused_when_it_came_last() {
+        let (mut holds, mut asked) = (Holds::new(), Vec::new());
+        let blind = OLD.map(|seen| Seen { used: None, ..seen });
+        for before in [false, true] {
+            assert_eq!(holds.was_unused(PAGE), before);
+            holds.woke(PAGE, Tick(0), if before { OLD } else { blind });
+            let verdict = holds.judge(PAGE, Tick(MOST), |question| {
+                asked.push(question);
+                OLD
+            });
+            assert_eq!(verdict == Verdict::Go, !before);
+        }
+        assert_eq!(asked, [Question::Shows, Question::Runs]);
+        judge(&mut holds, MOST, NEW);
+        assert!(!holds.was_unused(PAGE));
     }
 
     #[test]
@@ -254,9 +305,9 @@ mod tests {
         let mut holds = Holds::new();
         holds.woke(PAGE, Tick(0), None);
         let fixed = Verdict::Stay(Tick(UNSEEN));
-        assert_eq!(holds.judge(PAGE, Tick(1), || unreachable!()), fixed);
+        assert_eq!(holds.judge(PAGE, Tick(1), |_| unreachable!()), fixed);
         assert_eq!(
-            holds.judge(PAGE, Tick(UNSEEN), || unreachable!()),
+            holds.judge(PAGE, Tick(UNSEEN), |_| unreachable!()),
             Verdict::Go
         );
     }
@@ -267,7 +318,7 @@ mod tests {
         assert!(!holds.is_wanted(PAGE, Tick(0)));
         holds.woke(PAGE, Tick(0), OLD);
         holds.took(PAGE, Tick(10));
-        assert_eq!(judge(&holds, 10, OLD), Verdict::Go);
+        assert_eq!(judge(&mut holds, 10, OLD), Verdict::Go);
         assert!(holds.is_wanted(PAGE, Tick(WANTED)));
         assert!(!holds.is_wanted(PAGE, Tick(WANTED + 10)));
         let other = PageIndex(PAGE.0 + PLACES as u64);
@@ -297,7 +348,7 @@ mod tests {
             let mut holds = Holds::new();
             holds.woke(PAGE, Tick(start), OLD.filter(|_| sees));
             let (mut now, mut asked) = (start + first, 0);
-            while let Verdict::Stay(Tick(at)) = judge(&holds, now, OLD) {
+            while let Verdict::Stay(Tick(at)) = judge(&mut holds, now, OLD) {
                 prop_assert!(at > now && at <= start + ASLEEP);
                 now = at + late;
                 asked += 1;

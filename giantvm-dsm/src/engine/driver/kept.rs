@@ -7,7 +7,7 @@ use giantvm_core::{NodeId, PageIndex};
 
 use super::Driver;
 use crate::backing::{Backing, BackingError};
-use crate::engine::hold::{Holds, Print, Seen, Verdict};
+use crate::engine::hold::{Holds, Print, Question, Seen, Verdict};
 use crate::engine::refused::Refused;
 use crate::engine::runtime::Runtime;
 use crate::protocol::{CoherenceProtocol, Tick};
@@ -73,11 +73,14 @@ impl Kept {
     ) {
         let mut seen = None;
         if self.holds.is_wanted(page, now) {
+            let question = if self.holds.was_unused(page) {
+                Question::Runs
+            } else {
+                Question::Shows
+            };
             let print = brought.filter(|bytes| !bytes.is_empty()).map(Print::of);
-            seen = print.map_or_else(
-                || self.glimpse(page, backing),
-                |print| Some(seen_now(print)),
-            );
+            let print = print.or_else(|| glimpse(page, backing, &mut self.bytes));
+            seen = print.map(|print| answer(question, print));
         }
         self.holds.woke(page, now, seen);
         if seen.is_some() && !self.fresh.contains(&page) {
@@ -104,12 +107,11 @@ impl Kept {
 
     fn judge(&mut self, page: PageIndex, now: Tick, backing: &mut dyn Backing) -> Verdict {
         let bytes = &mut self.bytes;
-        self.holds
-            .judge(page, now, || glimpse(page, backing, bytes))
-    }
-
-    fn glimpse(&mut self, page: PageIndex, backing: &mut dyn Backing) -> Option<Seen> {
-        glimpse(page, backing, &mut self.bytes)
+        let seen = |question| {
+            let print = glimpse(page, backing, bytes)?;
+            Some(answer(question, print))
+        };
+        self.holds.judge(page, now, seen)
     }
 }
 
@@ -168,15 +170,18 @@ impl<P: CoherenceProtocol> Driver<P> {
     }
 }
 
-/// What is seen of a page at the moment, as far as `backing` can.
-fn glimpse(page: PageIndex, backing: &mut dyn Backing, bytes: &mut Vec<u8>) -> Option<Seen> {
+/// What a page shows at the moment, as far as `backing` can see it.
+fn glimpse(page: PageIndex, backing: &mut dyn Backing, bytes: &mut Vec<u8>) -> Option<Print> {
     bytes.resize(backing.page_size().bytes(), 0);
     let there = backing.glimpse(page, bytes);
-    there.then(|| seen_now(Print::of(bytes)))
+    there.then(|| Print::of(bytes))
 }
 
 /// What is seen now of a page that shows `print`.
-fn seen_now(print: Print) -> Seen {
-    let used = u64::try_from(Runtime::used().as_nanos()).unwrap_or(u64::MAX);
+fn answer(question: Question, print: Print) -> Seen {
+    let used = match question {
+        Question::Shows => None,
+        Question::Runs => u64::try_from(Runtime::used().as_nanos()).ok(),
+    };
     Seen { print, used }
 }
