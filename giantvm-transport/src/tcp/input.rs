@@ -169,7 +169,7 @@ impl<'a> Round<'a> {
     /// at a pipe, so that is passed over too, but before the caller may sleep.
     fn is_time(&mut self, effort: Effort) -> bool {
         self.input.glances = self.input.glances.wrapping_add(1);
-        let asks = effort == Effort::Poll || self.input.glances % CLOCK == 0;
+        let asks = effort == Effort::Poll || self.input.glances.is_multiple_of(CLOCK);
         asks && self.transport.now() >= self.input.looked + GLANCES
     }
 
