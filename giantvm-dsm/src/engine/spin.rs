@@ -37,7 +37,7 @@ pub enum Waiting {
     #[default]
     Adaptive,
     /// Looks on whatever else the machine has to do, and sleeps only after a millisecond in which
-    /// nothing came. For nodes whose pump has a processor to itself, or shares one with the
+    /// nothing came, or less where little has come of late. For nodes whose pump has a processor to itself, or shares one with the
     /// threads that wait for it.
     Latency,
 }
@@ -54,6 +54,8 @@ const SHORTEST: Duration = Duration::from_micros(12);
 const LONGEST: Duration = Duration::from_micros(100);
 /// How long anything is looked for by a node that was told to.
 const PATIENT: Duration = Duration::from_millis(1);
+/// After a sleep of so long a node told to be patient is idle: nothing comes but signs of life.
+const IDLE: Duration = Duration::from_millis(10);
 /// A look that takes so much longer than it should was interrupted by another thread.
 const SLICE: Duration = Duration::from_micros(500);
 /// How long nothing is looked for after that.
@@ -74,6 +76,8 @@ pub(super) struct Spin {
     woke: bool,
     /// Local threads that were woken and have not faulted since.
     running: usize,
+    /// Whether the last sleep was long.
+    idle: bool,
     /// Until when nothing is looked for.
     banned: Duration,
 }
@@ -88,6 +92,7 @@ impl Spin {
             prompt: true,
             woke: false,
             running: 0,
+            idle: false,
             banned: Duration::ZERO,
         }
     }
@@ -122,6 +127,7 @@ impl Spin {
     ) -> Duration {
         let budget = match self.waiting {
             Waiting::Blocking => return Duration::ZERO,
+            Waiting::Latency if self.idle && !awaits => LONGEST,
             Waiting::Latency => PATIENT,
             Waiting::Adaptive if awaits => self.answer,
             Waiting::Adaptive if self.woke => Duration::ZERO,
@@ -143,6 +149,7 @@ impl Spin {
 
     /// Learns from a look that found something.
     pub(super) fn found(&mut self, awaits: bool) {
+        self.idle = false;
         if awaits {
             (self.answer, self.prompt) = (ANSWER, true);
         }
@@ -163,6 +170,7 @@ impl Spin {
     /// Learns from a sleep that something ended after `slept`: an answer, if so.
     pub(super) fn slept(&mut self, slept: Duration, answered: bool) {
         self.woke = false;
+        self.idle = slept > IDLE;
         if answered {
             self.prompt = slept < 2 * BRIEF;
         }
@@ -287,6 +295,18 @@ mod tests {
         );
         spin.found(true);
         assert_eq!(budget(&spin, true), ANSWER);
+    }
+
+    #[test]
+    fn a_node_for_low_latency_that_idles_looks_on_for_less_until_something_comes() {
+        let mut spin = spin(Waiting::Latency);
+        spin.slept(IDLE * 2, false);
+        assert_eq!(
+            [budget(&spin, false), budget(&spin, true)],
+            [LONGEST, PATIENT]
+        );
+        spin.found(false);
+        assert_eq!(budget(&spin, false), PATIENT);
     }
 
     #[test]
