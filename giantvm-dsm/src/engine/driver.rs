@@ -335,8 +335,7 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// # Errors
     /// [`BackingError`]: the node has to stop.
     pub fn pin(&mut self, page: PageIndex) -> Result<bool, BackingError> {
-        let overdue = self.protocol.next_timeout();
-        let overdue = overdue.is_some_and(|due| due <= self.now());
+        let overdue = self.is_overdue(self.now());
         let writable = self.protocol.rights(page) == Some(Rights::Write);
         if writable && !overdue && self.pins.pin(page) {
             self.keep(page)?;
@@ -347,6 +346,11 @@ impl<P: CoherenceProtocol> Driver<P> {
             self.feed(Input::Fault { page, access })?;
         }
         Ok(false)
+    }
+
+    /// Whether a time-out waits, perhaps for pins.
+    fn is_overdue(&self, now: Tick) -> bool {
+        self.protocol.next_timeout().is_some_and(|due| due <= now)
     }
 
     /// Takes one pin off a page. With the last one, what waited for it is handled. Returns the
@@ -420,7 +424,9 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// Handles a message now, or once its page is pinned no longer.
     fn accept(&mut self, letter: Letter<P::Message>) -> Result<Result<(), Refused>, BackingError> {
         let (page, from, now) = (letter.message.page(), letter.from, self.now());
+        // As with other pins, those that follow one another must not stop time-outs for ever.
         if !self.pins.contains(page)
+            && !self.is_overdue(now)
             && let Verdict::Stay(at) = self.judge(page, now)
             && self.pins.pin(page)
         {

@@ -20,6 +20,7 @@
 //! A value without a clock and without memory of its own: time and bytes are arguments.
 
 use giantvm_core::PageIndex;
+use xxhash_rust::xxh3::xxh3_64;
 
 use crate::protocol::Tick;
 
@@ -49,17 +50,7 @@ pub(super) struct Print(u64);
 impl Print {
     /// Of the bytes of a page.
     pub(super) fn of(bytes: &[u8]) -> Self {
-        // Eight sums that do not wait for one another. Odd factors lose no bit.
-        const FACTOR: u64 = 0x9E37_79B9_7F4A_7C15;
-        let mut lanes = [FACTOR; 8];
-        for chunk in bytes.as_chunks::<64>().0 {
-            for (lane, word) in lanes.iter_mut().zip(chunk.as_chunks::<8>().0) {
-                *lane = (*lane ^ u64::from_le_bytes(*word)).wrapping_mul(FACTOR);
-                *lane ^= *lane >> 32;
-            }
-        }
-        let mix = |all: u64, lane: u64| (all.rotate_left(23) ^ lane).wrapping_mul(FACTOR);
-        Self(lanes.into_iter().fold(0, mix))
+        Self(xxh3_64(bytes))
     }
 }
 

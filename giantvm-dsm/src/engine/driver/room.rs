@@ -67,7 +67,7 @@ impl<P: CoherenceProtocol> Driver<P> {
         }
         let sends = |command: &Command<_>| matches!(command, Command::Send { .. });
         let told = self.commands.iter().any(sends);
-        self.carry_out(self.now(), None)?;
+        self.carry_out(now, None)?;
         if let Some(budget) = &mut self.budget {
             budget.wished(page, told);
         }
