@@ -3,6 +3,7 @@
 
 mod fault;
 mod ring;
+mod swap;
 mod tcp;
 mod wire;
 
@@ -11,11 +12,14 @@ pub(crate) use ring::Memory;
 pub(crate) use wire::{Wait, answer};
 
 use std::net::TcpListener;
+use std::time::Duration;
 
-use ring::Rings;
+use ring::{Rings, Use};
+use swap::Swap;
 use tcp::Tcp;
 use wire::{RawLink, Trips};
 
+use crate::cli::Cli;
 use crate::far::FarSide;
 use crate::pair::Over;
 use crate::sample::Times;
@@ -25,6 +29,7 @@ use crate::sample::Times;
 pub(crate) struct Raw {
     tcp: RawLink<Tcp>,
     ring: RawLink<Rings>,
+    swap: Swap,
 }
 
 impl Raw {
@@ -35,7 +40,8 @@ impl Raw {
     ) -> anyhow::Result<Self> {
         Ok(Self {
             tcp: RawLink(Tcp::accept(listener, far)?),
-            ring: RawLink(memory.near()?),
+            ring: RawLink(memory.near(Use::Trips)?),
+            swap: Swap::near(memory)?,
         })
     }
 
@@ -55,8 +61,12 @@ pub(crate) struct Floors {
     pub(crate) absent: Times,
     /// A store to a page that may only be read, without telling anyone.
     pub(crate) protected: Times,
+    /// Taking a page that may be read.
+    pub(crate) unmaps: Times,
     pub(crate) tcp: Trips,
     pub(crate) ring: Trips,
+    /// Handovers a second of a page that a thread of each process writes as often as it can.
+    pub(crate) swaps: f64,
     /// What the nodes talk over.
     over: Over,
 }
@@ -86,20 +96,22 @@ impl Floor {
 }
 
 impl Floors {
-    /// `count` faults and round trips of each kind, and streams of `bytes`.
+    /// Everything once, with streams of `bytes`.
     pub(crate) fn measure(
         raw: &mut Raw,
-        over: Over,
-        count: u64,
+        cli: &Cli,
         bytes: u64,
     ) -> anyhow::Result<Self> {
+        let count = cli.pages;
         Ok(Self {
-            over,
+            over: cli.transport,
             missing: fault::times(count, Fault::Missing)?,
             absent: fault::times(count, Fault::Absent)?,
             protected: fault::times(count, Fault::Protected)?,
+            unmaps: fault::unmaps(count)?,
             tcp: raw.tcp.trips(count, bytes)?,
             ring: raw.ring.trips(count, bytes)?,
+            swaps: raw.ring.swaps(&mut raw.swap, Duration::from_millis(cli.writing))?,
         })
     }
 

@@ -39,7 +39,7 @@ pub(crate) fn run(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Vec<Measured>> {
             let load = loaded.then(|| Load::start(cpus)).transpose()?;
             // Beside others a stream stops whenever one end's turn is over.
             let bytes = (cli.scan << 20) / if loaded { 16 } else { 1 };
-            let floors = Floors::measure(&mut raw, cli.transport, cli.pages, bytes)?;
+            let floors = Floors::measure(&mut raw, cli, bytes)?;
             let (node, fars) = (&node, &mut fars[..]);
             let round = Bench { node, fars, cli }.round()?;
             drop(load);

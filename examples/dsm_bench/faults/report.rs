@@ -151,6 +151,11 @@ impl Group<'_> {
         let stream = |m: &Measured| m.floors.transport().stream;
         let scan = "MiB/s";
         let mut rows: Vec<_> = (2..=self.cli.nodes()).map(|n| self.writers(n)).collect();
+        let swaps = |m: &Measured| m.floors.swaps;
+        let bare = |m: &Measured| m.floors.handovers();
+        rows.push(self.throughput("2 bare writers", "handovers/s", swaps, bare));
+        let of_bare = |m: &Measured| m.round.writing[0].handovers;
+        rows.push(self.throughput("2 writers to bare", "handovers/s", of_bare, swaps));
         let round_trips = |m: &Measured| m.floors.handovers() / 2.0;
         rows.push(self.throughput("flag", "round trips/s", |m| m.round.flag, round_trips));
         let row = self.throughput("sequential read", scan, |m| m.round.read_scan, stream);
@@ -222,6 +227,7 @@ impl Group<'_> {
             step("fault, load", |f| &f.missing),
             step("fault, store", |f| &f.absent),
             step("fault, protected", |f| &f.protected),
+            step("unmap", |f| &f.unmaps),
             step("tcp page, busy", |f| &f.tcp.page_busy),
             step("tcp page, blocking", |f| &f.tcp.page_blocking),
             step("tcp control, busy", |f| &f.tcp.control_busy),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use giantvm_core::{GuestAddress, PageRange, PageSize};
 use giantvm_dsm::backing::{self, Backing, BackingError, Choice};
-use giantvm_dsm::protocol::Rights;
+use giantvm_dsm::protocol::{FrameFate, Rights};
 use giantvm_dsm::view::DsmMemory;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use vm_memory::Bytes as _;
@@ -48,6 +48,21 @@ pub(crate) fn times(count: u64, fault: Fault) -> anyhow::Result<Times> {
     });
     served?;
     touched
+}
+
+/// Times taking `count` pages that may be read, which the other node does before it lets one be
+/// written. No floor has it.
+pub(crate) fn unmaps(count: u64) -> anyhow::Result<Times> {
+    let pages = PageRange::first(count);
+    let (mut backing, _mapping) = backing::open(count, PageSize::K4, Choice::Auto)?;
+    let mut times = Times::default();
+    for page in pages.iter() {
+        backing.map_zero(page, Rights::Read)?;
+    }
+    for page in pages.iter() {
+        times.time(|| backing.unmap(page, FrameFate::Keep))?;
+    }
+    Ok(times)
 }
 
 fn touch_all(memory: &DsmMemory, pages: PageRange, fault: Fault) -> anyhow::Result<Times> {

@@ -1,4 +1,6 @@
-//! Two bare rings in memory that both processes map, one each way.
+//! Bare rings in memory that both processes map, two for each use, one each way.
+//!
+//! Each ring:
 //!
 //! | offset | what |
 //! |---|---|
@@ -25,7 +27,8 @@ use super::wire::{REQUEST, Wait, Wire};
 
 const SLOT: usize = REQUEST + 4096;
 const SLOTS: u32 = 64;
-const RING: usize = 128 + SLOT * SLOTS as usize;
+/// Whole pages, so that each pair can be mapped.
+const RING: usize = (128 + SLOT * SLOTS as usize).next_multiple_of(4096);
 /// How often to look before others who want the processor get it.
 const LOOKS: u32 = 50_000;
 /// How long the other end may be silent.
@@ -35,14 +38,27 @@ const MOMENT: futex::Timespec = futex::Timespec {
     tv_nsec: 0,
 };
 
-/// The memory of both rings.
+/// What a pair of rings is for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Use {
+    /// Round trips and streams.
+    Trips,
+    /// What node a asks of b while both write.
+    SwapByA,
+    /// What node b asks of a.
+    SwapByB,
+}
+
+const USES: usize = 3;
+
+/// The memory of all rings.
 #[derive(Debug)]
 pub(crate) struct Memory(File);
 
 impl Memory {
     pub(crate) fn new() -> io::Result<Self> {
         let file = File::from(memfd_create("dsm-bench-ring", MemfdFlags::CLOEXEC)?);
-        file.set_len(2 * RING as u64)?;
+        file.set_len((USES * 2 * RING) as u64)?;
         Ok(Self(file))
     }
 
@@ -57,16 +73,18 @@ impl Memory {
         Ok(Self(file.context("cannot open the memory of node a")?))
     }
 
-    pub(super) fn near(&self) -> anyhow::Result<Rings> {
-        self.rings([0, RING])
+    /// The end that asks.
+    pub(super) fn near(&self, purpose: Use) -> anyhow::Result<Rings> {
+        self.rings(purpose, [0, RING])
     }
 
-    pub(super) fn far(&self) -> anyhow::Result<Rings> {
-        self.rings([RING, 0])
+    /// The end that answers.
+    pub(super) fn far(&self, purpose: Use) -> anyhow::Result<Rings> {
+        self.rings(purpose, [RING, 0])
     }
 
-    fn rings(&self, [out, back]: [usize; 2]) -> anyhow::Result<Rings> {
-        let file = FileOffset::new(self.0.try_clone()?, 0);
+    fn rings(&self, purpose: Use, [out, back]: [usize; 2]) -> anyhow::Result<Rings> {
+        let file = FileOffset::new(self.0.try_clone()?, (purpose as usize * 2 * RING) as u64);
         let memory = MmapRegion::build(
             Some(file),
             2 * RING,

@@ -4,9 +4,10 @@ use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
-use super::ring::{Memory, Rings};
+use super::ring::{Memory, Rings, Use};
+use super::swap::Swap;
 use super::tcp::Tcp;
 use crate::sample::Times;
 
@@ -40,8 +41,11 @@ enum Ask {
     Control = 2,
     /// Answer with as many bytes as the request says.
     Stream = 3,
+    /// Write a page at the same time for as many milliseconds as the request says, and answer how
+    /// often it came.
+    Swap = 4,
     /// Nothing more.
-    End = 4,
+    End = 5,
 }
 
 impl Ask {
@@ -49,6 +53,7 @@ impl Ask {
         match self {
             Self::Page => REQUEST + 4096,
             Self::Control => REQUEST,
+            Self::Swap => 8,
             Self::Stream | Self::End => 0,
         }
     }
@@ -94,6 +99,16 @@ impl<W: Wire> RawLink<W> {
             control_blocking: self.round_trips(count, Ask::Control, Wait::Blocking)?,
             stream: self.stream(bytes, Wait::Blocking)?.max(busy),
         })
+    }
+
+    /// Handovers a second while both ends write a page.
+    pub(super) fn swaps(&mut self, swap: &mut Swap, time: Duration) -> anyhow::Result<f64> {
+        let millis = u64::try_from(time.as_millis())?;
+        self.ask(Ask::Swap, millis, [Wait::Blocking; 2])?;
+        let own = swap.write(time)?;
+        let mut other = [0; 8];
+        self.0.receive(&mut other, Wait::Blocking)?;
+        Ok((own + u64::from_le_bytes(other)) as f64 / time.as_secs_f64())
     }
 
     pub(super) fn end(&mut self) -> io::Result<()> {
@@ -155,13 +170,17 @@ fn chunks(mut left: u64) -> impl Iterator<Item = usize> {
 /// Serves the far ends until the near ends have done.
 pub(crate) fn answer(raw: u16, ring: &Path) -> anyhow::Result<()> {
     let tcp = Tcp::connect(raw)?;
-    let ring = Memory::open(ring)?.far()?;
-    let tcp = std::thread::spawn(|| serve(tcp));
-    serve::<Rings>(ring)?;
+    let memory = Memory::open(ring)?;
+    let (ring, mut swap) = (memory.far(Use::Trips)?, Swap::far(&memory)?);
+    let tcp = std::thread::spawn(|| serve(tcp, |_| bail!("pages are swapped over rings only")));
+    serve::<Rings>(ring, |time| swap.write(time))?;
     tcp.join().expect("it does not panic")
 }
 
-fn serve<W: Wire>(mut wire: W) -> anyhow::Result<()> {
+fn serve<W: Wire>(
+    mut wire: W,
+    mut swap: impl FnMut(Duration) -> anyhow::Result<u64>,
+) -> anyhow::Result<()> {
     let data = vec![0x5a; CHUNK];
     let (mut request, mut next) = ([0; REQUEST], Wait::Blocking);
     let waits = |byte| {
@@ -178,12 +197,16 @@ fn serve<W: Wire>(mut wire: W) -> anyhow::Result<()> {
         }
         let wait = waits(request[1]);
         next = waits(request[2]);
+        let number = u64::from_le_bytes(request[8..16].try_into().context("eight bytes")?);
         match request[0] {
             ask if ask == Ask::Page as u8 => wire.send(&data[..Ask::Page.reply()], wait)?,
             ask if ask == Ask::Control as u8 => wire.send(&data[..REQUEST], wait)?,
+            ask if ask == Ask::Swap as u8 => {
+                let came = swap(Duration::from_millis(number))?;
+                wire.send(&came.to_le_bytes(), Wait::Blocking)?;
+            }
             ask if ask == Ask::Stream as u8 => {
-                let bytes = u64::from_le_bytes(request[8..16].try_into().context("eight bytes")?);
-                chunks(bytes).try_for_each(|len| wire.send(&data[..len], wait))?;
+                chunks(number).try_for_each(|len| wire.send(&data[..len], wait))?;
             }
             _ => return Ok(()),
         }

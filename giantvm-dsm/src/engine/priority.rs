@@ -27,7 +27,7 @@ const HIGHEST: i32 = -20;
 
 impl Priority {
     /// Gives it to the calling thread. What is not permitted is left as it was.
-    pub(super) fn apply(self) {
+    pub fn apply(self) {
         if self == Self::Raised && !becomes_real_time() {
             // 0 is the calling thread. Not being permitted is no error.
             setpriority_process(None, HIGHEST).ok();
