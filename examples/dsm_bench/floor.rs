@@ -97,11 +97,7 @@ impl Floor {
 
 impl Floors {
     /// Everything once, with streams of `bytes`.
-    pub(crate) fn measure(
-        raw: &mut Raw,
-        cli: &Cli,
-        bytes: u64,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn measure(raw: &mut Raw, cli: &Cli, bytes: u64) -> anyhow::Result<Self> {
         let count = cli.pages;
         Ok(Self {
             over: cli.transport,
@@ -111,7 +107,9 @@ impl Floors {
             unmaps: fault::unmaps(count)?,
             tcp: raw.tcp.trips(count, bytes)?,
             ring: raw.ring.trips(count, bytes)?,
-            swaps: raw.ring.swaps(&mut raw.swap, Duration::from_millis(cli.writing))?,
+            swaps: raw
+                .ring
+                .swaps(&mut raw.swap, Duration::from_millis(cli.writing))?,
         })
     }
 

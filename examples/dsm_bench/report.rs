@@ -29,9 +29,9 @@ pub(crate) struct Found {
     start: Option<Vec<Start>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ahead: Option<Vec<Ahead>>,
-    /// `store` in JSON, where `steps` are those that floors are made of.
-    #[serde(rename = "store", skip_serializing_if = "Option::is_none")]
-    steps: Option<Steps>,
+    /// `stores` in JSON, where `steps` are those that floors are made of.
+    #[serde(rename = "stores", skip_serializing_if = "Vec::is_empty")]
+    steps: Vec<Steps>,
     #[serde(skip_serializing_if = "Option::is_none")]
     idle: Option<Vec<Idle>>,
 }
@@ -169,7 +169,7 @@ impl Report<'_> {
                 .ahead
                 .as_deref()
                 .map(|rows| ahead::show(rows).to_string()),
-            found.steps.as_ref().map(|rows| rows.show().to_string()),
+            (!found.steps.is_empty()).then(|| steps::show(&found.steps)),
             found
                 .idle
                 .as_deref()

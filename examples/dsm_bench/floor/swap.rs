@@ -49,13 +49,21 @@ impl Swap {
     /// Node a's side, which has the page first.
     pub(super) fn near(memory: &Memory) -> anyhow::Result<Self> {
         let [ask, answer] = [memory.near(Use::SwapByA)?, memory.far(Use::SwapByB)?];
-        Ok(Self { ask, answer, number: 0 })
+        Ok(Self {
+            ask,
+            answer,
+            number: 0,
+        })
     }
 
     /// Node b's side.
     pub(super) fn far(memory: &Memory) -> anyhow::Result<Self> {
         let [ask, answer] = [memory.near(Use::SwapByB)?, memory.far(Use::SwapByA)?];
-        Ok(Self { ask, answer, number: 1 })
+        Ok(Self {
+            ask,
+            answer,
+            number: 1,
+        })
     }
 
     /// Writes for `time`; how often the page came. Both sides have to do it at a time.
@@ -78,7 +86,11 @@ impl Swap {
             let giving = scope.spawn(|| side.give(answer));
             let start = Instant::now();
             while start.elapsed() < time {
-                memory.store(side.written.load(Ordering::Relaxed), word, Ordering::Relaxed)?;
+                memory.store(
+                    side.written.load(Ordering::Relaxed),
+                    word,
+                    Ordering::Relaxed,
+                )?;
                 side.written.fetch_add(1, Ordering::Relaxed);
             }
             side.ended.store(true, Ordering::Relaxed);
@@ -117,7 +129,8 @@ impl Side {
                 // The thread that could use the processor waits for this page.
                 ask.receive(&mut reply, Wait::Busy)?;
                 backing.store(PAGE, &reply[REQUEST..])?;
-                self.written_before.store(self.written.load(Ordering::Relaxed), Ordering::Relaxed);
+                self.written_before
+                    .store(self.written.load(Ordering::Relaxed), Ordering::Relaxed);
                 backing.map_and_wake(PageRange::first(1), Rights::Write)?;
                 came += 1;
             }
@@ -153,7 +166,8 @@ impl Side {
     /// Whether the page came and was not written yet.
     fn is_unwritten(&self) -> bool {
         let written = self.written.load(Ordering::Relaxed);
-        written == self.written_before.load(Ordering::Relaxed) && !self.ended.load(Ordering::Relaxed)
+        written == self.written_before.load(Ordering::Relaxed)
+            && !self.ended.load(Ordering::Relaxed)
     }
 }
 

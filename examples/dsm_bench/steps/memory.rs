@@ -96,7 +96,7 @@ impl Backing for NotedMemory {
     }
 
     fn unprotect_and_wake(&mut self, page: PageIndex) -> Result<(), BackingError> {
-        self.inner.unprotect_and_wake(page)
+        self.noting(MAPS, |inner| inner.unprotect_and_wake(page))
     }
 
     fn unmap_all(&mut self, pages: &[PageIndex], frame: FrameFate) -> Result<(), BackingError> {

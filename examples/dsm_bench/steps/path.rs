@@ -1,4 +1,4 @@
-//! The steps of one remote store, found among what two nodes noted.
+//! The steps of remote stores, found among what two nodes noted.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ pub(crate) enum What {
     Store,
     /// They were.
     Stored,
-    /// Pages were about to be mapped, and their threads woken.
+    /// Pages were about to be mapped or to be written again, and their threads woken.
     Map,
     /// They were.
     Mapped,
@@ -76,8 +76,8 @@ const fn late(name: &'static str, at: At, until: What) -> Step {
     Step { name, at, until }
 }
 
-/// What one remote store is made of, in order.
-pub(crate) const STEPS: [Step; 16] = [
+/// What a store is made of to a page that b has, in order.
+pub(crate) const FETCH: &[Step] = &[
     step("the thread faults, the pump wakes", At::A, What::Read),
     step("the fault is read", At::A, What::Fault),
     step("the protocol asks the page's home", At::A, What::Send),
@@ -93,18 +93,46 @@ pub(crate) const STEPS: [Step; 16] = [
     step("the mapping is made ready", At::A, What::Map),
     late("the page is mapped, the thread woken", At::A, What::Mapped),
     late("b is told that a has it", At::A, What::Sent),
-    Step {
-        name: "the pump ends its turn, the thread runs",
-        at: At::A,
-        until: Until::End,
-    },
+    LAST,
 ];
 
-/// Nanoseconds of each step of a store from `start` to `end`; `None` if it went another way. Notes are
-/// in order.
-pub(crate) fn follow(start: u64, end: u64, a: &[Note], b: &[Note]) -> Option<[u64; STEPS.len()]> {
-    let (mut now, mut took) = (start, [0; STEPS.len()]);
-    for (step, took) in STEPS.iter().zip(&mut took) {
+/// What a store is made of to a page that both may read.
+pub(crate) const UPGRADE: &[Step] = &[
+    step("the thread faults, the pump wakes", At::A, What::Read),
+    step("the fault is read", At::A, What::Fault),
+    step("the protocol asks the page's home", At::A, What::Send),
+    step("the request goes into the ring", At::A, What::Sent),
+    step("b notices the request", At::B, What::Came),
+    step("the protocol gives the page up", At::B, What::Unmap(1)),
+    step("the page is taken from b's threads", At::B, What::Unmapped),
+    step("the reply is made", At::B, What::Send),
+    step("the reply goes into the ring", At::B, What::Sent),
+    step("a notices the reply", At::A, What::Came),
+    step("the protocol takes the page", At::A, What::Map),
+    late(
+        "the page may be written, the thread woken",
+        At::A,
+        What::Mapped,
+    ),
+    late("b is told that a has it", At::A, What::Sent),
+    LAST,
+];
+
+const LAST: Step = Step {
+    name: "the pump ends its turn, the thread runs",
+    at: At::A,
+    until: Until::End,
+};
+
+/// Nanoseconds of each of `steps` of a store from `start` to `end`; `None` if it went another way.
+/// Notes of the nodes are in order.
+pub(crate) fn follow(
+    steps: &[Step],
+    [start, end]: [u64; 2],
+    [a, b]: [&[Note]; 2],
+) -> Option<Vec<u64>> {
+    let (mut now, mut took) = (start, Vec::with_capacity(steps.len()));
+    for step in steps {
         let notes = match step.at {
             At::A => a,
             At::B => b,
@@ -119,7 +147,7 @@ pub(crate) fn follow(start: u64, end: u64, a: &[Note], b: &[Note]) -> Option<[u6
             Until::May(what) => next(what).unwrap_or(now),
             Until::End => end,
         };
-        *took = then.checked_sub(now)?;
+        took.push(then.checked_sub(now)?);
         now = then;
     }
     Some(took)
@@ -131,7 +159,7 @@ mod tests {
 
     /// A store from 100 to 300 whose every step takes ten, but for the last.
     fn notes(at: At) -> Vec<Note> {
-        let ends = STEPS.iter().zip(1..);
+        let ends = FETCH.iter().zip(1..);
         let own = ends.filter(|(step, _)| step.at == at);
         own.filter_map(|(step, number)| {
             Some(Note {
@@ -145,11 +173,15 @@ mod tests {
         .collect()
     }
 
+    fn fetch(start: u64, end: u64, a: &[Note], b: &[Note]) -> Option<Vec<u64>> {
+        follow(FETCH, [start, end], [a, b])
+    }
+
     #[test]
     fn steps_follow_one_another_and_add_up_to_the_whole() {
-        let steps = follow(100, 300, &notes(At::A), &notes(At::B)).unwrap();
-        for (step, took) in STEPS.iter().zip(steps).take(15) {
-            assert_eq!(took, 10, "{}", step.name);
+        let steps = fetch(100, 300, &notes(At::A), &notes(At::B)).unwrap();
+        for (step, took) in FETCH.iter().zip(&steps).take(15) {
+            assert_eq!(*took, 10, "{}", step.name);
         }
         assert_eq!(steps.iter().sum::<u64>(), 200);
     }
@@ -165,22 +197,22 @@ mod tests {
             let later: Vec<_> = later.collect();
             notes.extend(later);
         }
-        let first = follow(100, 300, &a, &b);
+        let first = fetch(100, 300, &a, &b);
         assert!(first.is_some());
-        assert_eq!(follow(1100, 1300, &a, &b), first);
+        assert_eq!(fetch(1100, 1300, &a, &b), first);
     }
 
     #[test]
     fn a_store_that_went_another_way_is_not_followed() {
         let mut b = notes(At::B);
         b.retain(|note| note.what != What::Unmapped);
-        assert_eq!(follow(100, 300, &notes(At::A), &b), None);
-        assert_eq!(follow(100, 200, &notes(At::A), &notes(At::B)), None);
+        assert_eq!(fetch(100, 300, &notes(At::A), &b), None);
+        assert_eq!(fetch(100, 200, &notes(At::A), &notes(At::B)), None);
     }
 
     #[test]
     fn the_thread_may_run_before_the_pump_has_noted_that_it_woke_it() {
-        let steps = follow(100, 235, &notes(At::A), &notes(At::B)).unwrap();
+        let steps = fetch(100, 235, &notes(At::A), &notes(At::B)).unwrap();
         assert_eq!(steps[12..], [10, 0, 0, 5]);
     }
 }
