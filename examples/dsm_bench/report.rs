@@ -12,6 +12,7 @@ use crate::faults::report::{Faults, Measured};
 use crate::idle::{self, Idle};
 use crate::part::Part;
 use crate::place;
+use crate::scan::{self, Scan};
 use crate::scatter::{self, Scatter};
 use crate::start::{self, Start};
 use crate::steps::{self, Steps};
@@ -29,6 +30,8 @@ pub(crate) struct Found {
     start: Option<Vec<Start>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ahead: Option<Vec<Ahead>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scan: Option<Vec<Scan>>,
     /// `store` in JSON, where `steps` are those that floors are made of.
     #[serde(rename = "store", skip_serializing_if = "Option::is_none")]
     steps: Option<Steps>,
@@ -57,6 +60,9 @@ impl Found {
         }
         if cli.wants(Part::Ahead) {
             found.ahead = Some(ahead::run(cli, &cpus)?);
+        }
+        if cli.wants(Part::Scan) {
+            found.scan = Some(scan::run(cli, &cpus)?);
         }
         if cli.wants(Part::Steps) {
             found.steps = steps::run(cli, &cpus)?;
@@ -169,6 +175,10 @@ impl Report<'_> {
                 .ahead
                 .as_deref()
                 .map(|rows| ahead::show(rows).to_string()),
+            found
+                .scan
+                .as_deref()
+                .map(|rows| scan::show(rows).to_string()),
             found.steps.as_ref().map(|rows| rows.show().to_string()),
             found
                 .idle

@@ -86,14 +86,19 @@ pub(crate) struct RawLink<W>(pub(super) W);
 
 impl<W: Wire> RawLink<W> {
     pub(super) fn trips(&mut self, count: u64, bytes: u64) -> io::Result<Trips> {
-        let busy = self.stream(bytes, Wait::Busy)?;
         Ok(Trips {
+            stream: self.best_stream(bytes)?,
             page_busy: self.round_trips(count, Ask::Page, Wait::Busy)?,
             page_blocking: self.round_trips(count, Ask::Page, Wait::Blocking)?,
             control_busy: self.round_trips(count, Ask::Control, Wait::Busy)?,
             control_blocking: self.round_trips(count, Ask::Control, Wait::Blocking)?,
-            stream: self.stream(bytes, Wait::Blocking)?.max(busy),
         })
+    }
+
+    /// By the faster way to wait.
+    pub(super) fn best_stream(&mut self, bytes: u64) -> io::Result<f64> {
+        let busy = self.stream(bytes, Wait::Busy)?;
+        Ok(self.stream(bytes, Wait::Blocking)?.max(busy))
     }
 
     pub(super) fn end(&mut self) -> io::Result<()> {
