@@ -154,10 +154,10 @@ impl<P: CoherenceProtocol> Driver<P> {
             let coming = self.protocol.in_flight();
             if held.is_none() && coming < MOST_IN_FLIGHT && self.has_room(page, coming) {
                 self.outlet.count(|stats| stats.read_ahead += 1);
-                self.feed(Input::Fault { page, access })?;
+                self.give(Input::Fault { page, access })?;
             }
         }
-        Ok(())
+        self.flush()
     }
 
     /// Takes loads for stores where that was right before, or not, as at first.
@@ -248,7 +248,9 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// # Errors
     /// [`BackingError`]: the node has to stop.
     pub fn flush(&mut self) -> Result<(), BackingError> {
-        self.batch.flush(&mut *self.backing, &mut self.outlet)
+        self.batch.flush(&mut *self.backing, &mut self.outlet)?;
+        self.outlet.transport.flush();
+        Ok(())
     }
 
     /// Takes note of the logical time at which a peer sent a frame of another service.
@@ -472,6 +474,12 @@ impl<P: CoherenceProtocol> Driver<P> {
 
     /// Feeds an input that is no peer's.
     fn feed(&mut self, input: Input<P::Message>) -> Result<(), BackingError> {
+        self.give(input)?;
+        self.flush()
+    }
+
+    /// As [`feed`](Self::feed), but for the flush that has to follow.
+    fn give(&mut self, input: Input<P::Message>) -> Result<(), BackingError> {
         let fault = match &input {
             Input::Fault { page, .. } => Some(*page),
             _ => None,
@@ -488,7 +496,6 @@ impl<P: CoherenceProtocol> Driver<P> {
         let sends = |command: &Command<_>| matches!(command, Command::Send { .. });
         self.outlet.alone = fault.is_some() && !self.commands.iter().any(sends);
         self.carry_out(now, None)?;
-        self.flush()?;
         self.outlet.alone = false;
         Ok(())
     }

@@ -131,10 +131,9 @@ impl<M: PageMessage> Outside<M> for Outlet {
                     payload: Bytes::new(),
                 };
                 let whole = page.filter(|_| tag == Tag::Page(Packing::Whole));
-                match whole.unwrap_or(self.packer.payload()) {
-                    [] => self.transport.send(to, class, frame),
-                    payload => self.transport.send_page(to, class, frame, payload),
-                }
+                let payload = whole.unwrap_or(self.packer.payload());
+                // Whoever feeds the driver flushes it.
+                self.transport.post(to, class, frame, payload)
             }
             Err(error) => return self.give_up(to, &error),
         };

@@ -54,6 +54,15 @@ pub struct TcpTransport {
     pub(super) counters: Counters,
     clock: LogicalClock,
     started: Instant,
+    /// The peers that frames were posted to since the last flush, by class.
+    posted: [AtomicU64; Class::ALL.len()],
+}
+
+/// Whether a frame may wait for others that go the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Haste {
+    Now,
+    WithOthers,
 }
 
 /// The sending side of one peer.
@@ -126,6 +135,7 @@ impl TcpTransport {
             counters: Counters::default(),
             clock: LogicalClock::default(),
             started: Instant::now(),
+            posted: Default::default(),
         })
     }
 
@@ -180,15 +190,24 @@ impl TcpTransport {
         class: Class,
         frame: Frame,
         page: &[u8],
+        haste: Haste,
     ) -> Result<(), SendError> {
         let is_linked = |to| self.open.peers().contains(to);
         let payload = frame.payload.len().max(page.len());
         let (peers, limits) = (self.peers, self.limits);
         let frame = admission::take(frame, payload, to, peers, limits, &self.clock, is_linked)?;
         let seat = self.seat(to).ok_or(SendError::NoPeer(to))?;
-        let sent = match &seat.pipes {
-            Some(pipes) => pipes.send(&self.poller.alarm, class, &frame, page),
-            None => seat.connections[class.index()].send(&self.poller, &frame, page),
+        let connection = &seat.connections[class.index()];
+        let sent = match (&seat.pipes, haste) {
+            // What waits in a pipe costs no less.
+            (Some(pipes), _) => pipes.send(&self.poller.alarm, class, &frame, page),
+            (None, Haste::Now) => connection.send(&self.poller, &frame, page),
+            (None, Haste::WithOthers) => {
+                let sent = connection.post(&self.poller, &frame, page);
+                let bit = NodeSet::only(to).bits();
+                self.posted[class.index()].fetch_or(bit, Ordering::Relaxed);
+                sent
+            }
         };
         self.account(seat, (to, class), &frame, page.len(), sent)
     }
@@ -242,7 +261,7 @@ impl Transport for TcpTransport {
     }
 
     fn send(&self, to: NodeId, class: Class, frame: Frame) -> Result<(), SendError> {
-        self.dispatch(to, class, frame, &[])
+        self.dispatch(to, class, frame, &[], Haste::Now)
     }
 
     fn send_page(
@@ -252,7 +271,28 @@ impl Transport for TcpTransport {
         frame: Frame,
         page: &[u8],
     ) -> Result<(), SendError> {
-        self.dispatch(to, class, frame, page)
+        self.dispatch(to, class, frame, page, Haste::Now)
+    }
+
+    fn post(&self, to: NodeId, class: Class, frame: Frame, page: &[u8]) -> Result<(), SendError> {
+        self.dispatch(to, class, frame, page, Haste::WithOthers)
+    }
+
+    fn flush(&self) {
+        for (class, posted) in Class::ALL.into_iter().zip(&self.posted) {
+            if posted.load(Ordering::Relaxed) == 0 {
+                continue;
+            }
+            for node in NodeSet::from_bits(posted.swap(0, Ordering::Relaxed)).iter() {
+                let Some(seat) = self.seat(node) else {
+                    continue;
+                };
+                let sent = seat.connections[class.index()].push(&self.poller);
+                if let Sent::Failed(error) = sent {
+                    self.send_failed(node, error);
+                }
+            }
+        }
     }
 
     fn glance(&self, sink: &mut dyn FnMut(Event)) -> usize {
