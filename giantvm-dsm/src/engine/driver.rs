@@ -12,7 +12,7 @@ use giantvm_core::{Epoch, NodeId, PageIndex, Stamp};
 use giantvm_transport::Transport;
 
 use self::kept::Kept;
-use super::ahead::{Ahead, Wish};
+use super::ahead::Ahead;
 use super::batch::Batch;
 use super::budget::{Budget, Plan};
 use super::execute::execute;
@@ -36,8 +36,11 @@ use crate::protocol::{
 /// another cannot take the rest from everyone.
 const LATEST: Stamp = Stamp(u64::MAX / 2);
 
-/// Most transactions under way when more pages are asked for ahead of time.
-const MOST_IN_FLIGHT: usize = 256;
+/// Most transactions under way when more pages are asked for ahead of time: as many as keep a fast link
+/// busy, and no more, as pages that a thread waits for come behind them.
+const MOST_IN_FLIGHT: usize = 64;
+/// How many more there have to be room for, so that they are asked for together.
+const RUN: usize = 16;
 
 /// A message that arrived, and what came with it.
 #[derive(Debug)]
@@ -136,28 +139,34 @@ impl<P: CoherenceProtocol> Driver<P> {
         }
         self.outlet.awaits(page, access, before);
         self.feed(Input::Fault { page, access })?;
-        let wish = self.ahead.faulted(page, access);
+        self.ahead.faulted(page, access);
         let used = self.ahead.used();
         if used > 0 {
             self.outlet.count(|stats| stats.read_ahead_used += used);
         }
-        match wish {
-            Some(wish) => self.read_ahead(wish, access),
-            None => Ok(()),
-        }
+        self.flush()
     }
 
-    /// Asks for pages that no thread waits for yet.
-    fn read_ahead(&mut self, wish: Wish, access: Access) -> Result<(), BackingError> {
-        for page in wish.pages(self.backing.pages()) {
-            let held = self.protocol.rights(page);
+    /// Asks for pages that no thread waits for yet, if not too much is under way.
+    fn read_ahead(&mut self) -> Result<(), BackingError> {
+        loop {
             let coming = self.protocol.in_flight();
-            if held.is_none() && coming < MOST_IN_FLIGHT && self.has_room(page, coming) {
-                self.outlet.count(|stats| stats.read_ahead += 1);
-                self.give(Input::Fault { page, access })?;
+            let room = MOST_IN_FLIGHT.saturating_sub(coming);
+            if room < RUN {
+                return Ok(());
+            }
+            let Some((wish, access)) = self.ahead.more(room as u64) else {
+                return Ok(());
+            };
+            for page in wish.pages(self.backing.pages()) {
+                let held = self.protocol.rights(page);
+                let coming = self.protocol.in_flight();
+                if held.is_none() && self.has_room(page, coming) {
+                    self.outlet.count(|stats| stats.read_ahead += 1);
+                    self.give(Input::Fault { page, access })?;
+                }
             }
         }
-        self.flush()
     }
 
     /// Takes loads for stores where that was right before, or not, as at first.
@@ -248,6 +257,9 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// # Errors
     /// [`BackingError`]: the node has to stop.
     pub fn flush(&mut self) -> Result<(), BackingError> {
+        self.read_ahead()?;
+        // Others can answer while what came is mapped.
+        self.outlet.transport.flush();
         self.batch.flush(&mut *self.backing, &mut self.outlet)?;
         self.outlet.transport.flush();
         Ok(())

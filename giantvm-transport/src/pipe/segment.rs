@@ -37,8 +37,9 @@ const DATA: usize = 4096;
 const SEALS: SealFlags = SealFlags::SHRINK
     .union(SealFlags::GROW)
     .union(SealFlags::SEAL);
-/// The least that a ring holds, by class: some tens of frames.
-const LEAST: [u32; CLASSES] = [32 << 10, 128 << 10, 128 << 10];
+/// The least that a ring holds, by class: some tens of frames, and all pages that are under way when a
+/// node reads ahead.
+const LEAST: [u32; CLASSES] = [32 << 10, 512 << 10, 128 << 10];
 /// The most that a ring can be asked to hold.
 const MOST: u32 = 64 << 20;
 
