@@ -17,7 +17,7 @@ use giantvm_core::wire::{Class, HEADER, Limits, MAX_BODY};
 use rustix::fs::{
     MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, ftruncate, memfd_create,
 };
-use vm_memory::{Bytes as _, VolatileMemory as _};
+use vm_memory::{Bytes as _, VolatileMemory as _, WriteVolatile as _};
 use vm_memory::{FileOffset, MmapRegion};
 
 use super::ring::RingMemory;
@@ -186,9 +186,10 @@ impl RingMemory for SegmentRing {
         debug_assert!(done.is_ok(), "the data is in the segment");
     }
 
-    fn get(&self, at: u32, bytes: &mut [u8]) {
+    fn get(&self, at: u32, count: u32, bytes: &mut Vec<u8>) {
         let memory = self.segment.region.as_volatile_slice();
-        let done = memory.read_slice(bytes, self.start() + at as usize);
+        let data = memory.subslice(self.start() + at as usize, count as usize);
+        let done = data.and_then(|data| bytes.write_volatile(&data));
         debug_assert!(done.is_ok(), "the data is in the segment");
     }
 }
