@@ -64,6 +64,8 @@ pub(crate) struct Batch<M> {
     protected: Vec<PageIndex>,
     /// Messages that came after that.
     held: Vec<(NodeId, M, Attach)>,
+    /// The first and the last page of those, so that others are not looked for among them.
+    span: Option<(PageIndex, PageIndex)>,
     /// Pages to map, which follow one another.
     mapped: PageRange,
     rights: Rights,
@@ -76,6 +78,7 @@ impl<M: PageMessage> Batch<M> {
             fate: FrameFate::Drop,
             protected: Vec::new(),
             held: Vec::new(),
+            span: None,
             mapped: PageRange::first(0),
             rights: Rights::Read,
         }
@@ -88,13 +91,25 @@ impl<M: PageMessage> Batch<M> {
 
     /// Whether something is still to be done to `page`, or with its bytes.
     pub(super) fn concerns(&self, page: PageIndex) -> bool {
+        let spanned = self
+            .span
+            .is_some_and(|(low, high)| (low..=high).contains(&page));
+        self.mapped.contains(page) || spanned && self.is_among(page)
+    }
+
+    /// Whether `page` is to be taken away, or its bytes are to be sent.
+    fn is_among(&self, page: PageIndex) -> bool {
         let sends = |(_, message, attach): &(NodeId, M, Attach)| {
             *attach == Attach::Page && message.page() == page
         };
-        self.mapped.contains(page)
-            || self.unmapped.contains(&page)
+        self.unmapped.contains(&page)
             || self.protected.contains(&page)
             || self.held.iter().any(sends)
+    }
+
+    fn spans(&mut self, page: PageIndex) {
+        let (low, high) = self.span.unwrap_or((page, page));
+        self.span = Some((low.min(page), high.max(page)));
     }
 
     /// Sends a message once all is done that was asked for before it.
@@ -113,6 +128,7 @@ impl<M: PageMessage> Batch<M> {
             return send(to, message, attach, backing, outside);
         }
         self.held.push((to, message.clone(), attach));
+        self.spans(message.page());
         if self.held.len() >= MAX_HELD {
             self.flush(backing, outside)?;
         }
@@ -136,6 +152,7 @@ impl<M: PageMessage> Batch<M> {
         }
         self.fate = fate;
         self.unmapped.push(page);
+        self.spans(page);
         Ok(())
     }
 
@@ -150,6 +167,7 @@ impl<M: PageMessage> Batch<M> {
             self.flush(backing, outside)?;
         }
         self.protected.push(page);
+        self.spans(page);
         Ok(())
     }
 
@@ -199,6 +217,7 @@ impl<M: PageMessage> Batch<M> {
         for (to, message, attach) in self.held.drain(..) {
             send(to, &message, attach, backing, outside)?;
         }
+        self.span = None;
         Ok(())
     }
 

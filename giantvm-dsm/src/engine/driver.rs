@@ -26,6 +26,7 @@ use super::parcel::{Packing, Parcels, Tag};
 use super::pins::{MAX_WAITING, Pins};
 use super::refused::Refused;
 use super::sequence::Arrival;
+use super::sheaf;
 use super::stats::{DsmStats, MemoryStats};
 use crate::backing::{Backing, BackingError, Fault};
 use crate::protocol::{
@@ -232,7 +233,7 @@ impl<P: CoherenceProtocol> Driver<P> {
     ///
     /// # Errors
     /// The outer error is the backing's, and the node has to stop. The inner one is the peer's
-    /// fault: nothing has changed, and the link to it has to end.
+    /// fault: the message that is refused has changed nothing, and the link to it has to end.
     pub fn frame(&mut self, frame: &Frame) -> Result<Result<(), Refused>, BackingError> {
         let taken = self.take(frame)?;
         self.flush()?;
@@ -245,6 +246,24 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// # Errors
     /// As of [`frame`](Self::frame).
     pub fn take(&mut self, frame: &Frame) -> Result<Result<(), Refused>, BackingError> {
+        if frame.kind != sheaf::KIND {
+            return self.take_one(frame);
+        }
+        match sheaf::untie(frame) {
+            Ok(letters) => {
+                for letter in letters {
+                    if let Err(refused) = self.take_one(&letter)? {
+                        return Ok(Err(refused));
+                    }
+                }
+                Ok(Ok(()))
+            }
+            Err(error) => Ok(Err(error.into())),
+        }
+    }
+
+    /// Feeds a frame that is one letter.
+    fn take_one(&mut self, frame: &Frame) -> Result<Result<(), Refused>, BackingError> {
         match self.read(frame) {
             Ok(Some(letter)) => self.accept(letter),
             Ok(None) => Ok(Ok(())),
@@ -259,9 +278,9 @@ impl<P: CoherenceProtocol> Driver<P> {
     pub fn flush(&mut self) -> Result<(), BackingError> {
         self.read_ahead()?;
         // Others can answer while what came is mapped.
-        self.outlet.transport.flush();
+        self.outlet.flush();
         self.batch.flush(&mut *self.backing, &mut self.outlet)?;
-        self.outlet.transport.flush();
+        self.outlet.flush();
         Ok(())
     }
 
