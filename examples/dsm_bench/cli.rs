@@ -39,7 +39,7 @@ fn within(low: u64, high: u64) -> RangedU64ValueParser<u64> {
 #[derive(Debug, Parser)]
 #[command(name = "dsm_bench", version)]
 pub(crate) struct Cli {
-    /// What is measured; all but "idle" if nothing is said.
+    /// What is measured; all but "idle" and "scan" if nothing is said.
     #[arg(long, value_name = "PART,...", value_enum, value_delimiter = ',',
         default_values_t = [Part::Faults, Part::FanOut, Part::Scatter, Part::Start, Part::Ahead, Part::Steps])]
     pub(crate) only: Vec<Part>,

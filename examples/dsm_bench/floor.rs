@@ -45,6 +45,14 @@ impl Raw {
         })
     }
 
+    /// Mebibytes a second of a bare stream, by the faster way to wait.
+    pub(crate) fn stream(&mut self, over: Over, bytes: u64) -> std::io::Result<f64> {
+        match over {
+            Over::Shm => self.ring.best_stream(bytes),
+            Over::Tcp => self.tcp.best_stream(bytes),
+        }
+    }
+
     /// Tells the far ends that nothing comes any more.
     pub(crate) fn end(&mut self) -> std::io::Result<()> {
         self.tcp.end()?;

@@ -21,6 +21,7 @@ mod place;
 mod protocol;
 mod report;
 mod sample;
+mod scan;
 mod scatter;
 mod start;
 mod steps;

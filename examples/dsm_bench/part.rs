@@ -22,6 +22,9 @@ pub(crate) enum Part {
     /// Pages in no order, and in several, with read-ahead and without, by turns. Times of pages in
     /// no order are without the slowest twentieth, which is the machine's.
     Ahead,
+    /// Scans alone: a loads from all that b wrote, and stores to it, on an otherwise idle machine. Floor:
+    /// a bare stream, before and after.
+    Scan,
     /// One remote store taken apart into its steps.
     Steps,
     /// Processor time of two nodes that do nothing after a burst of faults, with each way to wait.

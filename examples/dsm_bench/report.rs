@@ -12,6 +12,7 @@ use crate::faults::report::{Faults, Measured};
 use crate::idle::{self, Idle};
 use crate::part::Part;
 use crate::place;
+use crate::scan::{self, Scan};
 use crate::scatter::{self, Scatter};
 use crate::start::{self, Start};
 use crate::steps::{self, Steps};
@@ -32,6 +33,8 @@ pub(crate) struct Found {
     /// `stores` in JSON, where `steps` are those that floors are made of.
     #[serde(rename = "stores", skip_serializing_if = "Vec::is_empty")]
     steps: Vec<Steps>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scan: Option<Vec<Scan>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     idle: Option<Vec<Idle>>,
 }
@@ -57,6 +60,9 @@ impl Found {
         }
         if cli.wants(Part::Ahead) {
             found.ahead = Some(ahead::run(cli, &cpus)?);
+        }
+        if cli.wants(Part::Scan) {
+            found.scan = Some(scan::run(cli, &cpus)?);
         }
         if cli.wants(Part::Steps) {
             found.steps = steps::run(cli, &cpus)?;
@@ -170,6 +176,10 @@ impl Report<'_> {
                 .as_deref()
                 .map(|rows| ahead::show(rows).to_string()),
             (!found.steps.is_empty()).then(|| steps::show(&found.steps)),
+            found
+                .scan
+                .as_deref()
+                .map(|rows| scan::show(rows).to_string()),
             found
                 .idle
                 .as_deref()

@@ -80,6 +80,14 @@ impl<T: Tap> Transport for Tapped<T> {
         })
     }
 
+    fn post(&self, to: NodeId, class: Class, frame: Frame, page: &[u8]) -> Result<(), SendError> {
+        self.telling(frame.service, || self.inner.post(to, class, frame, page))
+    }
+
+    fn flush(&self) {
+        self.inner.flush();
+    }
+
     fn glance(&self, sink: &mut dyn FnMut(Event)) -> usize {
         self.inner.glance(&mut |event| {
             self.hear(&event);

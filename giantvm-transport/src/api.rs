@@ -75,6 +75,23 @@ pub trait Transport: Send + Sync + Debug {
         self.send(to, class, Frame { payload, ..frame })
     }
 
+    /// As [`send`](Self::send), or with a page that is not empty as [`send_page`](Self::send_page), for a
+    /// caller that has more to send: it may be held back until the [`flush`](Self::flush) that has to
+    /// follow, so that what goes the same way goes together. What is sent after it does not overtake it.
+    ///
+    /// # Errors
+    /// As of [`send`](Self::send).
+    fn post(&self, to: NodeId, class: Class, frame: Frame, page: &[u8]) -> Result<(), SendError> {
+        if page.is_empty() {
+            self.send(to, class, frame)
+        } else {
+            self.send_page(to, class, frame, page)
+        }
+    }
+
+    /// Sends what was [posted](Self::post).
+    fn flush(&self) {}
+
     /// As [`poll`](Self::poll), for a caller that comes again at once: leaves out, most of the time,
     /// what costs a system call. Before it waits for [`ready`](Self::ready) the caller polls.
     fn glance(&self, sink: &mut dyn FnMut(Event)) -> usize {

@@ -82,14 +82,13 @@ impl Bench<'_> {
         let pages = self.cli.pages;
         let near = Walk::scattered(pages, pages);
         let wide = Walk::scattered(pages, self.cli.data_pages());
-        let scan = Walk::in_order(self.cli.scan_pages());
         let mut round = Round {
             read: self.fetch(near, Touch::Load)?,
             upgrade: self.node.touch(near, Touch::Store)?,
             write: self.fetch(near, Touch::Store)?,
             flag: self.flag((pages / 5).max(1))?,
-            read_scan: self.scan(scan, Touch::Load)?,
-            write_scan: self.scan(scan, Touch::Store)?,
+            read_scan: self.scan(Touch::Load)?,
+            write_scan: self.scan(Touch::Store)?,
             random: self.fetch(wide, Touch::Load)?,
             ..Round::default()
         };
@@ -113,7 +112,9 @@ impl Bench<'_> {
         self.node.touch(walk, touch)
     }
 
-    fn scan(&mut self, walk: Walk, touch: Touch) -> anyhow::Result<f64> {
+    /// Touches all that b has written, in order; mebibytes a second.
+    pub(crate) fn scan(&mut self, touch: Touch) -> anyhow::Result<f64> {
+        let walk = Walk::in_order(self.cli.scan_pages());
         let seconds = self.fetch(walk, touch)?.total();
         Ok(walk.count as f64 / 256.0 / seconds)
     }

@@ -91,13 +91,12 @@ pub(crate) struct RawLink<W>(pub(super) W);
 
 impl<W: Wire> RawLink<W> {
     pub(super) fn trips(&mut self, count: u64, bytes: u64) -> io::Result<Trips> {
-        let busy = self.stream(bytes, Wait::Busy)?;
         Ok(Trips {
+            stream: self.best_stream(bytes)?,
             page_busy: self.round_trips(count, Ask::Page, Wait::Busy)?,
             page_blocking: self.round_trips(count, Ask::Page, Wait::Blocking)?,
             control_busy: self.round_trips(count, Ask::Control, Wait::Busy)?,
             control_blocking: self.round_trips(count, Ask::Control, Wait::Blocking)?,
-            stream: self.stream(bytes, Wait::Blocking)?.max(busy),
         })
     }
 
@@ -109,6 +108,12 @@ impl<W: Wire> RawLink<W> {
         let mut other = [0; 8];
         self.0.receive(&mut other, Wait::Blocking)?;
         Ok((own + u64::from_le_bytes(other)) as f64 / time.as_secs_f64())
+    }
+
+    /// By the faster way to wait.
+    pub(super) fn best_stream(&mut self, bytes: u64) -> io::Result<f64> {
+        let busy = self.stream(bytes, Wait::Busy)?;
+        Ok(self.stream(bytes, Wait::Blocking)?.max(busy))
     }
 
     pub(super) fn end(&mut self) -> io::Result<()> {

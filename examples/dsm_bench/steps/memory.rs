@@ -99,6 +99,10 @@ impl Backing for NotedMemory {
         self.noting(MAPS, |inner| inner.unprotect_and_wake(page))
     }
 
+    fn protect_all(&mut self, pages: &[PageIndex]) -> Result<(), BackingError> {
+        self.inner.protect_all(pages)
+    }
+
     fn unmap_all(&mut self, pages: &[PageIndex], frame: FrameFate) -> Result<(), BackingError> {
         let count = u32::try_from(pages.len()).unwrap_or(u32::MAX);
         let unmaps = [What::Unmap(count), What::Unmapped];

@@ -69,15 +69,24 @@ impl Transport for Ear {
     }
 
     fn send(&self, to: NodeId, class: Class, frame: Frame) -> Result<(), SendError> {
-        let told = (self.number)(&frame);
-        let (page, number) = told.unwrap_or_else(|| panic!("{frame:?} is no message"));
         assert!(self.peers.contains(to), "{frame:?} to node {to}");
-        assert_eq!(class, if page { Class::Demand } else { Class::Control });
         let mut heard = self.heard();
-        heard.sent += 1;
-        let next = heard.next.entry((to, page)).or_default();
-        assert_eq!(number, *next, "{frame:?}");
-        *next += 1;
+        let letters = match letter::untie(&frame) {
+            Some(letters) => {
+                assert!((2..=letter::MOST).contains(&letters.len()), "{frame:?}");
+                letters
+            }
+            None => vec![frame],
+        };
+        for frame in letters {
+            let told = (self.number)(&frame);
+            let (page, number) = told.unwrap_or_else(|| panic!("{frame:?} is no message"));
+            assert_eq!(class, if page { Class::Demand } else { Class::Control });
+            heard.sent += 1;
+            let next = heard.next.entry((to, page)).or_default();
+            assert_eq!(number, *next, "{frame:?}");
+            *next += 1;
+        }
         if heard.lost.contains(to) {
             return Err(SendError::Lost(to));
         }

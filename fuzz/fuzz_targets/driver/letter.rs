@@ -44,7 +44,7 @@ pub(crate) enum Fate {
 }
 
 /// The numbers of the next messages of each peer, without and with a page.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Letters(BTreeMap<(NodeId, bool), u32>);
 
 impl Letters {
@@ -88,6 +88,47 @@ pub(crate) fn open<M: PageMessage>(frame: &Frame) -> Option<(M, bool, u32)> {
     };
     let message = M::decode(&inner).ok().filter(|_| fits)?;
     Some((message, PAGES.contains(&tag), u32::from_le_bytes(*number)))
+}
+
+/// The kind of a frame that is several letters, and how many there are at most.
+const SHEAF: u8 = 254;
+pub(crate) const MOST: usize = 32;
+
+/// The letters in a sheaf, if `frame` is one: of each the kind, how long its body is, and the body.
+pub(crate) fn untie(frame: &Frame) -> Option<Vec<Frame>> {
+    if frame.kind != SHEAF {
+        return None;
+    }
+    let (mut rest, mut letters) = (&frame.payload[..], Vec::new());
+    while let &[kind, length, ref more @ ..] = rest {
+        let (body, after) = more.split_at_checked(length.into())?;
+        let (body, payload) = (Body::new(body).ok()?, Bytes::new());
+        letters.push(Frame {
+            kind,
+            body,
+            payload,
+            ..*frame
+        });
+        rest = after;
+    }
+    rest.is_empty().then_some(letters)
+}
+
+/// Letters without payloads of one peer in one frame, of which `cut` bytes are missing.
+pub(crate) fn bind(letters: &[Frame], cut: usize) -> Option<Frame> {
+    let mut payload = Vec::new();
+    for letter in letters {
+        let body = letter.body.as_slice();
+        payload.extend([letter.kind, u8::try_from(body.len()).ok()?]);
+        payload.extend(body);
+    }
+    payload.truncate(payload.len().saturating_sub(cut));
+    Some(Frame {
+        kind: SHEAF,
+        body: Body::EMPTY,
+        payload: payload.into(),
+        ..letters.first()?.clone()
+    })
 }
 
 /// A frame, and whether its sender is lost if it is refused.

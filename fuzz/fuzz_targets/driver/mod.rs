@@ -8,6 +8,7 @@ mod local;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use giantvm_core::wire::Frame;
 use giantvm_core::{Epoch, NodeId, NodeSet, PageIndex, PageSize};
 use giantvm_dsm::backing::sim::{SimBacking, SimMemory};
 use giantvm_dsm::engine::parcel::Parcels;
@@ -90,6 +91,7 @@ impl<P: CoherenceProtocol> Node<P> {
                 4 => self.unpin(page),
                 5 => self.hear(bytes.byte()),
                 6 => self.tick(),
+                15 => believed += self.sheaf(&mut bytes),
                 7 if first >= 0xf0 => self.lose(letter::peer(bytes.byte())),
                 _ => believed += usize::from(self.frame(&mut bytes)),
             }
@@ -142,6 +144,50 @@ impl<P: CoherenceProtocol> Node<P> {
             self.lose(letter.frame.from);
         }
         false
+    }
+
+    /// The next letters of a peer in one frame. Returns how many were believed.
+    fn sheaf(&mut self, bytes: &mut Reader<'_>) -> usize {
+        let (count, cut) = (bytes.byte() % 36, bytes.byte().saturating_sub(0xf0));
+        let (mut frames, mut letters) = (Vec::<Frame>::new(), self.letters.clone());
+        for _ in 0..count {
+            let frame = letter::read(bytes, &letters).frame;
+            let other = frames.first().is_some_and(|first| first.from != frame.from);
+            if !other && frame.payload.is_empty() && frame.epoch == Epoch::FIRST {
+                letters.arrives::<P::Message>(&frame);
+                frames.push(frame);
+            }
+        }
+        let sheaf = letter::bind(&frames, cut.into());
+        let Some(sheaf) = sheaf.filter(|sheaf| !self.lost.contains(sheaf.from)) else {
+            return 0;
+        };
+        let before = self.all();
+        let told = self.driver.frame(&sheaf);
+        let told = told.unwrap_or_else(|error| panic!("{sheaf:?}: {error}"));
+        let there = letter::untie(&sheaf).unwrap_or_default();
+        if !(2..=letter::MOST).contains(&there.len()) {
+            assert!(
+                matches!(told, Err(Refused::Decode(_))),
+                "{sheaf:?}: {told:?}"
+            );
+            assert!(before == self.all(), "changed by what is refused");
+            return 0;
+        }
+        let mut letters = self.letters.clone();
+        let fates = there
+            .iter()
+            .map(|letter| letters.arrives::<P::Message>(letter));
+        let sound = fates.filter(|fate| matches!(fate, Fate::Next | Fate::Again));
+        let sound = sound.count() == there.len();
+        if told.is_ok() {
+            assert!(sound, "{sheaf:?}");
+            self.letters = letters;
+            return there.len();
+        }
+        // No one says which of them is refused, so no one knows what comes next.
+        self.lose(sheaf.from);
+        0
     }
 
     fn check_pins(&self) {

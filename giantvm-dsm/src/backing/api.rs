@@ -159,6 +159,14 @@ pub trait Backing: Debug + Send {
         pages.iter().try_for_each(|&page| self.unmap(page, frame))
     }
 
+    /// [Takes the right to write](Self::protect) several pages.
+    ///
+    /// # Errors
+    /// [`BackingError`], as for every command.
+    fn protect_all(&mut self, pages: &[PageIndex]) -> Result<(), BackingError> {
+        pages.iter().try_for_each(|&page| self.protect(page))
+    }
+
     /// Takes the mappings of pages away as the system may do by itself: the next access to one is a
     /// fault, after which it may be mapped again with what its frame holds, and every other command
     /// does what it does with a mapped page. No effect where a page has no frame but its mapping.

@@ -302,6 +302,10 @@ impl Backing for MinorBacking {
             .change_rights(&mut self.states, "unprotect", page, write, wake)
     }
 
+    fn protect_all(&mut self, pages: &[PageIndex]) -> Result<(), BackingError> {
+        self.server.protect_all(&mut self.states, pages)
+    }
+
     fn unmap_all(&mut self, pages: &[PageIndex], _: FrameFate) -> Result<(), BackingError> {
         let Some(&first) = pages.first() else {
             return Ok(());

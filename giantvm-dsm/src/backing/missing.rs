@@ -211,6 +211,10 @@ impl Backing for MissingBacking {
         self.server.ready()
     }
 
+    fn protect_all(&mut self, pages: &[PageIndex]) -> Result<(), BackingError> {
+        self.server.protect_all(&mut self.states, pages)
+    }
+
     fn unmap_all(&mut self, pages: &[PageIndex], frame: FrameFate) -> Result<(), BackingError> {
         let Some(&first) = pages.first() else {
             return Ok(());

@@ -101,6 +101,29 @@ impl Server {
         Ok(())
     }
 
+    /// Takes the right to write from mapped pages: in one call from those that follow one another.
+    pub(super) fn protect_all(
+        &self,
+        states: &mut States,
+        pages: &[PageIndex],
+    ) -> Result<(), BackingError> {
+        for run in pages.chunk_by(|one, next| one.0.checked_add(1) == Some(next.0)) {
+            let Some(&first) = run.first() else {
+                continue;
+            };
+            for &page in run {
+                states.mapped("protect", page)?;
+            }
+            let index = states.index("protect", first)?;
+            let range = self.mapping.run(index, run.len());
+            let changed = self.set_protection(range, protection(Rights::Read), Wake::No);
+            changed.map_err(os("protect", first))?;
+            (index..index + run.len())
+                .for_each(|index| states.show(index, Shown::As(Rights::Read)));
+        }
+        Ok(())
+    }
+
     fn set_protection(&self, range: Range, protect: Protect, wake: Wake) -> io::Result<()> {
         let mut retries = 0;
         loop {

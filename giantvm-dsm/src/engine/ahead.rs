@@ -6,6 +6,9 @@
 //! up, so that the next pages are always under way while the last ones are used. It doubles with
 //! each such fault that follows.
 //!
+//! Not all of a wide window is asked for at once: pages that a thread waits for would have to wait for
+//! it. Who asks says for how many there is [room](Ahead::more), and comes again when some have arrived.
+//!
 //! What is asked for in vain is counted when a stream is given up: it lowers the *trust* in new
 //! ones, and streams that use up all they got raise it. With little trust a stream has to be longer
 //! before it is believed. Faults without a pattern ask for nothing.
@@ -40,6 +43,8 @@ struct Stream {
     /// Pages asked for ahead of `last`, in strides.
     ahead: u64,
     window: u64,
+    /// Whether more of the window is to be asked for.
+    asks: bool,
     /// When it was heard of last, in faults.
     heard: u64,
 }
@@ -89,10 +94,10 @@ impl Ahead {
         }
     }
 
-    /// Notes a fault, and says what to ask for because of it.
-    pub(super) fn faulted(&mut self, page: PageIndex, access: Access) -> Option<Wish> {
+    /// Notes a fault, because of which there may be [more](Self::more) to ask for.
+    pub(super) fn faulted(&mut self, page: PageIndex, access: Access) {
         if self.most == 0 {
-            return None;
+            return;
         }
         self.faults += 1;
         let (page, most, heard) = (page.0, self.most, self.faults);
@@ -105,16 +110,25 @@ impl Ahead {
             if used_up {
                 self.trust = (self.trust + 1).min(FULL_TRUST);
             }
-            return stream.extend(most, BELIEVED[self.trust]);
+            stream.extend(most, BELIEVED[self.trust]);
+            return;
         }
         let mut streams = self.streams.iter_mut();
         if let Some(stream) = streams.find(|stream| stream.may_turn_to(page, access)) {
             stream.turn_to(page);
             stream.heard = heard;
-            return stream.extend(most, BELIEVED[self.trust]);
+            stream.extend(most, BELIEVED[self.trust]);
+            return;
         }
         self.begin(page, access);
-        None
+    }
+
+    /// The next pages to ask for, at most `room`, and what for: those of the stream that was heard of
+    /// last first.
+    pub(super) fn more(&mut self, room: u64) -> Option<(Wish, Access)> {
+        let asking = self.streams.iter_mut().filter(|stream| stream.asks);
+        let stream = asking.max_by_key(|stream| stream.heard)?;
+        Some((stream.ask(room)?, stream.access))
     }
 
     /// How many pages that were asked for a thread got to since the last call. It shows with the next
@@ -132,6 +146,7 @@ impl Ahead {
             run: 1,
             ahead: 0,
             window: 0,
+            asks: false,
             heard: self.faults,
         };
         if self.streams.len() < STREAMS {
@@ -192,26 +207,31 @@ impl Stream {
             -distance
         };
         (self.last, self.run, self.window) = (page, 2, 0);
+        self.asks = false;
     }
 
-    /// Asks for as much as the window has room for, once half of it is used.
-    fn extend(&mut self, most: u64, believed: u32) -> Option<Wish> {
+    /// Widens the window of a stream that is believed, and has it asked for once half of it is used.
+    fn extend(&mut self, most: u64, believed: u32) {
         let apart = u32::from(self.stride.unsigned_abs() > 1);
         if self.run < believed + apart {
-            return None;
+            return;
         }
         let grown = (self.window * 2).clamp(FIRST_WINDOW, most.max(1));
         self.window = grown.min(most);
-        if self.ahead > self.window / 2 {
-            return None;
-        }
-        let count = self.window - self.ahead;
-        let step = self
-            .stride
-            .checked_mul(i64::try_from(self.ahead + 1).ok()?)?;
-        let first = self.last.checked_add_signed(step)?;
-        self.ahead = self.window;
-        Some(Wish {
+        self.asks |= self.ahead <= self.window / 2;
+    }
+
+    /// Asks for as much of the window as there is room for.
+    fn ask(&mut self, room: u64) -> Option<Wish> {
+        let left = self.window.saturating_sub(self.ahead);
+        let count = left.min(room);
+        self.asks = count < left;
+        let step = i64::try_from(self.ahead + 1).ok()?;
+        let first = self
+            .last
+            .checked_add_signed(self.stride.checked_mul(step)?)?;
+        self.ahead += count;
+        (count > 0).then_some(Wish {
             first,
             stride: self.stride,
             count,
@@ -228,10 +248,15 @@ mod tests {
     const MOST: u32 = 32;
 
     fn wished(ahead: &mut Ahead, page: u64) -> Vec<u64> {
-        let wish = ahead.faulted(PageIndex(page), Access::Read);
-        wish.map_or_else(Vec::new, |wish| {
-            wish.pages(u64::MAX).map(|page| page.0).collect()
-        })
+        ahead.faulted(PageIndex(page), Access::Read);
+        more(ahead, u64::MAX)
+    }
+
+    fn more(ahead: &mut Ahead, room: u64) -> Vec<u64> {
+        let Some((wish, Access::Read)) = ahead.more(room) else {
+            return Vec::new();
+        };
+        wish.pages(u64::MAX).map(|page| page.0).collect()
     }
 
     /// A thread that walks: it faults on what was not asked for. Returns its faults.
@@ -317,7 +342,35 @@ mod tests {
     fn stores_do_not_follow_the_loads_of_another() {
         let mut ahead = Ahead::new(MOST);
         wished(&mut ahead, 1);
-        assert_eq!(ahead.faulted(PageIndex(2), Access::Write), None);
+        ahead.faulted(PageIndex(2), Access::Write);
+        assert_eq!(ahead.more(u64::MAX), None);
+    }
+
+    #[test]
+    fn a_wide_window_is_asked_for_as_there_is_room() {
+        let mut ahead = Ahead::new(MOST);
+        let faults = walk(&mut ahead, 100..300);
+        let last = faults[faults.len() - 1];
+        let end = last + u64::from(MOST);
+        ahead.faulted(PageIndex(end), Access::Read);
+        let parts = [0; 4].map(|_| more(&mut ahead, 6));
+        assert_eq!(parts.each_ref().map(Vec::len), [6; 4]);
+        ahead.faulted(PageIndex(90_000), Access::Read);
+        let rest = more(&mut ahead, u64::MAX);
+        let asked: Vec<_> = parts.into_iter().flatten().chain(rest).collect();
+        assert_eq!(asked, (end + 1..=end + u64::from(MOST)).collect::<Vec<_>>());
+        assert!(more(&mut ahead, u64::MAX).is_empty());
+    }
+
+    #[test]
+    fn without_room_nothing_is_asked_for_and_nothing_forgotten() {
+        let mut ahead = Ahead::new(MOST);
+        for page in [1, 2] {
+            ahead.faulted(PageIndex(page), Access::Read);
+        }
+        assert!(more(&mut ahead, 0).is_empty());
+        assert_eq!(more(&mut ahead, 3), [3, 4, 5]);
+        assert_eq!(more(&mut ahead, 3), [6]);
     }
 
     #[test]

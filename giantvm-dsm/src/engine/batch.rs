@@ -1,9 +1,9 @@
 //! What several inputs ask of the memory, done at once.
 //!
 //! Taking a page from threads that run on other processors costs an interrupt of each of them,
-//! however many pages go at once; and mapping pages that follow one another costs little more than
-//! mapping one. So mappings are taken away, and given where no thread waits, at the end of what
-//! came together. Five rules make that the same as doing each at once:
+//! however many pages go at once; and mapping or protecting pages that follow one another costs little
+//! more than one. So mappings and the right to write are taken away, and mappings given where no thread
+//! waits, at the end of what came together. Five rules make that the same as doing each at once:
 //!
 //! 1. No message that comes after a taking away, in the order of the commands, goes before it: what
 //!    others learn has happened.
@@ -19,7 +19,7 @@ use giantvm_core::{NodeId, PageIndex, PageRange};
 use crate::backing::{Backing, BackingError, KEPT_AT_ONCE};
 use crate::protocol::{Attach, FrameFate, PageMessage, Rights};
 
-/// Most pages that wait to be taken away.
+/// Most pages that wait to be taken away, and most that wait to be protected.
 const MAX_UNMAPPED: usize = 64;
 /// Most pages that wait to be mapped.
 const MAX_MAPPED: u64 = 64;
@@ -60,8 +60,12 @@ pub(crate) struct Batch<M> {
     /// Pages to take away, all with the same fate.
     unmapped: Vec<PageIndex>,
     fate: FrameFate,
+    /// Pages to take the right to write from.
+    protected: Vec<PageIndex>,
     /// Messages that came after that.
     held: Vec<(NodeId, M, Attach)>,
+    /// The first and the last page of those, so that others are not looked for among them.
+    span: Option<(PageIndex, PageIndex)>,
     /// Pages to map, which follow one another.
     mapped: PageRange,
     rights: Rights,
@@ -72,23 +76,40 @@ impl<M: PageMessage> Batch<M> {
         Self {
             unmapped: Vec::new(),
             fate: FrameFate::Drop,
+            protected: Vec::new(),
             held: Vec::new(),
+            span: None,
             mapped: PageRange::first(0),
             rights: Rights::Read,
         }
     }
 
-    /// Whether pages are still to be taken away.
-    pub(super) fn takes(&self) -> bool {
-        !self.unmapped.is_empty()
+    /// Whether pages, or the right to write them, are still to be taken away.
+    pub(super) const fn takes(&self) -> bool {
+        !self.unmapped.is_empty() || !self.protected.is_empty()
     }
 
     /// Whether something is still to be done to `page`, or with its bytes.
     pub(super) fn concerns(&self, page: PageIndex) -> bool {
+        let spanned = self
+            .span
+            .is_some_and(|(low, high)| (low..=high).contains(&page));
+        self.mapped.contains(page) || spanned && self.is_among(page)
+    }
+
+    /// Whether `page` is to be taken away, or its bytes are to be sent.
+    fn is_among(&self, page: PageIndex) -> bool {
         let sends = |(_, message, attach): &(NodeId, M, Attach)| {
             *attach == Attach::Page && message.page() == page
         };
-        self.mapped.contains(page) || self.unmapped.contains(&page) || self.held.iter().any(sends)
+        self.unmapped.contains(&page)
+            || self.protected.contains(&page)
+            || self.held.iter().any(sends)
+    }
+
+    fn spans(&mut self, page: PageIndex) {
+        let (low, high) = self.span.unwrap_or((page, page));
+        self.span = Some((low.min(page), high.max(page)));
     }
 
     /// Sends a message once all is done that was asked for before it.
@@ -103,10 +124,11 @@ impl<M: PageMessage> Batch<M> {
         if attach == Attach::Page && self.mapped.contains(message.page()) {
             self.map_now(backing)?;
         }
-        if self.unmapped.is_empty() {
+        if !self.takes() {
             return send(to, message, attach, backing, outside);
         }
         self.held.push((to, message.clone(), attach));
+        self.spans(message.page());
         if self.held.len() >= MAX_HELD {
             self.flush(backing, outside)?;
         }
@@ -130,6 +152,22 @@ impl<M: PageMessage> Batch<M> {
         }
         self.fate = fate;
         self.unmapped.push(page);
+        self.spans(page);
+        Ok(())
+    }
+
+    /// Takes the right to write a page away.
+    pub(super) fn protect(
+        &mut self,
+        page: PageIndex,
+        backing: &mut dyn Backing,
+        outside: &mut impl Outside<M>,
+    ) -> Result<(), BackingError> {
+        if self.protected.len() >= MAX_UNMAPPED {
+            self.flush(backing, outside)?;
+        }
+        self.protected.push(page);
+        self.spans(page);
         Ok(())
     }
 
@@ -169,10 +207,17 @@ impl<M: PageMessage> Batch<M> {
                 .drain(..)
                 .for_each(|_| outside.did(Deed::Unmapped));
         }
+        if !self.protected.is_empty() {
+            backing.protect_all(&self.protected)?;
+            self.protected
+                .drain(..)
+                .for_each(|_| outside.did(Deed::Protected));
+        }
         self.map_now(backing)?;
         for (to, message, attach) in self.held.drain(..) {
             send(to, &message, attach, backing, outside)?;
         }
+        self.span = None;
         Ok(())
     }
 

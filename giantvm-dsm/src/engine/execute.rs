@@ -58,8 +58,7 @@ pub(crate) fn execute<M: PageMessage>(
                 outside.did(Deed::Zeroed);
             }
             Command::Protect { page } => {
-                backing.protect(*page)?;
-                outside.did(Deed::Protected);
+                batch.protect(*page, backing, outside)?;
             }
             Command::Unprotect { page } if is_woken(commands, *page) => {
                 backing.unprotect_and_wake(*page)?;

@@ -1,6 +1,7 @@
 //! The frame of a message: its own body, and behind it what its payload is and its number in its
 //! stream.
 
+use bytes::Bytes;
 use giantvm_core::wire::{Body, DecodeError, EncodeError, Frame};
 
 use super::parcel::Tag;
@@ -38,9 +39,11 @@ pub(crate) fn open<M: PageMessage>(frame: &Frame) -> Result<(M, Tag, u32), Decod
     };
     let (inner, &[tag, ref number @ ..]) = bytes.split_last_chunk::<TAIL>().ok_or(short)?;
     let body = Body::new(inner).unwrap_or(Body::EMPTY);
+    // Without the payload, which a message does not look at.
     let inner = Frame {
         body,
-        ..frame.clone()
+        payload: Bytes::new(),
+        ..*frame
     };
     let tag = Tag::read(tag, &frame.payload)?;
     Ok((M::decode(&inner)?, tag, u32::from_le_bytes(*number)))

@@ -41,6 +41,7 @@ mod pump;
 mod refused;
 mod runtime;
 pub(crate) mod sequence;
+mod sheaf;
 mod sleep;
 mod spin;
 mod stats;

@@ -58,8 +58,8 @@ impl MemoryBudget {
     }
 }
 
-/// 256 KiB of 4 KiB pages: some times what is under way on a fast link.
-const READ_AHEAD: u32 = 64;
+/// 1 MiB of 4 KiB pages: some times what is under way on a fast link.
+const READ_AHEAD: u32 = 256;
 
 impl Default for DsmOptions {
     fn default() -> Self {

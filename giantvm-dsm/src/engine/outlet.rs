@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use giantvm_core::wire::{Class, Frame, Service};
+use giantvm_core::wire::{Body, Class, Frame, Service};
 use giantvm_core::{Epoch, NodeId, PageIndex, PageSize, Stamp};
 use giantvm_transport::{Loss, SendError, Transport};
 
@@ -13,6 +13,7 @@ use super::execute::{Deed, Outside};
 use super::letter;
 use super::parcel::{Packer, Packing, Tag};
 use super::sequence::Sequences;
+use super::sheaf::Sheaf;
 use super::stats::{DsmStats, FaultKind};
 use crate::protocol::{Access, PageMessage, Rights};
 
@@ -31,6 +32,10 @@ pub(super) struct Outlet {
     pub(super) epoch: Epoch,
     pub(super) sequences: Sequences,
     pub(super) packer: Packer,
+    /// Letters that wait for others to the same node, by node; most are empty.
+    sheaves: Vec<(NodeId, Sheaf)>,
+    /// The payload of the sheaf that was bound last.
+    bound: Vec<u8>,
     pub(super) stats: Arc<Mutex<DsmStats>>,
     /// Faults under way by page: at most one entry a local thread.
     waiting: HashMap<PageIndex, Waiting>,
@@ -49,6 +54,8 @@ impl Outlet {
             transport,
             epoch,
             sequences: Sequences::default(),
+            sheaves: Vec::new(),
+            bound: Vec::new(),
             stats: Arc::default(),
             waiting: HashMap::new(),
             woken: Vec::new(),
@@ -106,6 +113,68 @@ impl Outlet {
         Tag::Page(packing)
     }
 
+    /// A frame of this node, without its payload.
+    fn frame(&self, kind: u8, body: Body) -> Frame {
+        Frame {
+            service: Service::Dsm,
+            kind,
+            from: self.transport.local(),
+            epoch: self.epoch,
+            // The transport's to say.
+            stamp: Stamp::ZERO,
+            body,
+            payload: Bytes::new(),
+        }
+    }
+
+    fn posted(&self, to: NodeId, sent: Result<(), SendError>) {
+        match sent {
+            // A loss comes as an event of its own, in its turn.
+            Ok(()) | Err(SendError::Lost(_)) => {}
+            Err(error) => self.give_up(to, &error),
+        }
+    }
+
+    /// Has a letter wait for others to the same node, if no more than fit.
+    fn bind(&mut self, to: NodeId, letter: Frame) {
+        let known = self.sheaves.iter().position(|(node, _)| *node == to);
+        let at = known.unwrap_or_else(|| {
+            self.sheaves.push((to, Sheaf::default()));
+            self.sheaves.len() - 1
+        });
+        let Some((_, sheaf)) = self.sheaves.get_mut(at) else {
+            return;
+        };
+        sheaf.add(letter.kind, letter.body);
+        if sheaf.is_full() {
+            self.send_sheaf(at);
+        }
+    }
+
+    fn send_sheaf_to(&mut self, to: NodeId) {
+        if let Some(at) = self.sheaves.iter().position(|(node, _)| *node == to) {
+            self.send_sheaf(at);
+        }
+    }
+
+    fn send_sheaf(&mut self, at: usize) {
+        let Some((to, sheaf)) = self.sheaves.get_mut(at) else {
+            return;
+        };
+        let to = *to;
+        if let Some((kind, body)) = sheaf.bind(&mut self.bound) {
+            let frame = self.frame(kind, body);
+            let sent = self.transport.post(to, Class::Control, frame, &self.bound);
+            self.posted(to, sent);
+        }
+    }
+
+    /// Sends what was said so far.
+    pub(super) fn flush(&mut self) {
+        (0..self.sheaves.len()).for_each(|at| self.send_sheaf(at));
+        self.transport.flush();
+    }
+
     pub(super) fn count(&self, update: impl FnOnce(&mut DsmStats)) {
         update(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner));
     }
@@ -118,30 +187,24 @@ impl<M: PageMessage> Outside<M> for Outlet {
             Some(page) => (Class::Demand, self.pack(to, message.page(), page)),
         };
         let number = self.sequences.number(to, tag.contents());
-        let sent = match letter::seal(message, tag, number) {
+        match letter::seal(message, tag, number) {
             Ok((kind, body)) => {
-                let frame = Frame {
-                    service: Service::Dsm,
-                    kind,
-                    from: self.transport.local(),
-                    epoch: self.epoch,
-                    // The transport's to say.
-                    stamp: Stamp::ZERO,
-                    body,
-                    payload: Bytes::new(),
-                };
                 let whole = page.filter(|_| tag == Tag::Page(Packing::Whole));
-                match whole.unwrap_or(self.packer.payload()) {
-                    [] => self.transport.send(to, class, frame),
-                    payload => self.transport.send_page(to, class, frame, payload),
+                let payload = whole.unwrap_or(self.packer.payload());
+                let frame = self.frame(kind, body);
+                if class == Class::Demand {
+                    let sent = self.transport.post(to, class, frame, payload);
+                    self.posted(to, sent);
+                } else if payload.is_empty() {
+                    self.bind(to, frame);
+                } else {
+                    // What was said before it goes before it.
+                    self.send_sheaf_to(to);
+                    let sent = self.transport.post(to, class, frame, self.packer.payload());
+                    self.posted(to, sent);
                 }
             }
             Err(error) => return self.give_up(to, &error),
-        };
-        match sent {
-            // A loss comes as an event of its own, in its turn.
-            Ok(()) | Err(SendError::Lost(_)) => {}
-            Err(error) => self.give_up(to, &error),
         }
         if let Some(page) = page {
             self.packer.crossed(to, message.page(), page);

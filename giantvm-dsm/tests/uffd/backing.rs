@@ -36,6 +36,7 @@ suite! {
     the_bytes_of_an_unmapped_page_can_be_sent
     pages_taken_together_go_and_the_others_stay
     the_bytes_of_pages_taken_together_can_be_sent
+    pages_protected_together_can_be_read_and_those_beside_them_written
     no_increment_is_lost_on_a_page_between_those_that_are_taken
     mapping_a_mapped_page_sets_the_rights_asked_for
     nobody_is_woken_before_wake
@@ -208,6 +209,29 @@ fn the_bytes_of_an_unmapped_page_can_be_sent(test: &str, choice: Choice) {
     assert_eq!(join(node.writer(1, 7)), 6);
     node.backing.unmap(PageIndex(1), FrameFate::Keep).unwrap();
     assert_eq!(node.frame(1), 7);
+}
+
+fn pages_protected_together_can_be_read_and_those_beside_them_written(test: &str, choice: Choice) {
+    let Some(mut node) = Served::open(test, choice, 12, K4) else {
+        return;
+    };
+    (0..12).for_each(|page| node.give(page, page + 100, Rights::Write));
+    let protected = [2, 3, 4, 9, 7];
+    node.backing.protect_all(&protected.map(PageIndex)).unwrap();
+    node.backing.protect_all(&[]).unwrap();
+    for page in 0..12 {
+        let at = usize::try_from(page).unwrap();
+        assert_eq!(join(node.reader(at)), page + 100);
+        let writer = node.writer(at, 1);
+        if protected.contains(&page) {
+            node.expect(page, Access::Write);
+            assert_eq!(node.frame(page), page + 100);
+            node.backing.unprotect_and_wake(PageIndex(page)).unwrap();
+        }
+        assert_eq!(join(writer), page + 100);
+    }
+    let outside = [10, 11, 12].map(PageIndex);
+    assert!(node.backing.protect_all(&outside).is_err());
 }
 
 fn pages_taken_together_go_and_the_others_stay(test: &str, choice: Choice) {

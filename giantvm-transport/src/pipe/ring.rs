@@ -30,8 +30,8 @@ pub(crate) trait RingMemory {
     fn wants_room(&self) -> &AtomicU32;
     /// Copies `bytes` to offset `at` of the data; they fit.
     fn put(&self, at: u32, bytes: &[u8]);
-    /// Copies from offset `at` of the data; so many are there.
-    fn get(&self, at: u32, bytes: &mut [u8]);
+    /// Appends `count` bytes from offset `at` of the data to `bytes`; so many are there.
+    fn get(&self, at: u32, count: u32, bytes: &mut Vec<u8>);
 }
 
 /// The other side broke the ring's first invariant.
@@ -124,17 +124,19 @@ impl<M: RingMemory> Consumer<M> {
         Ok(there as usize)
     }
 
-    /// Fills `bytes`, of which so many must be [available](Self::available).
-    pub(crate) fn read(&mut self, bytes: &mut [u8]) {
-        let capacity = self.memory.capacity();
+    /// Appends `count` bytes to `bytes`; so many must be [available](Self::available).
+    pub(crate) fn read(&mut self, count: usize, bytes: &mut Vec<u8>) {
+        let (capacity, count) = (
+            self.memory.capacity(),
+            u32::try_from(count).unwrap_or(u32::MAX),
+        );
         let at = self.head & (capacity - 1);
-        let first = bytes.len().min((capacity - at) as usize);
-        let (first, rest) = bytes.split_at_mut(first);
-        self.memory.get(at, first);
-        if !rest.is_empty() {
-            self.memory.get(0, rest);
+        let first = count.min(capacity - at);
+        self.memory.get(at, first, bytes);
+        if count > first {
+            self.memory.get(0, count - first, bytes);
         }
-        self.head = self.head.wrapping_add(length(bytes));
+        self.head = self.head.wrapping_add(count);
         self.memory.head().store(self.head, Ordering::Release);
     }
 

@@ -17,7 +17,7 @@ use giantvm_core::wire::{Class, HEADER, Limits, MAX_BODY};
 use rustix::fs::{
     MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, ftruncate, memfd_create,
 };
-use vm_memory::{Bytes as _, VolatileMemory as _};
+use vm_memory::{Bytes as _, VolatileMemory as _, WriteVolatile as _};
 use vm_memory::{FileOffset, MmapRegion};
 
 use super::ring::RingMemory;
@@ -37,8 +37,9 @@ const DATA: usize = 4096;
 const SEALS: SealFlags = SealFlags::SHRINK
     .union(SealFlags::GROW)
     .union(SealFlags::SEAL);
-/// The least that a ring holds, by class: some tens of frames.
-const LEAST: [u32; CLASSES] = [32 << 10, 128 << 10, 128 << 10];
+/// The least that a ring holds, by class: some tens of frames, and all pages that are under way when a
+/// node reads ahead.
+const LEAST: [u32; CLASSES] = [32 << 10, 512 << 10, 128 << 10];
 /// The most that a ring can be asked to hold.
 const MOST: u32 = 64 << 20;
 
@@ -185,9 +186,10 @@ impl RingMemory for SegmentRing {
         debug_assert!(done.is_ok(), "the data is in the segment");
     }
 
-    fn get(&self, at: u32, bytes: &mut [u8]) {
+    fn get(&self, at: u32, count: u32, bytes: &mut Vec<u8>) {
         let memory = self.segment.region.as_volatile_slice();
-        let done = memory.read_slice(bytes, self.start() + at as usize);
+        let data = memory.subslice(self.start() + at as usize, count as usize);
+        let done = data.and_then(|data| bytes.write_volatile(&data));
         debug_assert!(done.is_ok(), "the data is in the segment");
     }
 }

@@ -72,6 +72,15 @@ impl Connection {
         self.outlet.send(&self.line(poller), frame, page)
     }
 
+    pub(super) fn post(&self, poller: &Poller, frame: &Frame, page: &[u8]) -> Sent {
+        self.outlet.post(&self.line(poller), frame, page)
+    }
+
+    /// Sends what was posted.
+    pub(super) fn push(&self, poller: &Poller) -> Sent {
+        self.outlet.push(&self.line(poller))
+    }
+
     pub(super) fn flush(&self, poller: &Poller) -> Result<(), Errno> {
         self.outlet.flush(&self.line(poller))
     }

@@ -450,6 +450,7 @@ impl<'a> Round<'a> {
     /// Judges silence, sends heartbeats, and ends what did not end by itself.
     fn tick(&mut self) {
         let now = self.transport.now();
+        self.transport.ticks(now);
         for peer in &self.input.peers {
             // What waits unread is a sign of life too.
             if peer.links.iter().any(|link| link.readable || link.backlog) {

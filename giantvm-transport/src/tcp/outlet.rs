@@ -17,11 +17,19 @@ impl Outlet {
     /// Sends `frame` or queues it, with `page` for its payload if that is not empty; a queue that was empty asks to be told when it can go on.
     pub(super) fn send(&self, line: &impl Line, frame: &Frame, page: &[u8]) -> Sent {
         let mut output = self.locked();
-        let sent = output.send(line, frame, page);
-        if sent == (Sent::Queued { first: true }) {
-            line.watch(true);
-        }
-        sent
+        watched(line, output.send(line, frame, page))
+    }
+
+    /// Takes `frame` as [`send`](Self::send) does, and may keep it until the next [`push`](Self::push).
+    pub(super) fn post(&self, line: &impl Line, frame: &Frame, page: &[u8]) -> Sent {
+        let mut output = self.locked();
+        watched(line, output.post(line, frame, page))
+    }
+
+    /// Sends what was posted.
+    pub(super) fn push(&self, line: &impl Line) -> Sent {
+        let mut output = self.locked();
+        watched(line, output.push(line))
     }
 
     /// Sends from the queue what the line takes.
@@ -39,6 +47,7 @@ impl Outlet {
     pub(super) fn close(&self, line: &impl Line) {
         let mut output = self.locked();
         // A connection that fails is one that is closed.
+        output.push(line);
         output.flush(line).ok();
         output.abandon();
     }
@@ -51,4 +60,12 @@ impl Outlet {
     fn locked(&self) -> MutexGuard<'_, Output> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Asks to be told when what just began to wait can go on.
+fn watched(line: &impl Line, sent: Sent) -> Sent {
+    if sent == (Sent::Queued { first: true }) {
+        line.watch(true);
+    }
+    sent
 }

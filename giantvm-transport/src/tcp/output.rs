@@ -1,4 +1,5 @@
-//! The sending half of one connection: a vectored send at once, or a bounded queue.
+//! The sending half of one connection: a vectored send at once, one for many frames that were posted,
+//! or a bounded queue.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -9,6 +10,9 @@ use rustix::io::Errno;
 
 use crate::admission::{QUEUE_LIMIT, charge};
 
+/// Bytes of posted frames that are held back at most, but for the last frame: a run of pages, and few
+/// enough that a processor's cache still has them when they are sent.
+const STAGED: usize = 60 << 10;
 /// Frames that one system call sends when the queue is flushed.
 const GATHER: usize = 16;
 
@@ -47,6 +51,17 @@ impl Outgoing {
         }
     }
 
+    /// The last bytes of a run of frames.
+    fn rest(bytes: &[u8]) -> Self {
+        Self {
+            head: [0; HEADER + MAX_BODY],
+            head_len: 0,
+            payload: Bytes::copy_from_slice(bytes),
+            sent: 0,
+            charge: size_of::<Frame>() + bytes.len(),
+        }
+    }
+
     fn left(&self) -> usize {
         self.head_len + self.payload.len() - self.sent
     }
@@ -65,6 +80,8 @@ impl Outgoing {
 /// What a connection could not take yet.
 #[derive(Debug, Default)]
 pub(super) struct Output {
+    /// Frames that were posted. Empty, or the queue is.
+    staged: Vec<u8>,
     queue: VecDeque<Outgoing>,
     charged: usize,
     /// The first error of a send; nothing is sent after it.
@@ -104,6 +121,10 @@ impl Output {
         if !first && self.charged + outgoing.charge > QUEUE_LIMIT {
             return Sent::Full;
         }
+        if !self.staged.is_empty() {
+            self.stage(&outgoing, payload);
+            return self.push(line);
+        }
         if first {
             let head = IoSlice::new(&outgoing.head[..outgoing.head_len]);
             match line.transmit(&[head, IoSlice::new(payload)]) {
@@ -121,6 +142,51 @@ impl Output {
         self.charged += outgoing.charge;
         self.queue.push_back(outgoing);
         Sent::Queued { first }
+    }
+
+    /// Takes `frame` as [`send`](Self::send) does, and may keep it until the next [`push`](Self::push).
+    pub(super) fn post(&mut self, line: &impl Line, frame: &Frame, page: &[u8]) -> Sent {
+        if self.failed.is_some() || !self.queue.is_empty() {
+            return self.send(line, frame, page);
+        }
+        let payload = if page.is_empty() {
+            &frame.payload
+        } else {
+            page
+        };
+        self.stage(&Outgoing::new(frame, payload.len()), payload);
+        if self.staged.len() < STAGED {
+            return Sent::Now;
+        }
+        self.push(line)
+    }
+
+    fn stage(&mut self, outgoing: &Outgoing, payload: &[u8]) {
+        self.staged
+            .extend_from_slice(&outgoing.head[..outgoing.head_len]);
+        self.staged.extend_from_slice(payload);
+    }
+
+    /// Sends what was posted.
+    pub(super) fn push(&mut self, line: &impl Line) -> Sent {
+        if self.staged.is_empty() {
+            return self.failed.map_or(Sent::Now, Sent::Failed);
+        }
+        let sent = match line.transmit(&[IoSlice::new(&self.staged)]) {
+            Ok(count) if count == self.staged.len() => Sent::Now,
+            Ok(count) => {
+                let rest = Outgoing::rest(&self.staged[count..]);
+                self.charged += rest.charge;
+                self.queue.push_back(rest);
+                Sent::Queued { first: true }
+            }
+            Err(error) => {
+                self.failed = Some(error);
+                Sent::Failed(error)
+            }
+        };
+        self.staged.clear();
+        sent
     }
 
     /// Sends from the queue what `line` takes; `true` once nothing waits any more.
@@ -148,6 +214,7 @@ impl Output {
     pub(super) fn abandon(&mut self) {
         self.failed.get_or_insert(Errno::PIPE);
         self.queue = VecDeque::new();
+        self.staged = Vec::new();
         self.charged = 0;
     }
 

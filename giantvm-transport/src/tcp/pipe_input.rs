@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use giantvm_core::wire::Class;
 
 use crate::pipe::doorbell::Doorbell;
@@ -45,9 +45,21 @@ impl PipeInput {
         if count == 0 {
             return Ok(false);
         }
-        let start = buffer.len();
-        buffer.resize(start + count, 0);
-        ring.read(&mut buffer[start..]);
+        // Into new memory, which need not be filled before. A few bytes of a frame come along; of a long
+        // one there are so many that they had better stay.
+        let kept = if buffer.len() > CHUNK / 8 {
+            &[]
+        } else {
+            &buffer[..]
+        };
+        let mut bytes = Vec::with_capacity(kept.len() + count);
+        bytes.extend_from_slice(kept);
+        ring.read(count, &mut bytes);
+        if buffer.len() > CHUNK / 8 {
+            buffer.extend_from_slice(&bytes);
+        } else {
+            *buffer = Bytes::from(bytes).into();
+        }
         if ring.wakes_writer() {
             self.bell.ring();
         }

@@ -2,7 +2,7 @@
 
 use std::io::IoSlice;
 use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use giantvm_core::wire::{Class, Frame};
@@ -30,13 +30,21 @@ struct Lane {
     ring: Mutex<Producer<SegmentRing>>,
     /// Whether something waits for room, as a hint to who looks.
     waits: AtomicBool,
+    /// Frames that were posted since it was last looked whether the peer sleeps.
+    posted: AtomicU32,
 }
+
+/// Frames that are written before it is looked whether the peer sleeps, which takes as long as a memory
+/// access that both ends have to agree on.
+const POSTED: u32 = 8;
 
 /// A lane, and how its ends are woken.
 struct Woken<'a> {
     lane: &'a Lane,
     bell: &'a Doorbell,
     alarm: &'a Alarm,
+    /// Whether it may be looked later whether the peer sleeps.
+    posts: bool,
 }
 
 impl Line for Woken<'_> {
@@ -47,8 +55,18 @@ impl Line for Woken<'_> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         let written = ring.write(slices).map_err(|_| Errno::PROTO)?;
-        if written > 0 && ring.wakes_reader() {
-            self.bell.ring();
+        if written == 0 {
+            return Ok(0);
+        }
+        let posted = &self.lane.posted;
+        let before = posted.load(Ordering::Relaxed);
+        if self.posts && before + 1 < POSTED {
+            posted.store(before + 1, Ordering::Relaxed);
+        } else {
+            posted.store(0, Ordering::Relaxed);
+            if ring.wakes_reader() {
+                self.bell.ring();
+            }
         }
         Ok(written)
     }
@@ -76,6 +94,7 @@ impl PipeOutput {
             outlet: Outlet::default(),
             ring: Mutex::new(ring),
             waits: AtomicBool::new(false),
+            posted: AtomicU32::new(0),
         });
         Self { lanes, bell }
     }
@@ -83,6 +102,26 @@ impl PipeOutput {
     pub(super) fn send(&self, alarm: &Alarm, class: Class, frame: &Frame, page: &[u8]) -> Sent {
         let line = self.line(class, alarm);
         line.lane.outlet.send(&line, frame, page)
+    }
+
+    /// Takes `frame` as [`send`](Self::send) does, and may leave the peer asleep until the next
+    /// [`push`](Self::push).
+    pub(super) fn post(&self, alarm: &Alarm, class: Class, frame: &Frame, page: &[u8]) -> Sent {
+        let posts = true;
+        let line = Woken {
+            posts,
+            ..self.line(class, alarm)
+        };
+        line.lane.outlet.send(&line, frame, page)
+    }
+
+    /// Wakes the peer if it sleeps beside what was posted.
+    pub(super) fn push(&self, class: Class) {
+        let lane = &self.lanes[class.index()];
+        let ring = lane.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        if lane.posted.swap(0, Ordering::Relaxed) > 0 && ring.wakes_reader() {
+            self.bell.ring();
+        }
     }
 
     /// Whether something waits for the peer to make room, who rings then.
@@ -119,6 +158,7 @@ impl PipeOutput {
             lane: &self.lanes[class.index()],
             bell: &self.bell,
             alarm,
+            posts: false,
         }
     }
 }

@@ -54,6 +54,18 @@ pub struct TcpTransport {
     pub(super) counters: Counters,
     clock: LogicalClock,
     started: Instant,
+    /// The last tick, in microseconds since the start: near enough for signs of life, and looking at the
+    /// clock for each frame costs more.
+    ticked: AtomicU64,
+    /// The peers that frames were posted to since the last flush, by class.
+    posted: [AtomicU64; Class::ALL.len()],
+}
+
+/// Whether a frame may wait for others that go the same way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Haste {
+    Now,
+    WithOthers,
 }
 
 /// The sending side of one peer.
@@ -61,7 +73,7 @@ pub struct TcpTransport {
 pub(super) struct Seat {
     pub(super) connections: [Connection; Class::ALL.len()],
     pub(super) pipes: Option<PipeOutput>,
-    /// When a control frame was last sent, in microseconds since the start.
+    /// The tick after which a control frame was last sent, in microseconds since the start.
     last_sent: AtomicU64,
 }
 
@@ -126,6 +138,8 @@ impl TcpTransport {
             counters: Counters::default(),
             clock: LogicalClock::default(),
             started: Instant::now(),
+            ticked: AtomicU64::new(0),
+            posted: Default::default(),
         })
     }
 
@@ -160,6 +174,13 @@ impl TcpTransport {
         Round::new(self, &mut input, sink).run(effort)
     }
 
+    /// Notes that it is `now` for whatever is sent from now on.
+    pub(super) fn ticks(&self, now: Duration) {
+        let micros = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+        self.ticked.store(micros, Ordering::Relaxed);
+    }
+
+    /// When a control frame was last sent to `node`, or up to a tick before.
     pub(super) fn last_sent(&self, node: NodeId) -> Duration {
         let micros = |seat: &Seat| seat.last_sent.load(Ordering::Relaxed);
         Duration::from_micros(self.seat(node).map_or(0, micros))
@@ -180,17 +201,36 @@ impl TcpTransport {
         class: Class,
         frame: Frame,
         page: &[u8],
+        haste: Haste,
     ) -> Result<(), SendError> {
         let is_linked = |to| self.open.peers().contains(to);
         let payload = frame.payload.len().max(page.len());
         let (peers, limits) = (self.peers, self.limits);
         let frame = admission::take(frame, payload, to, peers, limits, &self.clock, is_linked)?;
         let seat = self.seat(to).ok_or(SendError::NoPeer(to))?;
-        let sent = match &seat.pipes {
-            Some(pipes) => pipes.send(&self.poller.alarm, class, &frame, page),
-            None => seat.connections[class.index()].send(&self.poller, &frame, page),
+        let connection = &seat.connections[class.index()];
+        let sent = match (&seat.pipes, haste) {
+            (Some(pipes), Haste::Now) => pipes.send(&self.poller.alarm, class, &frame, page),
+            (Some(pipes), Haste::WithOthers) => {
+                let sent = pipes.post(&self.poller.alarm, class, &frame, page);
+                self.note_post(to, class);
+                sent
+            }
+            (None, Haste::Now) => connection.send(&self.poller, &frame, page),
+            (None, Haste::WithOthers) => {
+                let sent = connection.post(&self.poller, &frame, page);
+                self.note_post(to, class);
+                sent
+            }
         };
         self.account(seat, (to, class), &frame, page.len(), sent)
+    }
+
+    fn note_post(&self, to: NodeId, class: Class) {
+        let (posted, bit) = (&self.posted[class.index()], NodeSet::only(to).bits());
+        if posted.load(Ordering::Relaxed) & bit == 0 {
+            posted.fetch_or(bit, Ordering::Relaxed);
+        }
     }
 
     /// Counts what was sent with `more` bytes than the frame has, or reports why it was not.
@@ -217,8 +257,8 @@ impl TcpTransport {
         }
         self.counters.sent(frame, more);
         if class == Class::Control {
-            let micros = u64::try_from(self.now().as_micros()).unwrap_or(u64::MAX);
-            seat.last_sent.store(micros, Ordering::Relaxed);
+            let tick = self.ticked.load(Ordering::Relaxed);
+            seat.last_sent.store(tick, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -242,7 +282,7 @@ impl Transport for TcpTransport {
     }
 
     fn send(&self, to: NodeId, class: Class, frame: Frame) -> Result<(), SendError> {
-        self.dispatch(to, class, frame, &[])
+        self.dispatch(to, class, frame, &[], Haste::Now)
     }
 
     fn send_page(
@@ -252,7 +292,34 @@ impl Transport for TcpTransport {
         frame: Frame,
         page: &[u8],
     ) -> Result<(), SendError> {
-        self.dispatch(to, class, frame, page)
+        self.dispatch(to, class, frame, page, Haste::Now)
+    }
+
+    fn post(&self, to: NodeId, class: Class, frame: Frame, page: &[u8]) -> Result<(), SendError> {
+        self.dispatch(to, class, frame, page, Haste::WithOthers)
+    }
+
+    fn flush(&self) {
+        for (class, posted) in Class::ALL.into_iter().zip(&self.posted) {
+            if posted.load(Ordering::Relaxed) == 0 {
+                continue;
+            }
+            for node in NodeSet::from_bits(posted.swap(0, Ordering::Relaxed)).iter() {
+                let Some(seat) = self.seat(node) else {
+                    continue;
+                };
+                let sent = match &seat.pipes {
+                    Some(pipes) => {
+                        pipes.push(class);
+                        Sent::Now
+                    }
+                    None => seat.connections[class.index()].push(&self.poller),
+                };
+                if let Sent::Failed(error) = sent {
+                    self.send_failed(node, error);
+                }
+            }
+        }
     }
 
     fn glance(&self, sink: &mut dyn FnMut(Event)) -> usize {

@@ -152,6 +152,32 @@ fn a_frame_sent_during_a_close_goes_out_before_the_end_or_is_refused() {
 }
 
 #[test]
+fn what_is_posted_goes_out_with_what_another_thread_sends_or_before_it() {
+    loom::model(|| {
+        let shared = Arc::new((Outlet::default(), Wire::new()));
+        let sender = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let (outlet, wire) = &*shared;
+                outlet.send(wire, &frame(1, 0), &[])
+            })
+        };
+        let (outlet, wire) = &*shared;
+        assert!(matches!(
+            outlet.post(wire, &frame(1, 1), &[]),
+            Sent::Now | Sent::Queued { .. }
+        ));
+        outlet.push(wire);
+        sender.join().unwrap();
+        // There was room for one, and the other is waited for.
+        assert!(wire.is_watched());
+        wire.make_room();
+        outlet.flush(wire).unwrap();
+        assert_eq!((wire.frames(), wire.is_watched()), (2, false));
+    });
+}
+
+#[test]
 fn a_flush_during_a_loss_leaves_nothing_to_be_flushed() {
     loom::model(|| {
         let shared = Arc::new((Outlet::default(), Wire::new()));
