@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::bars::Verdict;
 use crate::cli::Cli;
 use crate::far::{Duty, FarSide, Order};
-use crate::pair::{Cluster, Node};
+use crate::pair::{Cluster, Knobs, Node};
 use crate::sample::{Spread, Times};
 use crate::table::table;
 use crate::workload::{Pattern, Touch, Walk};
@@ -46,8 +46,7 @@ const KINDS: [(&str, Pattern); 4] = [
 ];
 
 pub(crate) fn run(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Vec<Ahead>> {
-    let most = cli.pump.options().read_ahead;
-    let mut pairs = [Pair::new(cli, cpus, most)?, Pair::new(cli, cpus, 0)?];
+    let mut pairs = [Pair::new(cli, cpus, true)?, Pair::new(cli, cpus, false)?];
     let mut found = KINDS.map(|kind| (kind, [(); 2].map(|()| Vec::new())));
     for round in 0..cli.rounds {
         for ((_, pattern), times) in &mut found {
@@ -108,14 +107,12 @@ pub(crate) fn run(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Vec<Ahead>> {
 }
 
 impl Pair {
-    fn new(cli: &Cli, cpus: &[usize], read_ahead: u32) -> anyhow::Result<Self> {
+    fn new(cli: &Cli, cpus: &[usize], read_ahead: bool) -> anyhow::Result<Self> {
         let cluster = Cluster::choose(2, cpus)?;
-        let pump = cli.pump;
-        let duty = Duty::Plain { pump, read_ahead };
-        let fars = vec![FarSide::spawn(1, &cluster, &duty)?];
-        let mut options = pump.options();
-        options.read_ahead = read_ahead;
-        let node = Node::join(0, &cluster, cli, options)?;
+        let mut knobs = Knobs::of(cli.pump);
+        knobs.read_ahead = read_ahead;
+        let fars = vec![FarSide::spawn(1, &cluster, &Duty::Plain(knobs))?];
+        let node = knobs.join(0, &cluster, cli)?;
         Ok(Self { node, fars })
     }
 }

@@ -11,7 +11,7 @@ use anyhow::{Context, ensure};
 use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
-use crate::pair::{Cluster, Node, Pump};
+use crate::pair::{Cluster, Knobs, Node};
 use crate::steps::Note;
 use crate::workload::{Walk, Writer};
 
@@ -24,6 +24,8 @@ pub(crate) enum Order {
     Turns(u64),
     /// Write your own word on the first page for so many milliseconds.
     Write(u64),
+    /// Load from each of these pages, and then store to it.
+    Update(Walk),
     /// Load from these pages, and so come to hold copies.
     Share(Walk),
     /// Put the logical clock at this time or later.
@@ -53,8 +55,8 @@ pub(crate) enum Duty {
     Faults { raw: u16, ring: PathBuf },
     /// Sharing pages, and echoing what comes over another cluster.
     Share { echoes: Cluster },
-    /// A node whose pump waits so, and which reads ahead so many pages.
-    Plain { pump: Pump, read_ahead: u32 },
+    /// A node with these knobs.
+    Plain(Knobs),
     /// A node that notes what it does when.
     Noting,
 }

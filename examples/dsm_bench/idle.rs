@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::bars::Verdict;
 use crate::cli::Cli;
 use crate::far::{Answer, Duty, FarSide, Order};
-use crate::pair::{Cluster, Node, Pump};
+use crate::pair::{Cluster, Knobs, Pump};
 use crate::place;
 use crate::table::table;
 use crate::workload::{Touch, Walk};
@@ -35,11 +35,10 @@ pub(crate) fn run(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Vec<Idle>> {
 
 fn one(cli: &Cli, cpus: &[usize], pump: Pump) -> anyhow::Result<Idle> {
     let cluster = Cluster::choose(2, cpus)?;
-    let options = pump.options();
-    let read_ahead = options.read_ahead;
-    let duty = Duty::Plain { pump, read_ahead };
+    let knobs = Knobs::of(pump);
+    let duty = Duty::Plain(knobs);
     let mut fars = vec![FarSide::spawn(1, &cluster, &duty)?];
-    let node = Node::join(0, &cluster, cli, options)?;
+    let node = knobs.join(0, &cluster, cli)?;
     let walk = Walk::scattered(cli.pages, cli.pages);
     fars[0].ask(Order::Own(walk))?;
     node.touch(walk, Touch::Store)?;

@@ -13,6 +13,7 @@ mod far;
 mod faults;
 mod floor;
 mod idle;
+mod knobs;
 mod pair;
 mod part;
 mod picture;
@@ -69,11 +70,7 @@ fn be_far(cli: &Cli, identity: &Identity) -> anyhow::Result<()> {
             serve(Node::join(number, cluster, cli, cli.pump.options())?)?;
             answers.map_or(Ok(()), |raw| raw.join().expect("it does not panic"))
         }),
-        Duty::Plain { pump, read_ahead } => {
-            let mut options = pump.options();
-            options.read_ahead = *read_ahead;
-            serve(Node::join(number, cluster, cli, options)?)
-        }
+        Duty::Plain(knobs) => serve(knobs.join(number, cluster, cli)?),
         Duty::Share { echoes } => fan_out::share(number, cluster, echoes, cli),
         Duty::Noting => steps::note(number, cluster, cli),
     }

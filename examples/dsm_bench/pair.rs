@@ -44,6 +44,48 @@ impl Pump {
     }
 }
 
+/// What a plain node does unasked, or not.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Knobs {
+    pub(crate) pump: Pump,
+    pub(crate) read_ahead: bool,
+    /// See [`DsmOptions`].
+    pub(crate) migratory: bool,
+    pub(crate) hold: bool,
+    /// Whether homes move.
+    pub(crate) moves: bool,
+    /// The node that is home to all pages.
+    pub(crate) home: u8,
+}
+
+impl Knobs {
+    /// All as they are by themselves; b is home.
+    pub(crate) const fn of(pump: Pump) -> Self {
+        Self {
+            pump,
+            read_ahead: true,
+            migratory: true,
+            hold: true,
+            moves: true,
+            home: 1,
+        }
+    }
+
+    /// Joins `cluster` as its node `number`.
+    pub(crate) fn join(self, number: usize, cluster: &Cluster, cli: &Cli) -> anyhow::Result<Node> {
+        let mut options = self.pump.options();
+        if !self.read_ahead {
+            options.read_ahead = 0;
+        }
+        (options.migratory, options.hold) = (self.migratory, self.hold);
+        let pages = PageRange::first(cli.data_pages());
+        let homes = HomeMap::new([(pages, NodeId::new(self.home)?)])?;
+        let homes = if self.moves { homes } else { homes.staying() };
+        let transport = cluster.join(number, cli.transport)?;
+        Node::start(number, transport, homes, cli, options)
+    }
+}
+
 /// What the nodes talk over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Over {

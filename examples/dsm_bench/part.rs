@@ -27,6 +27,10 @@ pub(crate) enum Part {
     Scan,
     /// One remote store taken apart into its steps.
     Steps,
+    /// What nodes do unasked, beside nodes that do not, for work that it is made for: taking a load for
+    /// a store where that was right before, keeping a page for the threads that it came for, moving a
+    /// page's home to who writes it. Read-ahead is "ahead".
+    Knobs,
     /// Processor time of two nodes that do nothing after a burst of faults, with each way to wait.
     Idle,
 }

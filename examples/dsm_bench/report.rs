@@ -10,6 +10,7 @@ use crate::fan_out::{self, FanOut};
 use crate::faults;
 use crate::faults::report::{Faults, Measured};
 use crate::idle::{self, Idle};
+use crate::knobs;
 use crate::part::Part;
 use crate::place;
 use crate::scan::{self, Scan};
@@ -35,6 +36,8 @@ pub(crate) struct Found {
     steps: Vec<Steps>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scan: Option<Vec<Scan>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    knobs: Option<Vec<knobs::Row>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     idle: Option<Vec<Idle>>,
 }
@@ -66,6 +69,9 @@ impl Found {
         }
         if cli.wants(Part::Steps) {
             found.steps = steps::run(cli, &cpus)?;
+        }
+        if cli.wants(Part::Knobs) {
+            found.knobs = Some(knobs::run(cli, &cpus)?);
         }
         if cli.wants(Part::Idle) {
             found.idle = Some(idle::run(cli, &cpus)?);
@@ -180,6 +186,10 @@ impl Report<'_> {
                 .scan
                 .as_deref()
                 .map(|rows| scan::show(rows).to_string()),
+            found
+                .knobs
+                .as_deref()
+                .map(|rows| knobs::show(rows).to_string()),
             found
                 .idle
                 .as_deref()

@@ -95,6 +95,8 @@ impl Walk {
 pub(crate) struct Writer {
     /// How often the page came to it.
     pub(crate) handovers: u64,
+    /// How many of its writes had to wait: one write may wait for a page that comes and goes.
+    pub(crate) waits: u64,
     /// Its longest wait for the page in microseconds.
     pub(crate) longest_us: f64,
 }
@@ -106,12 +108,16 @@ pub(crate) enum Touch {
     Store,
 }
 
+/// Longer than a write takes for which nothing is missing, and shorter than any fault.
+const WAIT: Duration = Duration::from_micros(5);
+
 const FIRST: GuestAddress = GuestAddress(0);
 
 impl Node {
     pub(crate) fn obey(&self, order: Order) -> anyhow::Result<Answer> {
         match order {
             Order::Own(walk) => self.touch(walk, Touch::Store).map(|_| Answer::Done),
+            Order::Update(walk) => self.update(walk).map(|_| Answer::Done),
             Order::Share(walk) => self.touch(walk, Touch::Load).map(|_| Answer::Done),
             Order::Turns(turns) => self.turns(turns, 1).map(|()| Answer::Done),
             Order::Write(millis) => self.write(Duration::from_millis(millis)).map(Answer::Wrote),
@@ -123,6 +129,19 @@ impl Node {
     /// Touches each page once.
     pub(crate) fn touch(&self, walk: Walk, touch: Touch) -> anyhow::Result<Times> {
         self.touch_each(&walk.addresses(), touch)
+    }
+
+    /// Loads from each page and then stores to it.
+    pub(crate) fn update(&self, walk: Walk) -> anyhow::Result<Times> {
+        let mut times = Times::default();
+        for at in walk.addresses() {
+            times.time(|| {
+                let value: u64 = self.memory.load(at, Ordering::Relaxed)?;
+                self.memory
+                    .store(value.wrapping_add(1), at, Ordering::Relaxed)
+            })?;
+        }
+        Ok(times)
     }
 
     /// The same, of pages that are named.
@@ -181,9 +200,12 @@ impl Node {
         let word = GuestAddress(self.number as u64 * 8);
         let before = self.dsm.stats().faults_remote();
         let (start, mut now, mut longest) = (Instant::now(), Instant::now(), Duration::ZERO);
+        let mut waits = 0;
         for count in 0_u64.. {
             self.memory.store(count, word, Ordering::Relaxed)?;
-            longest = longest.max(now.elapsed());
+            let took = now.elapsed();
+            longest = longest.max(took);
+            waits += u64::from(took > WAIT);
             now = Instant::now();
             if now - start >= time {
                 break;
@@ -191,6 +213,7 @@ impl Node {
         }
         Ok(Writer {
             handovers: self.dsm.stats().faults_remote() - before,
+            waits,
             longest_us: longest.as_secs_f64() * 1e6,
         })
     }

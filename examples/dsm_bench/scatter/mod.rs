@@ -18,7 +18,7 @@ use serde::Serialize;
 use crate::bars::Verdict;
 use crate::cli::Cli;
 use crate::far::{Duty, FarSide, Order};
-use crate::pair::Cluster;
+use crate::pair::{Cluster, Knobs};
 use crate::place;
 use crate::protocol::ProtocolKind;
 use crate::sample::{Spread, Times};
@@ -205,9 +205,7 @@ impl Memory {
 /// Another node takes pages of this one.
 fn walked(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Walked> {
     let cluster = Cluster::choose(2, cpus)?;
-    let options = cli.pump.options();
-    let (pump, read_ahead) = (cli.pump, options.read_ahead);
-    let duty = Duty::Plain { pump, read_ahead };
+    let duty = Duty::Plain(Knobs::of(cli.pump));
     let mut fars = vec![FarSide::spawn(1, &cluster, &duty)?];
     let Noted { node, notes } = Noted::join(0, &cluster, cli)?;
     let pages = WALKED.min(cli.data_pages() / 3).max(1);

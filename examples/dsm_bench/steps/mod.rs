@@ -25,7 +25,7 @@ use self::notes::{Notes, now};
 use self::path::{At, FETCH, UPGRADE, follow};
 use crate::cli::Cli;
 use crate::far::{self, Answer, Duty, FarSide, Order};
-use crate::pair::{Cluster, Node, together};
+use crate::pair::{Cluster, Knobs, Node, together};
 use crate::protocol::ProtocolKind;
 use crate::sample::Spread;
 use crate::table::table;
@@ -133,8 +133,7 @@ pub(crate) fn run(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Vec<Steps>> {
         return Ok(Vec::new());
     }
     let clusters = [Cluster::choose(2, cpus)?, Cluster::choose(2, cpus)?];
-    let (pump, read_ahead) = (cli.pump, cli.pump.options().read_ahead);
-    let plain = Duty::Plain { pump, read_ahead };
+    let plain = Duty::Plain(Knobs::of(cli.pump));
     let mut watching = vec![FarSide::spawn(1, &clusters[0], &Duty::Noting)?];
     let mut others = vec![FarSide::spawn(1, &clusters[1], &plain)?];
     let watched = Noted::join(0, &clusters[0], cli)?;

@@ -25,6 +25,7 @@ pub struct HomeError {
 pub struct HomeMap {
     /// `(first page after the run, home)`, ascending.
     pub(super) runs: Vec<(u64, NodeId)>,
+    pub(super) moving: bool,
 }
 
 impl HomeMap {
@@ -45,7 +46,10 @@ impl HomeMap {
                 ends.push((covered, home));
             }
         }
-        Ok(Self { runs: ends })
+        Ok(Self {
+            runs: ends,
+            moving: true,
+        })
     }
 
     /// `pages` pages in equal contiguous runs over `nodes`; the first ones get the odd pages.
@@ -61,7 +65,23 @@ impl HomeMap {
         });
         Self {
             runs: runs.collect(),
+            moving: true,
         }
+    }
+
+    /// The same homes, of pages whose home never moves to the node that uses them most. All nodes have
+    /// to say the same.
+    #[must_use]
+    pub fn staying(mut self) -> Self {
+        self.moving = false;
+        self
+    }
+
+    /// Whether a protocol may move a page's home to the node that uses it most, as it may unless told
+    /// otherwise. [`Directory`](super::Directory) does, others may not know how.
+    #[must_use]
+    pub const fn is_moving(&self) -> bool {
+        self.moving
     }
 
     /// The home of `page`; `None` past the end of the memory.

@@ -89,6 +89,7 @@ impl HomeMap {
         });
         Ok(Self {
             runs: runs.collect(),
+            moving: true,
         })
     }
 }

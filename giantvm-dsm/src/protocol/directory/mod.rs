@@ -462,7 +462,8 @@ impl CoherenceProtocol for Directory {
     const NAME: &'static str = "directory";
 
     fn new(setup: Setup) -> Self {
-        Self::with_moves(setup, Self::REST, Some(Self::MOVE_AFTER))
+        let after = setup.homes.is_moving().then_some(Self::MOVE_AFTER);
+        Self::with_moves(setup, Self::REST, after)
     }
 
     fn handle(
