@@ -27,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+pub mod acpi;
 mod bus;
 mod counters;
 mod device;

@@ -114,8 +114,12 @@ impl Entry {
 mod tests {
     use super::*;
 
-    const fn entry(bits: u64, extended: bool) -> Entry {
-        let [low, high] = [bits as u32, (bits >> 32) as u32];
+    fn entry(bits: u64, extended: bool) -> Entry {
+        let [a, b, c, d, e, f, g, h] = bits.to_le_bytes();
+        let (low, high) = (
+            u32::from_le_bytes([a, b, c, d]),
+            u32::from_le_bytes([e, f, g, h]),
+        );
         Entry::RESET
             .with(false, low, extended)
             .with(true, high, extended)

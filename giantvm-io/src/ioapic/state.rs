@@ -18,7 +18,9 @@ const ARBITRATION: u8 = 2;
 const TABLE: u8 = 0x10;
 
 /// The version with an EOI register, and the last pin's number.
-const VERSION_VALUE: u32 = 0x20 | (PINS as u32 - 1) << 16;
+const VERSION_VALUE: u32 = 0x20 | LAST_PIN << 16;
+const LAST_PIN: u32 = 23;
+const _: () = assert!(LAST_PIN as usize == PINS - 1);
 const ID_MASK: u32 = 0x0f00_0000;
 
 /// What an input to an [`IoApic`] brings about, in this order.
