@@ -90,3 +90,32 @@ impl Device for PanicDevice {
         self.told = false;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use giantvm_core::{NodeId, VcpuId};
+
+    use super::*;
+
+    #[test]
+    fn a_machine_that_was_reset_can_panic_again() {
+        let (events, seen) = channel();
+        let mut device = PanicDevice::new(move |_, event| events.send(event).unwrap());
+        let origin = Origin {
+            node: NodeId::ZERO,
+            vcpu: VcpuId::BOOT,
+        };
+        let write = |device: &mut PanicDevice, value| {
+            device.write(origin, 0, AccessSize::Byte, value).unwrap();
+            seen.try_iter().count()
+        };
+        assert_eq!(device.read(origin, 0, AccessSize::Byte), Ok(PANICKED));
+        assert_eq!(write(&mut device, 2), 0, "an event that is not taken");
+        assert_eq!([write(&mut device, 1), write(&mut device, 3)], [1, 0]);
+        device.reset();
+        assert_eq!(write(&mut device, 1), 1);
+        assert!(device.write(origin, 0, AccessSize::Dword, 1).is_err());
+    }
+}

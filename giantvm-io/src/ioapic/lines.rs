@@ -14,7 +14,8 @@ pub trait LinesOutput: Send + Sync {
     /// Delivers an interrupt to its vCPUs, wherever they are.
     fn deliver(&self, msi: Msi);
 
-    /// Tells this node's hypervisor the line's level-triggered message, or that there is none.
+    /// Tells this node's hypervisor the line's level-triggered message, or that there is none. Rare:
+    /// masking and edge-triggered lines change no route.
     fn route(&self, pin: Pin, msi: Option<Msi>);
 
     /// Sends a message to another node.
