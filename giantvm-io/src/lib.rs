@@ -2,8 +2,12 @@
 //!
 //! A vCPU's access goes to its node's [`Bus`] and ends in a value, an [`Outcome`]: done, failed, or
 //! deferred until the node of the device answers. Nothing here knows a hypervisor or a transport:
-//! the caller feeds in accesses and messages and sends what comes out. There is no PCI and no DMA;
-//! a device that reaches guest memory does so by a view that it is given.
+//! the caller feeds in accesses and messages and sends what comes out. There is no PCI; a device that
+//! reaches guest memory does so by a view that it is given.
+//!
+//! A guest that expects a PC finds one by [ACPI tables](acpi): a hardware-reduced platform with an
+//! [IOAPIC](ioapic) whose lines come from devices on any node, a CMOS clock, a serial line, and registers
+//! to switch off, to reset and to tell of a panic ([`devices`]).
 //!
 //! ```
 //! use std::sync::Arc;
@@ -27,12 +31,14 @@
 #![forbid(unsafe_code)]
 
 mod access;
+pub mod acpi;
 mod bus;
 mod counters;
 mod device;
 pub mod devices;
 mod forward;
 mod interrupt;
+pub mod ioapic;
 pub mod machine;
 mod message;
 mod ranges;
@@ -46,7 +52,7 @@ pub use counters::IoCounts;
 pub use device::{Device, DeviceError, DeviceId};
 pub use forward::{Completed, Forwarder, MAX_ABANDONED, Violation};
 pub use giantvm_core::{AccessSize, Msi};
-pub use interrupt::{DeviceInterrupt, InterruptSink};
+pub use interrupt::{DeviceInterrupt, InterruptLine, InterruptSink};
 pub use message::{IoMessage, IoReply, IoRequest};
 pub use ranges::{MapError, Window};
 pub use server::{DeviceServer, MAX_QUEUED};
