@@ -159,7 +159,11 @@ mod tests {
 
     /// A store from 100 to 300 whose every step takes ten, but for the last.
     fn notes(at: At) -> Vec<Note> {
-        let ends = FETCH.iter().zip(1..);
+        notes_of(FETCH, at)
+    }
+
+    fn notes_of(steps: &[Step], at: At) -> Vec<Note> {
+        let ends = steps.iter().zip(1..);
         let own = ends.filter(|(step, _)| step.at == at);
         own.filter_map(|(step, number)| {
             Some(Note {
@@ -183,6 +187,14 @@ mod tests {
         for (step, took) in FETCH.iter().zip(&steps).take(15) {
             assert_eq!(*took, 10, "{}", step.name);
         }
+        assert_eq!(steps.iter().sum::<u64>(), 200);
+    }
+
+    #[test]
+    fn an_upgrade_is_followed_by_steps_of_its_own() {
+        let [a, b] = [At::A, At::B].map(|at| notes_of(UPGRADE, at));
+        let steps = follow(UPGRADE, [100, 300], [&a, &b]).unwrap();
+        assert_eq!(steps.len(), UPGRADE.len());
         assert_eq!(steps.iter().sum::<u64>(), 200);
     }
 
