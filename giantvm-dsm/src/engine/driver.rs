@@ -3,6 +3,7 @@
 mod kept;
 mod room;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -37,9 +38,9 @@ use crate::protocol::{
 /// another cannot take the rest from everyone.
 const LATEST: Stamp = Stamp(u64::MAX / 2);
 
-/// Most transactions under way when more pages are asked for ahead of time: as many as keep a fast link
-/// busy, and no more, as pages that a thread waits for come behind them.
-const MOST_IN_FLIGHT: usize = 64;
+/// Most pages under way that were asked for ahead of time: as many as keep a fast link busy, and no more,
+/// as pages that a thread waits for come behind them.
+const MOST_COMING: usize = 64;
 /// Inputs that come together and are taken to come at one time: a few microseconds, and looking at the
 /// clock costs as much as a tenth of what is done with each.
 const AT_ONE_TIME: u32 = 8;
@@ -72,6 +73,8 @@ pub struct Driver<P: CoherenceProtocol> {
     /// What frames that came together leave to do: not empty only between a [`take`](Self::take) and a [`flush`](Self::flush).
     batch: Batch<P::Message>,
     ahead: Ahead,
+    /// Pages that were asked for ahead of time and are not here, at most [`MOST_COMING`].
+    coming: BTreeSet<PageIndex>,
     /// Which pages stay, if memory has a limit, and what is to be done about the others.
     budget: Option<Budget>,
     plan: Plan,
@@ -103,6 +106,7 @@ impl<P: CoherenceProtocol> Driver<P> {
             commands: Vec::new(),
             batch: Batch::new(),
             ahead: Ahead::new(0),
+            coming: BTreeSet::new(),
             budget: None,
             plan: Plan::default(),
             shown: MemoryStats::default(),
@@ -157,8 +161,7 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// Asks for pages that no thread waits for yet, if not too much is under way.
     fn read_ahead(&mut self) -> Result<(), BackingError> {
         loop {
-            let coming = self.protocol.in_flight();
-            let room = MOST_IN_FLIGHT.saturating_sub(coming);
+            let room = MOST_COMING.saturating_sub(self.coming.len());
             if room < RUN {
                 return Ok(());
             }
@@ -170,6 +173,7 @@ impl<P: CoherenceProtocol> Driver<P> {
                 let coming = self.protocol.in_flight();
                 if held.is_none() && self.has_room(page, coming) {
                     self.outlet.count(|stats| stats.read_ahead += 1);
+                    self.coming.insert(page);
                     self.give(Input::Fault { page, access })?;
                 }
             }
@@ -591,6 +595,9 @@ impl<P: CoherenceProtocol> Driver<P> {
                     self.kept.took(page, now);
                 }
                 Command::Protect { page } => self.kept.took(page, now),
+                Command::Map { page, .. } | Command::MapZero { page, .. } => {
+                    self.coming.remove(&page);
+                }
                 Command::Wake { page } if self.outlet.is_awaited(page) => {
                     self.kept.woke(page, now, payload, &mut *self.backing);
                 }
