@@ -260,7 +260,7 @@ mod tests {
     impl Outside<Message> for Log {
         fn send(&mut self, _: NodeId, message: &Message, page: Option<&[u8]>) {
             let with = page.map_or("", |_| " with its bytes");
-            self.0.push(format!("page {}{with}", message.page()));
+            self.0.push(format!("page {}{with}", message.page().0));
         }
 
         fn awaits(&self, _: PageIndex) -> bool {
@@ -275,7 +275,7 @@ mod tests {
     }
 
     fn node(pages: u64) -> (SimBacking, Log, Batch<Message>) {
-        let mut backing = SimBacking::new(PageSize::K4, 8);
+        let mut backing = SimBacking::new(PageSize::K4, 100);
         for page in 0..pages {
             backing.map_zero(PageIndex(page), Rights::Write).unwrap();
         }
@@ -350,9 +350,10 @@ mod tests {
 
     #[test]
     fn no_more_pages_wait_than_fit() {
-        let (mut backing, mut log, mut batch) = node(8);
-        for turn in 0..=MAX_UNMAPPED {
-            let page = PageIndex(turn as u64 % 8);
+        let most = u64::try_from(MAX_UNMAPPED).unwrap();
+        let (mut backing, mut log, mut batch) = node(most + 1);
+        for page in 0..=most {
+            let page = PageIndex(page);
             batch.protect(page, &mut backing, &mut log).unwrap();
         }
         assert_eq!(log.0.len(), MAX_UNMAPPED);
