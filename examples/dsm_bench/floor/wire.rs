@@ -123,10 +123,21 @@ impl<W: Wire> RawLink<W> {
     /// Asks; the far end answers by the first way to wait, and waits for what comes next by the
     /// second.
     fn ask(&mut self, ask: Ask, bytes: u64, [wait, then]: [Wait; 2]) -> io::Result<()> {
+        self.ask_by(wait, ask, bytes, [wait, then])
+    }
+
+    /// The same, of a far end that waits in a way of its own for what is asked.
+    fn ask_by(
+        &mut self,
+        how: Wait,
+        ask: Ask,
+        bytes: u64,
+        [wait, then]: [Wait; 2],
+    ) -> io::Result<()> {
         let mut request = [0; REQUEST];
         request[..3].copy_from_slice(&[ask as u8, wait as u8, then as u8]);
         request[8..16].copy_from_slice(&bytes.to_le_bytes());
-        self.0.send(&request, wait)
+        self.0.send(&request, how)
     }
 
     fn round_trips(&mut self, count: u64, ask: Ask, wait: Wait) -> io::Result<Times> {
@@ -154,8 +165,9 @@ impl<W: Wire> RawLink<W> {
     fn stream(&mut self, bytes: u64, wait: Wait) -> io::Result<f64> {
         let mut buffer = vec![0; CHUNK];
         let start = Instant::now();
-        // The far end still sleeps.
-        self.ask(Ask::Stream, bytes, [Wait::Blocking; 2])?;
+        // The far end still sleeps. Both wait alike for the stream: who looks wakes no one.
+        let ways = [wait, Wait::Blocking];
+        self.ask_by(Wait::Blocking, Ask::Stream, bytes, ways)?;
         for len in chunks(bytes) {
             self.0.receive(&mut buffer[..len], wait)?;
         }

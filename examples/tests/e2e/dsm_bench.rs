@@ -241,6 +241,24 @@ fn a_start_takes_no_memory_for_pages_that_are_not_used() {
 }
 
 #[test]
+fn scans_stand_beside_a_bare_stream() {
+    if built::lacks_userfaultfd("scans_stand_beside_a_bare_stream") {
+        return;
+    }
+    for transport in ["shm", "tcp"] {
+        let report = part("scan", &["--transport", transport]);
+        let rows = report["scan"].as_array().unwrap();
+        let touches: Vec<_> = rows.iter().map(|row| row["touch"].as_str()).collect();
+        assert_eq!(touches, [Some("load"), Some("store")]);
+        for row in rows {
+            for field in ["rate", "stream", "ratio"] {
+                positive(&row[field]["median"]);
+            }
+        }
+    }
+}
+
+#[test]
 fn pages_in_order_come_ahead() {
     if built::lacks_userfaultfd("pages_in_order_come_ahead") {
         return;

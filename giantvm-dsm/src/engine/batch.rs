@@ -244,3 +244,118 @@ fn send<M: PageMessage>(
     outside.send(to, message, page);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use giantvm_core::{PageSize, Version};
+
+    use super::*;
+    use crate::backing::sim::SimBacking;
+    use crate::protocol::directory::{Message, Transaction};
+
+    /// What left the node, and what was done, in order.
+    #[derive(Debug, Default)]
+    struct Log(Vec<String>);
+
+    impl Outside<Message> for Log {
+        fn send(&mut self, _: NodeId, message: &Message, page: Option<&[u8]>) {
+            let with = page.map_or("", |_| " with its bytes");
+            self.0.push(format!("page {}{with}", message.page().0));
+        }
+
+        fn awaits(&self, _: PageIndex) -> bool {
+            false
+        }
+
+        fn woke(&mut self, _: PageIndex) {}
+
+        fn did(&mut self, deed: Deed) {
+            self.0.push(format!("{deed:?}"));
+        }
+    }
+
+    fn node(pages: u64) -> (SimBacking, Log, Batch<Message>) {
+        let mut backing = SimBacking::new(PageSize::K4, 100);
+        for page in 0..pages {
+            backing.map_zero(PageIndex(page), Rights::Write).unwrap();
+        }
+        (backing, Log::default(), Batch::new())
+    }
+
+    fn data(page: u64) -> Message {
+        Message::Data {
+            page: PageIndex(page),
+            transaction: Transaction(1),
+            version: Version::ZERO,
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_pages_waits_until_they_are_protected_together() {
+        let (mut backing, mut log, mut batch) = node(3);
+        for page in 0..2 {
+            let at = PageIndex(page);
+            batch.protect(at, &mut backing, &mut log).unwrap();
+            let (to, message) = (NodeId::ZERO, data(page));
+            let sent = batch.send(to, &message, Attach::Page, &mut backing, &mut log);
+            sent.unwrap();
+        }
+        // Of a page that has nothing to do with them, too.
+        let done = Message::Evict { page: PageIndex(2) };
+        let sent = batch.send(NodeId::ZERO, &done, Attach::Nothing, &mut backing, &mut log);
+        sent.unwrap();
+        assert!(log.0.is_empty() && batch.takes());
+        batch.flush(&mut backing, &mut log).unwrap();
+        let told = [
+            "Protected",
+            "Protected",
+            "page 0 with its bytes",
+            "page 1 with its bytes",
+            "page 2",
+        ];
+        assert_eq!(log.0, told);
+        let rights = |page| {
+            backing
+                .memory()
+                .inspect(PageIndex(page), |rights, _| rights)
+        };
+        assert_eq!(
+            [0, 1, 2].map(rights),
+            [Some(Rights::Read), Some(Rights::Read), Some(Rights::Write)]
+        );
+    }
+
+    #[test]
+    fn pages_that_something_is_still_to_be_done_to_are_known_and_no_others() {
+        let (mut backing, mut log, mut batch) = node(6);
+        let concerns = |batch: &Batch<Message>| {
+            let pages = (0..6).filter(|&page| batch.concerns(PageIndex(page)));
+            pages.collect::<Vec<u64>>()
+        };
+        assert!(concerns(&batch).is_empty());
+        for page in [4, 1] {
+            let at = PageIndex(page);
+            batch.protect(at, &mut backing, &mut log).unwrap();
+        }
+        let fate = FrameFate::Drop;
+        let unmapped = batch.unmap(PageIndex(5), fate, &mut backing, &mut log);
+        unmapped.unwrap();
+        let bare = Message::Evict { page: PageIndex(2) };
+        let sent = batch.send(NodeId::ZERO, &bare, Attach::Nothing, &mut backing, &mut log);
+        sent.unwrap();
+        assert_eq!(concerns(&batch), [1, 4, 5]);
+        batch.flush(&mut backing, &mut log).unwrap();
+        assert!(concerns(&batch).is_empty() && !batch.takes());
+    }
+
+    #[test]
+    fn no_more_pages_wait_than_fit() {
+        let most = u64::try_from(MAX_UNMAPPED).unwrap();
+        let (mut backing, mut log, mut batch) = node(most + 1);
+        for page in 0..=most {
+            let page = PageIndex(page);
+            batch.protect(page, &mut backing, &mut log).unwrap();
+        }
+        assert_eq!(log.0.len(), MAX_UNMAPPED);
+    }
+}

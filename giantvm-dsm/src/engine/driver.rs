@@ -1,8 +1,10 @@
 //! Feeds a protocol, one input at a time, and lets its commands be carried out.
 
+mod faults;
 mod kept;
 mod room;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -28,7 +30,7 @@ use super::refused::Refused;
 use super::sequence::Arrival;
 use super::sheaf;
 use super::stats::{DsmStats, MemoryStats};
-use crate::backing::{Backing, BackingError, Fault};
+use crate::backing::{Backing, BackingError};
 use crate::protocol::{
     Access, CoherenceProtocol, Command, Contents, Input, PageMessage, Rights, Tick,
 };
@@ -37,15 +39,9 @@ use crate::protocol::{
 /// another cannot take the rest from everyone.
 const LATEST: Stamp = Stamp(u64::MAX / 2);
 
-/// Most transactions under way when more pages are asked for ahead of time: as many as keep a fast link
-/// busy, and no more, as pages that a thread waits for come behind them.
-const MOST_IN_FLIGHT: usize = 64;
 /// Inputs that come together and are taken to come at one time: a few microseconds, and looking at the
 /// clock costs as much as a tenth of what is done with each.
 const AT_ONE_TIME: u32 = 8;
-/// How many more there have to be room for, so that they are asked for together.
-const RUN: usize = 16;
-
 /// A message that arrived, and what came with it.
 #[derive(Debug)]
 struct Letter<M> {
@@ -72,6 +68,8 @@ pub struct Driver<P: CoherenceProtocol> {
     /// What frames that came together leave to do: not empty only between a [`take`](Self::take) and a [`flush`](Self::flush).
     batch: Batch<P::Message>,
     ahead: Ahead,
+    /// Pages that were asked for ahead of time and are not here, at most [`faults::MOST_COMING`].
+    coming: BTreeSet<PageIndex>,
     /// Which pages stay, if memory has a limit, and what is to be done about the others.
     budget: Option<Budget>,
     plan: Plan,
@@ -103,6 +101,7 @@ impl<P: CoherenceProtocol> Driver<P> {
             commands: Vec::new(),
             batch: Batch::new(),
             ahead: Ahead::new(0),
+            coming: BTreeSet::new(),
             budget: None,
             plan: Plan::default(),
             shown: MemoryStats::default(),
@@ -129,51 +128,6 @@ impl<P: CoherenceProtocol> Driver<P> {
     #[must_use]
     pub fn backing(&mut self) -> &mut dyn Backing {
         &mut *self.backing
-    }
-
-    /// Feeds a local fault.
-    ///
-    /// # Errors
-    /// [`BackingError`]: the node has to stop.
-    pub fn fault(&mut self, fault: Fault) -> Result<(), BackingError> {
-        let page = fault.page;
-        self.kept.faulted(page);
-        self.heat.faulted(page, fault.access);
-        let before = self.protocol.rights(page);
-        let access = self.migratory.faulted(page, fault.access, before);
-        if access != fault.access {
-            self.outlet.count(|stats| stats.guesses += 1);
-        }
-        self.outlet.awaits(page, access, before);
-        self.feed(Input::Fault { page, access })?;
-        self.ahead.faulted(page, access);
-        let used = self.ahead.used();
-        if used > 0 {
-            self.outlet.count(|stats| stats.read_ahead_used += used);
-        }
-        self.flush()
-    }
-
-    /// Asks for pages that no thread waits for yet, if not too much is under way.
-    fn read_ahead(&mut self) -> Result<(), BackingError> {
-        loop {
-            let coming = self.protocol.in_flight();
-            let room = MOST_IN_FLIGHT.saturating_sub(coming);
-            if room < RUN {
-                return Ok(());
-            }
-            let Some((wish, access)) = self.ahead.more(room as u64) else {
-                return Ok(());
-            };
-            for page in wish.pages(self.backing.pages()) {
-                let held = self.protocol.rights(page);
-                let coming = self.protocol.in_flight();
-                if held.is_none() && self.has_room(page, coming) {
-                    self.outlet.count(|stats| stats.read_ahead += 1);
-                    self.give(Input::Fault { page, access })?;
-                }
-            }
-        }
     }
 
     /// Takes loads for stores where that was right before, or not, as at first.
@@ -591,6 +545,9 @@ impl<P: CoherenceProtocol> Driver<P> {
                     self.kept.took(page, now);
                 }
                 Command::Protect { page } => self.kept.took(page, now),
+                Command::Map { page, .. } | Command::MapZero { page, .. } => {
+                    self.coming.remove(&page);
+                }
                 Command::Wake { page } if self.outlet.is_awaited(page) => {
                     self.kept.woke(page, now, payload, &mut *self.backing);
                 }
