@@ -42,10 +42,7 @@ fn replies_that_answer_nothing_are_violations_and_change_nothing() {
         from: node(2),
         asked: node(1),
     };
-    assert_eq!(
-        forwarder.reply(node(2), reply(request, 0)),
-        Err(foreign)
-    );
+    assert_eq!(forwarder.reply(node(2), reply(request, 0)), Err(foreign));
     let wide = forwarder.reply(node(1), reply(request, 0x100));
     assert!(matches!(
         wide,
@@ -75,12 +72,7 @@ fn the_answer_to_an_abandoned_access_is_taken_once_and_dropped() {
     assert!(forwarder.reply(node(2), reply(old)).is_err());
     assert_eq!(forwarder.reply(node(1), reply(old)), Ok(None));
     assert!(forwarder.reply(node(1), reply(old)).is_err());
-    assert!(
-        forwarder
-            .reply(node(1), reply(new))
-            .unwrap()
-            .is_some()
-    );
+    assert!(forwarder.reply(node(1), reply(new)).unwrap().is_some());
 }
 
 #[test]

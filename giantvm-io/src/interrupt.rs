@@ -1,5 +1,7 @@
 //! Interrupts from devices to vCPUs.
 
+use std::fmt::Debug;
+
 use giantvm_core::{Msi, VcpuId};
 
 /// An interrupt that a device raises.
@@ -28,4 +30,16 @@ impl<F: Fn(DeviceInterrupt) + Send + Sync> InterruptSink for F {
     fn raise(&self, interrupt: DeviceInterrupt) {
         self(interrupt);
     }
+}
+
+/// The wire from a device to the interrupt controller.
+///
+/// May be called with the device's lock held: must not block, and must not access the same device.
+pub trait InterruptLine: Send + Sync + Debug {
+    /// Asserts the line, or lets it go. As it was is no change.
+    fn set(&self, asserted: bool);
+
+    /// Asserts the line and lets it go at once: the interrupt of an edge-triggered line. Does nothing
+    /// while the line is asserted.
+    fn pulse(&self);
 }

@@ -39,6 +39,7 @@ mod posted;
 mod ranges;
 mod server;
 mod sync;
+pub mod virtio;
 mod wait;
 
 pub use access::{Access, AccessError, Op, Origin, Outcome, Space, Token};
@@ -47,7 +48,7 @@ pub use counters::IoCounts;
 pub use device::{Device, DeviceError, DeviceId};
 pub use forward::{Completed, Forwarder, MAX_ABANDONED, Violation};
 pub use giantvm_core::{AccessSize, Msi};
-pub use interrupt::{DeviceInterrupt, InterruptSink};
+pub use interrupt::{DeviceInterrupt, InterruptLine, InterruptSink};
 pub use message::{IoMessage, IoReply, IoRequest};
 pub use posted::MAX_POSTED;
 pub use ranges::{MapError, Window};

@@ -143,13 +143,7 @@ impl DeviceServer {
     }
 }
 
-fn serve(
-    bus: &Bus,
-    work: &Receiver<Work>,
-    queued: &Allowance,
-    posted: &Allowance,
-    reply: &Reply,
-) {
+fn serve(bus: &Bus, work: &Receiver<Work>, queued: &Allowance, posted: &Allowance, reply: &Reply) {
     for work in work {
         let (from, request) = match work {
             Work::Serve(from, request) => (from, request),

@@ -1,0 +1,6 @@
+//! Virtio devices, driven as a guest drives them: by registers and rings in memory.
+
+mod blk;
+mod console;
+mod support;
+mod transport;

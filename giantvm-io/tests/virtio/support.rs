@@ -1,0 +1,275 @@
+//! A driver, and what it runs on.
+
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use giantvm_core::{NodeId, VcpuId};
+use giantvm_io::virtio::{Trigger, VirtioDevice, VirtioMmio};
+use giantvm_io::{AccessSize, Device, InterruptLine, Origin};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+
+pub(crate) const MEMORY: usize = 16 << 20;
+/// Where buffers of tests are; rings are below.
+pub(crate) const BUFFERS: u64 = 1 << 20;
+
+pub(crate) const VERSION_1: u64 = 1 << 32;
+pub(crate) const EVENT_IDX: u64 = 1 << 29;
+
+pub(crate) const STATUS: u64 = 0x70;
+pub(crate) const DRIVER_OK: u32 = 1 | 2 | 8 | 4;
+pub(crate) const NEEDS_RESET: u32 = 64;
+
+const NEXT: u16 = 1;
+const WRITE: u16 = 2;
+
+pub(crate) type Memory = GuestMemoryMmap<()>;
+
+pub(crate) fn memory() -> Memory {
+    GuestMemoryMmap::from_ranges(&[(GuestAddress(0), MEMORY)]).unwrap()
+}
+
+/// A line that remembers how often it rose.
+#[derive(Debug, Default)]
+pub(crate) struct Line {
+    /// Whether it is asserted, and how often it rose.
+    state: Mutex<(bool, u64)>,
+    rose: Condvar,
+}
+
+impl Line {
+    pub(crate) fn is_asserted(&self) -> bool {
+        self.state.lock().unwrap().0
+    }
+
+    pub(crate) fn rises(&self) -> u64 {
+        self.state.lock().unwrap().1
+    }
+
+    /// Waits until it has risen so often.
+    pub(crate) fn wait(&self, rises: u64) {
+        let state = self.state.lock().unwrap();
+        let patience = Duration::from_secs(60);
+        let (state, ended) = self
+            .rose
+            .wait_timeout_while(state, patience, |state| state.1 < rises)
+            .unwrap();
+        assert!(!ended.timed_out(), "no interrupt: {state:?}");
+    }
+}
+
+impl InterruptLine for Line {
+    fn set(&self, asserted: bool) {
+        let mut state = self.state.lock().unwrap();
+        if asserted && !state.0 {
+            state.1 += 1;
+            self.rose.notify_all();
+        }
+        state.0 = asserted;
+    }
+
+    fn pulse(&self) {
+        self.set(true);
+        self.set(false);
+    }
+}
+
+/// One queue, as its driver has it.
+#[derive(Debug)]
+pub(crate) struct DriverQueue {
+    base: u64,
+    size: u16,
+    /// Descriptors are taken one after the other, round and round.
+    next: u16,
+    available: u16,
+    seen: u16,
+}
+
+impl DriverQueue {
+    pub(crate) const fn new(base: u64, size: u16) -> Self {
+        Self {
+            base,
+            size,
+            next: 0,
+            available: 0,
+            seen: 0,
+        }
+    }
+
+    pub(crate) const fn parts(&self) -> [(u64, u64); 3] {
+        [
+            (0x80, self.base),
+            (0x90, self.base + 0x4000),
+            (0xa0, self.base + 0x8000),
+        ]
+    }
+
+    /// Makes a chain available: address, length, and whether the device writes it. Returns its head.
+    pub(crate) fn add<M: Bytes<GuestAddress, E: std::fmt::Debug>>(
+        &mut self,
+        memory: &M,
+        chain: &[(u64, u32, bool)],
+    ) -> u16 {
+        let head = self.next;
+        for (position, &(address, len, write)) in chain.iter().enumerate() {
+            let after = (self.next + 1) % self.size;
+            let last = position + 1 == chain.len();
+            let flags = if last { 0 } else { NEXT } | if write { WRITE } else { 0 };
+            let at = self.base + 16 * u64::from(self.next);
+            memory.write_obj(address, GuestAddress(at)).unwrap();
+            memory.write_obj(len, GuestAddress(at + 8)).unwrap();
+            memory.write_obj(flags, GuestAddress(at + 12)).unwrap();
+            memory.write_obj(after, GuestAddress(at + 14)).unwrap();
+            self.next = after;
+        }
+        let ring = self.base + 0x4000;
+        let slot = ring + 4 + 2 * u64::from(self.available % self.size);
+        memory.write_obj(head, GuestAddress(slot)).unwrap();
+        self.available = self.available.wrapping_add(1);
+        let order = std::sync::atomic::Ordering::Release;
+        memory
+            .store(self.available, GuestAddress(ring + 2), order)
+            .unwrap();
+        head
+    }
+
+    /// Asks for an interrupt after the next chain.
+    pub(crate) fn want<M: Bytes<GuestAddress, E: std::fmt::Debug>>(&self, memory: &M) {
+        let event = self.base + 0x4000 + 4 + 2 * u64::from(self.size);
+        memory.write_obj(self.seen, GuestAddress(event)).unwrap();
+    }
+
+    /// Takes the next chain that the device gave back: its head, and the bytes written.
+    pub(crate) fn used<M: Bytes<GuestAddress, E: std::fmt::Debug>>(
+        &mut self,
+        memory: &M,
+    ) -> Option<(u32, u32)> {
+        let ring = self.base + 0x8000;
+        let order = std::sync::atomic::Ordering::Acquire;
+        let index: u16 = memory.load(GuestAddress(ring + 2), order).unwrap();
+        if index == self.seen {
+            return None;
+        }
+        let slot = ring + 4 + 8 * u64::from(self.seen % self.size);
+        self.seen = self.seen.wrapping_add(1);
+        let head = memory.read_obj(GuestAddress(slot)).unwrap();
+        Some((head, memory.read_obj(GuestAddress(slot + 4)).unwrap()))
+    }
+}
+
+/// A device and its driver.
+pub(crate) struct Rig {
+    pub(crate) memory: Memory,
+    pub(crate) line: Arc<Line>,
+    pub(crate) device: VirtioMmio<Memory>,
+    pub(crate) queues: Vec<DriverQueue>,
+}
+
+pub(crate) const ORIGIN: Origin = Origin {
+    node: NodeId::ZERO,
+    vcpu: VcpuId::BOOT,
+};
+
+impl Rig {
+    /// A device that no driver has touched.
+    pub(crate) fn cold(device: impl VirtioDevice, trigger: Trigger) -> Self {
+        let (memory, line) = (memory(), Arc::new(Line::default()));
+        let device = VirtioMmio::start(device, memory.clone(), line.clone(), trigger).unwrap();
+        Self {
+            memory,
+            line,
+            device,
+            queues: Vec::new(),
+        }
+    }
+
+    /// A device whose driver has begun.
+    pub(crate) fn new(device: impl VirtioDevice) -> Self {
+        let mut rig = Self::cold(device, Trigger::Level);
+        rig.begin(VERSION_1);
+        rig
+    }
+
+    pub(crate) fn read(&mut self, offset: u64) -> u32 {
+        let value = self.device.read(ORIGIN, offset, AccessSize::Dword).unwrap();
+        u32::try_from(value).unwrap()
+    }
+
+    pub(crate) fn write(&mut self, offset: u64, value: u32) {
+        let size = AccessSize::Dword;
+        self.device
+            .write(ORIGIN, offset, size, value.into())
+            .unwrap();
+    }
+
+    /// Starts the device as a driver does, with all queues as long as can be.
+    pub(crate) fn begin(&mut self, features: u64) {
+        self.negotiate(features);
+        self.queues.clear();
+        for index in 0.. {
+            self.write(0x30, index);
+            let size = self.read(0x34);
+            if size == 0 {
+                break;
+            }
+            let base = 0x1_0000 * u64::from(index + 1);
+            let queue = DriverQueue::new(base, size.try_into().unwrap());
+            for offset in [0x4000, 0x4002, 0x8000, 0x8002] {
+                self.memory
+                    .write_obj(0_u16, GuestAddress(base + offset))
+                    .unwrap();
+            }
+            self.set_up(&queue, size);
+            self.queues.push(queue);
+        }
+        self.write(STATUS, DRIVER_OK);
+        assert_eq!(self.read(STATUS), DRIVER_OK);
+    }
+
+    pub(crate) fn negotiate(&mut self, features: u64) {
+        self.write(STATUS, 0);
+        assert_eq!(self.read(STATUS), 0);
+        self.write(STATUS, 1);
+        self.write(STATUS, 1 | 2);
+        for select in 0..2 {
+            self.write(0x24, select);
+            self.write(0x20, (features >> (32 * select)) as u32);
+        }
+        self.write(STATUS, 1 | 2 | 8);
+    }
+
+    /// Sets the selected queue up.
+    pub(crate) fn set_up(&mut self, queue: &DriverQueue, size: u32) {
+        self.write(0x38, size);
+        for (register, address) in queue.parts() {
+            self.write(register, address as u32);
+            self.write(register + 4, (address >> 32) as u32);
+        }
+        self.write(0x44, 1);
+    }
+
+    pub(crate) fn ring(&mut self, queue: u32) {
+        self.write(0x50, queue);
+    }
+
+    /// Takes an interrupt as Linux does: looks why it came, and acknowledges that.
+    pub(crate) fn interrupt(&mut self, rises: u64) -> u32 {
+        self.line.wait(rises);
+        let why = self.read(0x60);
+        self.write(0x64, why);
+        why
+    }
+
+    /// Makes a chain available, rings, and waits until the device has given one back.
+    pub(crate) fn request(&mut self, queue: usize, chain: &[(u64, u32, bool)]) -> u32 {
+        let before = self.line.rises();
+        let memory = self.memory.clone();
+        let head = self.queues[queue].add(&memory, chain);
+        self.queues[queue].want(&memory);
+        self.ring(queue as u32);
+        let why = self.interrupt(before + 1);
+        assert_eq!(why, 1, "status {:#x}", self.read(STATUS));
+        let (used, written) = self.queues[queue].used(&memory).expect("a chain came back");
+        assert_eq!(used, u32::from(head));
+        written
+    }
+}
