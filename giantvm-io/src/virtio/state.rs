@@ -9,17 +9,17 @@ use virtio_bindings::virtio_ring::{VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRE
 use virtio_queue::{Error, Queue, QueueState};
 
 /// Set by the driver: it has seen the device.
-pub(super) const ACKNOWLEDGE: u8 = VIRTIO_CONFIG_S_ACKNOWLEDGE as u8;
+pub(super) const ACKNOWLEDGE: u32 = VIRTIO_CONFIG_S_ACKNOWLEDGE;
 /// Set by the driver: it knows what to do with it.
-pub(super) const DRIVER: u8 = VIRTIO_CONFIG_S_DRIVER as u8;
+pub(super) const DRIVER: u32 = VIRTIO_CONFIG_S_DRIVER;
 /// Set by the driver: it begins.
-pub(super) const DRIVER_OK: u8 = VIRTIO_CONFIG_S_DRIVER_OK as u8;
+pub(super) const DRIVER_OK: u32 = VIRTIO_CONFIG_S_DRIVER_OK;
 /// Set by the driver, and kept where the device agrees: these features it is.
-pub(super) const FEATURES_OK: u8 = VIRTIO_CONFIG_S_FEATURES_OK as u8;
+pub(super) const FEATURES_OK: u32 = VIRTIO_CONFIG_S_FEATURES_OK;
 /// Set by the device: it has stopped.
-pub(super) const NEEDS_RESET: u8 = VIRTIO_CONFIG_S_NEEDS_RESET as u8;
+pub(super) const NEEDS_RESET: u32 = VIRTIO_CONFIG_S_NEEDS_RESET;
 /// Set by the driver: it has given up.
-pub(super) const FAILED: u8 = VIRTIO_CONFIG_S_FAILED as u8;
+pub(super) const FAILED: u32 = VIRTIO_CONFIG_S_FAILED;
 
 const VERSION_1: u64 = 1 << VIRTIO_F_VERSION_1;
 const EVENT_IDX: u64 = 1 << VIRTIO_RING_F_EVENT_IDX;
@@ -99,7 +99,7 @@ pub(super) struct State {
     kind: u32,
     offered: u64,
     accepted: u64,
-    status: u8,
+    status: u32,
     queues: Vec<Setup>,
     config: Vec<u8>,
     generation: u8,
@@ -134,7 +134,7 @@ impl State {
         }
     }
 
-    pub(super) const fn status(&self) -> u8 {
+    pub(super) const fn status(&self) -> u32 {
         self.status
     }
 
@@ -144,7 +144,7 @@ impl State {
     }
 
     /// The driver writes the status.
-    pub(super) fn set_status(&mut self, value: u8) -> Change {
+    pub(super) fn set_status(&mut self, value: u32) -> Change {
         if value == 0 {
             self.reset();
             return Change::Reset;
@@ -169,7 +169,7 @@ impl State {
         }
     }
 
-    const fn is_seen(&self, new: u8) -> bool {
+    const fn is_seen(&self, new: u32) -> bool {
         (self.status | new) & (ACKNOWLEDGE | DRIVER) == ACKNOWLEDGE | DRIVER
     }
 

@@ -20,7 +20,7 @@ const SECTORS: u64 = 64;
 /// Bytes of the disk when it is new.
 fn content() -> Vec<u8> {
     (0..SECTORS * 512)
-        .map(|at| (at % 251) as u8 ^ (at / 512) as u8)
+        .map(|at| at.to_le_bytes()[0] ^ (at / 512).to_le_bytes()[0])
         .collect()
 }
 
@@ -32,7 +32,7 @@ fn disk(read_only: bool) -> (std::fs::File, Rig) {
 }
 
 fn bytes_of(file: &std::fs::File) -> Vec<u8> {
-    let mut bytes = vec![0; (SECTORS * 512) as usize];
+    let mut bytes = content();
     std::os::unix::fs::FileExt::read_exact_at(file, &mut bytes, 0).unwrap();
     bytes
 }

@@ -156,6 +156,11 @@ impl DriverQueue {
     }
 }
 
+/// The low and the high half.
+pub(crate) fn halves(value: u64) -> [u32; 2] {
+    [value & 0xffff_ffff, value >> 32].map(|half| half.try_into().unwrap())
+}
+
 /// A device and its driver.
 pub(crate) struct Rig {
     pub(crate) memory: Memory,
@@ -232,7 +237,7 @@ impl Rig {
         self.write(STATUS, 1 | 2);
         for select in 0..2 {
             self.write(0x24, select);
-            self.write(0x20, (features >> (32 * select)) as u32);
+            self.write(0x20, halves(features)[select as usize]);
         }
         self.write(STATUS, 1 | 2 | 8);
     }
@@ -241,8 +246,9 @@ impl Rig {
     pub(crate) fn set_up(&mut self, queue: &DriverQueue, size: u32) {
         self.write(0x38, size);
         for (register, address) in queue.parts() {
-            self.write(register, address as u32);
-            self.write(register + 4, (address >> 32) as u32);
+            let [low, high] = halves(address);
+            self.write(register, low);
+            self.write(register + 4, high);
         }
         self.write(0x44, 1);
     }
@@ -265,7 +271,7 @@ impl Rig {
         let memory = self.memory.clone();
         let head = self.queues[queue].add(&memory, chain);
         self.queues[queue].want(&memory);
-        self.ring(queue as u32);
+        self.ring(queue.try_into().unwrap());
         let why = self.interrupt(before + 1);
         assert_eq!(why, 1, "status {:#x}", self.read(STATUS));
         let (used, written) = self.queues[queue].used(&memory).expect("a chain came back");

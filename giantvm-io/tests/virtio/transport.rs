@@ -8,6 +8,7 @@ use vm_memory::{Bytes, GuestAddress};
 
 use crate::support::{
     BUFFERS, DRIVER_OK, EVENT_IDX, MEMORY, Memory, NEEDS_RESET, ORIGIN, Rig, STATUS, VERSION_1,
+    halves,
 };
 
 fn console() -> Rig {
@@ -90,8 +91,9 @@ fn a_queue_that_cannot_be_stops_the_device_and_a_reset_mends_it() {
         rig.write(0x38, size);
         for part in [0x80, 0x90, 0xa0] {
             let at = if part == register { address } else { 0x1_0000 };
-            rig.write(part, at as u32);
-            rig.write(part + 4, (at >> 32) as u32);
+            let [low, high] = halves(at);
+            rig.write(part, low);
+            rig.write(part + 4, high);
         }
         rig.write(0x44, 1);
         let found = format!("{size} {register:#x} {address:#x}");

@@ -9,8 +9,10 @@ use std::path::Path;
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
 use rustix::io::Errno;
 
+pub(super) const SECTOR_BYTES: u32 = 512;
+
 /// Bytes of a sector.
-pub const SECTOR: u64 = 512;
+pub const SECTOR: u64 = SECTOR_BYTES as u64;
 
 /// Bytes that zeroes are written by where the disk has no other way.
 const ZEROES: usize = 1 << 16;

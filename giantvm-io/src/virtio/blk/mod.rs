@@ -17,7 +17,7 @@ use super::device::serve_each;
 use super::{MAX_SEGMENTS, Malformed, Ring, Served, VirtioDevice};
 
 /// Most buffers of a request, beside its header and its status.
-const SEGMENTS: u32 = MAX_SEGMENTS as u32 / 2 - 2;
+const SEGMENTS: u32 = 126;
 /// Most bytes of a buffer.
 const SEGMENT_BYTES: u32 = 1 << 16;
 /// Most bytes of a request: what the above come to.
@@ -28,6 +28,8 @@ const MAX_RANGES: u32 = 16;
 const MAX_RANGE_SECTORS: u32 = 1 << 15;
 /// Chains in the queue.
 const QUEUE: u16 = 128;
+
+const _: () = assert!(SEGMENTS as usize + 2 <= QUEUE as usize && QUEUE as usize <= MAX_SEGMENTS);
 
 /// A disk on virtio: reads, writes, flushes, discards, writes of zeroes, and a name.
 ///
@@ -95,7 +97,7 @@ impl<D: Disk> VirtioDevice for Block<D> {
         for (at, value) in [
             (8, SEGMENT_BYTES),
             (12, SEGMENTS),
-            (20, SECTOR as u32),
+            (20, disk::SECTOR_BYTES),
             // Discards: sectors, ranges, alignment.
             (36, MAX_RANGE_SECTORS),
             (40, MAX_RANGES),

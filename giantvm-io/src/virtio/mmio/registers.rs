@@ -54,7 +54,7 @@ impl Selected {
             QUEUE_SIZE_MAX => setup(|setup| setup.largest.into()),
             QUEUE_READY => setup(|setup| setup.ready.into()),
             INTERRUPT_STATUS => interrupts.status(),
-            STATUS => state.status().into(),
+            STATUS => state.status(),
             // There is no shared memory, of any number: its length is -1.
             _ if SHARED_MEMORY.contains(&offset) => u32::MAX,
             CONFIG_GENERATION => state.generation().into(),
@@ -80,10 +80,7 @@ impl Selected {
             QUEUE_SIZE => state.set_size(queue, value),
             QUEUE_READY => return state.set_ready(queue, value & 1 != 0, fits),
             INTERRUPT_ACKNOWLEDGE => interrupts.acknowledge(value),
-            STATUS => {
-                let [status, ..] = value.to_le_bytes();
-                return state.set_status(status);
-            }
+            STATUS => return state.set_status(value),
             _ => {
                 if let Some((part, high)) = part(offset) {
                     state.set_part(queue, part, high, value);
