@@ -30,6 +30,7 @@ pub(crate) fn bad_end(stop: Stop, name: impl Fn(NodeId) -> String) -> Fatal {
             anyhow!("{place} switched the machine off before its end"),
         ),
         Cause::Reset => (Exit::Wrong, anyhow!("{place} reset the machine")),
+        Cause::Panicked => (Exit::Wrong, anyhow!("the guest panicked on {place}")),
         Cause::Failed(_) => (
             Exit::Host,
             anyhow!("{place} could not go on; its own output says why"),

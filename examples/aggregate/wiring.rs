@@ -236,7 +236,9 @@ impl FrameHandler for IoFrames {
         match IoMessage::decode(frame)? {
             IoMessage::Request(request) => Ok(self.0.devices.submit(frame.from, request)?),
             IoMessage::Reply(reply) => Ok(self.0.bus.reply(frame.from, reply)?),
-            IoMessage::Interrupt(_) => Err("no device of this machine interrupts from afar".into()),
+            IoMessage::Interrupt(_) | IoMessage::Line(_) => {
+                Err("no device of this machine interrupts from afar".into())
+            }
         }
     }
 }

@@ -32,7 +32,8 @@ impl<F: Fn(DeviceInterrupt) + Send + Sync> InterruptSink for F {
     }
 }
 
-/// The wire from a device to the interrupt controller.
+/// The wire from a device to the interrupt controller, such as a [line](crate::ioapic::Lines::line)
+/// of the IOAPIC.
 ///
 /// May be called with the device's lock held: must not block, and must not access the same device.
 pub trait InterruptLine: Send + Sync + Debug {

@@ -27,12 +27,14 @@
 #![forbid(unsafe_code)]
 
 mod access;
+pub mod acpi;
 mod bus;
 mod counters;
 mod device;
 pub mod devices;
 mod forward;
 mod interrupt;
+pub mod ioapic;
 pub mod machine;
 mod message;
 mod posted;

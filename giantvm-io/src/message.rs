@@ -5,6 +5,7 @@ use giantvm_core::{AccessSize, Epoch, LOWEST_VECTOR, Msi, NodeId, Stamp, VcpuId}
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::ioapic::LineMessage;
 use crate::{Access, DeviceError, DeviceInterrupt, Op, Space, Token};
 
 const REQUEST: u8 = 1;
@@ -43,6 +44,8 @@ pub enum IoMessage {
     Reply(IoReply),
     /// A device raised an interrupt for a vCPU of the receiving node.
     Interrupt(DeviceInterrupt),
+    /// About interrupt lines.
+    Line(LineMessage),
 }
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -83,6 +86,7 @@ impl IoMessage {
             Self::Request(request) => (REQUEST, request.body()),
             Self::Reply(reply) => (REPLY, reply.body()),
             Self::Interrupt(interrupt) => (INTERRUPT, interrupt_body(*interrupt)),
+            Self::Line(message) => message.encode(),
         };
         Frame {
             service: Service::Io,
@@ -112,6 +116,9 @@ impl IoMessage {
             (Service::Io, REQUEST) => decode_request(&read_body(frame)?).map(Self::Request),
             (Service::Io, REPLY) => decode_reply(&read_body(frame)?).map(Self::Reply),
             (Service::Io, INTERRUPT) => decode_interrupt(&read_body(frame)?).map(Self::Interrupt),
+            (Service::Io, kind) if LineMessage::KINDS.contains(&kind) => {
+                LineMessage::decode(frame).map(Self::Line)
+            }
             (service, kind) => Err(DecodeError::UnknownKind { service, kind }),
         }
     }

@@ -2,9 +2,25 @@ use giantvm_core::wire::MAX_BODY;
 use proptest::prelude::*;
 
 use super::*;
+use crate::ioapic::Pin;
 
 fn frame(message: IoMessage) -> Frame {
     message.encode(NodeId::ZERO, Epoch::FIRST)
+}
+
+fn lines() -> impl Strategy<Value = LineMessage> {
+    let pin = || prop::sample::select(Pin::all().collect::<Vec<_>>());
+    let level = |(destination, vector): (u8, u8)| Msi {
+        address: 0xfee0_0000 | u64::from(destination) << 12,
+        data: 0xc000 | u32::from(vector),
+    };
+    let msi = (any::<u8>(), LOWEST_VECTOR..).prop_map(level);
+    prop_oneof![
+        (pin(), any::<bool>()).prop_map(|(pin, asserted)| LineMessage::Level { pin, asserted }),
+        pin().prop_map(LineMessage::Pulse),
+        (LOWEST_VECTOR..).prop_map(|vector| LineMessage::End { vector }),
+        (pin(), prop::option::of(msi)).prop_map(|(pin, msi)| LineMessage::Route { pin, msi }),
+    ]
 }
 
 fn messages() -> impl Strategy<Value = IoMessage> {
@@ -58,6 +74,7 @@ fn messages() -> impl Strategy<Value = IoMessage> {
         (vcpu, LOWEST_VECTOR..=u8::MAX).prop_map(|(vcpu, vector)| IoMessage::Interrupt(
             DeviceInterrupt::Vector { vcpu, vector }
         )),
+        lines().prop_map(IoMessage::Line),
     ]
 }
 
@@ -69,7 +86,7 @@ proptest! {
 
     #[test]
     fn whatever_decodes_is_the_only_encoding_of_its_message(
-        kind in 0..5_u8,
+        kind in 0..12_u8,
         body in prop::collection::vec(any::<u8>(), 0..=MAX_BODY),
         zeroes in any::<prop::sample::Index>(),
     ) {

@@ -1,11 +1,17 @@
 //! The devices that come with the crate.
 
 mod clock;
+mod panic;
 mod power;
+mod rtc;
 mod scratch;
 mod serial;
+mod timer;
 
 pub use clock::ClockDevice;
+pub use panic::PanicDevice;
 pub use power::{PowerDevice, PowerEvent};
+pub use rtc::RtcDevice;
 pub use scratch::{ScratchDevice, ScratchFactors};
 pub use serial::{MAX_LINE, SerialDevice};
+pub use timer::TimerDevice;

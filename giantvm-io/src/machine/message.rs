@@ -62,6 +62,7 @@ impl MachineMessage {
             Cause::Failed(code) => (5, code),
             Cause::NodeLost(node) => (6, node.get().into()),
             Cause::TimedOut => (7, 0),
+            Cause::Panicked => (8, 0),
         };
         let body = StopBody {
             run: run.into(),
@@ -120,12 +121,13 @@ fn decode_stop(body: &StopBody) -> Result<Stop, DecodeError> {
             let number = u8::try_from(node).map_err(|_| bad("value", node))?;
             Cause::NodeLost(read_node("value", number)?)
         }
-        (1..=4 | 7, 1..) => return Err(bad("value", value)),
+        (1..=4 | 7 | 8, 1..) => return Err(bad("value", value)),
         (1, 0) => Cause::Shutdown,
         (2, 0) => Cause::Reset,
         (3, 0) => Cause::Interrupted,
         (4, 0) => Cause::TripleFault,
         (7, 0) => Cause::TimedOut,
+        (8, 0) => Cause::Panicked,
         (other, _) => return Err(bad("cause", other.into())),
     };
     let vcpu = match body.vcpu {
@@ -157,6 +159,7 @@ mod tests {
             Cause::TripleFault,
             Cause::Failed(7),
             Cause::TimedOut,
+            Cause::Panicked,
             Cause::NodeLost(node),
         ] {
             let vcpu = VcpuId::new(253).ok();
@@ -176,7 +179,7 @@ mod tests {
         fn whatever_decodes_is_the_only_encoding_of_its_message(
             kind in 0..4_u8,
             body in prop::collection::vec(any::<u8>(), 11..=11),
-            cause in 0..9_u8,
+            cause in 0..10_u8,
             value in 0..80_u8,
         ) {
             let mut body = body;

@@ -17,6 +17,8 @@ pub enum Cause {
     Shutdown,
     /// The guest reset the machine.
     Reset,
+    /// The guest's kernel panicked, whatever it did then.
+    Panicked,
     /// Someone ended a node's process in good order, by Ctrl-C for one.
     Interrupted,
     /// A vCPU faulted while it handled a fault of handling a fault.
@@ -69,6 +71,7 @@ impl Stop {
             PowerEvent::Exit(status) => Cause::Exit(status),
             PowerEvent::Reset => Cause::Reset,
             PowerEvent::Shutdown => Cause::Shutdown,
+            PowerEvent::Panic => Cause::Panicked,
         };
         Self::by_vcpu(origin, cause)
     }
@@ -92,6 +95,7 @@ impl fmt::Display for Stop {
             Cause::Exit(status) => write!(f, "the guest exited with status {status}")?,
             Cause::Shutdown => f.write_str("the guest switched the machine off")?,
             Cause::Reset => f.write_str("the guest reset the machine")?,
+            Cause::Panicked => f.write_str("the guest's kernel panicked")?,
             Cause::Interrupted => f.write_str("the machine was interrupted")?,
             Cause::TripleFault => f.write_str("a triple fault")?,
             Cause::Failed(code) => write!(f, "the node failed (code {code})")?,
