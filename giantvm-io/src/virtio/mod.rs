@@ -21,6 +21,7 @@ mod config;
 pub mod console;
 mod device;
 mod mmio;
+pub mod net;
 mod ring;
 pub mod rng;
 mod shared;

@@ -40,6 +40,26 @@ impl From<Error> for Malformed {
 }
 
 /// A virtqueue in use. Takes nothing more once its device is halted.
+///
+/// A transport makes the rings of its device. One made by hand serves a device without a transport:
+///
+/// ```
+/// use giantvm_io::virtio::blk::{Block, FileDisk};
+/// use giantvm_io::virtio::{Ring, Served, VirtioDevice};
+/// use virtio_queue::{Queue, QueueT};
+/// use vm_memory::{GuestAddress, GuestMemoryMmap};
+///
+/// let memory = GuestMemoryMmap::<()>::from_ranges(&[(GuestAddress(0), 1 << 20)])?;
+/// let mut queue = Queue::new(16)?;
+/// queue.set_desc_table_address(Some(0x1000), None);
+/// queue.set_avail_ring_address(Some(0x2000), None);
+/// queue.set_used_ring_address(Some(0x3000), None);
+/// queue.set_ready(true);
+/// let mut ring = Ring::new(queue);
+/// let mut disk = Block::new(FileDisk::new(tempfile::tempfile()?, true)?, "");
+/// assert_eq!(disk.serve(0, &mut ring, &memory)?, Served::Idle, "nothing is available");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Ring {
     queue: Queue,
@@ -47,7 +67,13 @@ pub struct Ring {
 }
 
 impl Ring {
-    pub(super) const fn new(queue: Queue, halted: Arc<AtomicBool>) -> Self {
+    /// The ring of a queue that has been set up.
+    #[must_use]
+    pub fn new(queue: Queue) -> Self {
+        Self::halted_by(queue, Arc::default())
+    }
+
+    pub(super) const fn halted_by(queue: Queue, halted: Arc<AtomicBool>) -> Self {
         Self { queue, halted }
     }
 

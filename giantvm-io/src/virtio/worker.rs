@@ -66,7 +66,7 @@ impl<D: VirtioDevice, M: GuestMemory + Send + 'static, I: Interrupts> Worker<D, 
 
     fn start(&mut self, features: u64, queues: Vec<Option<Queue>>) {
         let shared = &self.shared;
-        let ring = |queue| Ring::new(queue, shared.halted());
+        let ring = |queue| Ring::halted_by(queue, shared.halted());
         self.rings = queues.into_iter().map(|queue| queue.map(ring)).collect();
         self.device.start(features);
         // Input may have come before.
@@ -147,11 +147,12 @@ impl<D: VirtioDevice, M: GuestMemory + Send + 'static, I: Interrupts> Worker<D, 
         });
         // An interrupted wait is followed by a look at what there is to do, as any other.
         poll(&mut waits, None).ok();
-        let came = waits.get(1).is_some_and(|wait| !wait.revents().is_empty());
-        if let Some(queue) = queue
-            && came
-        {
-            self.pending |= 1 << queue;
+        let came = waits.get(1).map_or(PollFlags::empty(), PollFd::revents);
+        match queue {
+            Some(queue) if came.contains(PollFlags::IN) => self.pending |= 1 << queue,
+            // There will be nothing to read; to look at it again would be to do nothing else.
+            Some(_) if !came.is_empty() => self.hungry = false,
+            _ => {}
         }
     }
 }

@@ -2,5 +2,6 @@
 
 mod blk;
 mod console;
+mod net;
 mod support;
 mod transport;
