@@ -60,9 +60,8 @@ impl Disk for Ram {
     }
 
     fn discard(&self, at: u64, bytes: u64) -> io::Result<()> {
-        self.write_with(at, usize::try_from(bytes).unwrap(), |bytes| {
-            bytes.fill(0xdd)
-        })
+        let len = usize::try_from(bytes).unwrap();
+        self.write_with(at, len, |bytes| bytes.fill(0xdd))
     }
 
     fn zero(&self, at: u64, bytes: u64, _: bool) -> io::Result<()> {

@@ -6,11 +6,12 @@ use std::fmt::Debug;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::BorrowedFd;
 
+use giantvm_core::Mac;
 use virtio_bindings::virtio_ids::VIRTIO_ID_NET;
 use virtio_bindings::virtio_net::VIRTIO_NET_F_MAC;
 use vm_memory::GuestMemory;
 
-pub use port::{Mac, MacError, NetPort, Tap};
+pub use port::{NetPort, Tap};
 
 use super::device::{SHARE, serve_each};
 use super::{Malformed, Ring, Served, VirtioDevice};
@@ -37,7 +38,8 @@ const RECEIVED: [u8; HEADER] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
 /// ```
 /// use std::os::unix::net::UnixDatagram;
 ///
-/// use giantvm_io::virtio::net::{Mac, Net};
+/// use giantvm_core::Mac;
+/// use giantvm_io::virtio::net::Net;
 ///
 /// let (card, _network) = UnixDatagram::pair()?;
 /// let net = Net::new(card, "52:54:00:12:34:56".parse::<Mac>().unwrap())?;

@@ -4,7 +4,6 @@ use std::fmt::{self, Debug};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
-use std::str::FromStr;
 
 use tun_rs::{DeviceBuilder, Layer, SyncDevice};
 
@@ -84,65 +83,5 @@ impl NetPort for Tap {
 
     fn send(&self, frame: &[u8]) -> io::Result<()> {
         self.0.send(frame).map(drop)
-    }
-}
-
-/// The address of a network card.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mac([u8; 6]);
-
-/// A text is no address of a network card.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not the address of a card: write six bytes as in 52:54:00:12:34:56, the first one even")]
-pub struct MacError;
-
-impl Mac {
-    /// An address of one card.
-    ///
-    /// # Errors
-    /// [`MacError`] for the address of a group.
-    pub const fn new(octets: [u8; 6]) -> Result<Self, MacError> {
-        match octets[0] & 1 {
-            0 => Ok(Self(octets)),
-            _ => Err(MacError),
-        }
-    }
-
-    /// Its bytes, as on the wire.
-    #[must_use]
-    pub const fn octets(self) -> [u8; 6] {
-        self.0
-    }
-}
-
-impl FromStr for Mac {
-    type Err = MacError;
-
-    fn from_str(text: &str) -> Result<Self, MacError> {
-        let mut octets = [0; 6];
-        let mut parts = text.split(':');
-        for octet in &mut octets {
-            let part = parts
-                .next()
-                .filter(|part| part.len() == 2)
-                .ok_or(MacError)?;
-            // Two characters, of which one might be a sign.
-            let digits = part.bytes().all(|byte| byte.is_ascii_hexdigit());
-            *octet = u8::from_str_radix(part, 16)
-                .ok()
-                .filter(|_| digits)
-                .ok_or(MacError)?;
-        }
-        match parts.next() {
-            None => Self::new(octets),
-            Some(_) => Err(MacError),
-        }
-    }
-}
-
-impl fmt::Display for Mac {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d, e, g] = self.0;
-        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
     }
 }
