@@ -8,8 +8,8 @@ use crate::{ClusterError, ClusterSpec, NodeSpec, Problem};
 
 /// Most disks of a machine, and most network cards.
 pub const MAX_ATTACHED: usize = 16;
-/// Most bytes of a file name: those of a path on Linux.
-pub(crate) const MAX_PATH: usize = 4095;
+/// Most bytes of a file name. All nodes compare them when they meet, and sixteen are to be short.
+pub(crate) const MAX_PATH: usize = 1023;
 /// Most characters of a network interface's name, on Linux.
 pub(crate) const MAX_TAP: usize = 15;
 

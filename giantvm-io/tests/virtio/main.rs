@@ -2,6 +2,7 @@
 
 mod blk;
 mod console;
+mod driver;
 mod net;
 mod support;
 mod transport;

@@ -6,9 +6,9 @@ use giantvm_io::virtio::{Trigger, VirtioMmio};
 use giantvm_io::{Access, AccessSize, BusBuilder, Device, Outcome, Space};
 use vm_memory::{Bytes, GuestAddress};
 
+use crate::driver::halves;
 use crate::support::{
     BUFFERS, DRIVER_OK, EVENT_IDX, MEMORY, Memory, NEEDS_RESET, ORIGIN, Rig, STATUS, VERSION_1,
-    halves,
 };
 
 fn console() -> Rig {
