@@ -2,8 +2,13 @@
 //!
 //! A vCPU's access goes to its node's [`Bus`] and ends in a value, an [`Outcome`]: done, failed, or
 //! deferred until the node of the device answers. Nothing here knows a hypervisor or a transport:
-//! the caller feeds in accesses and messages and sends what comes out. There is no PCI and no DMA;
-//! a device that reaches guest memory does so by a view that it is given.
+//! the caller feeds in accesses and messages and sends what comes out. There is no PCI; a device that
+//! reaches guest memory does so by a view that it is given: [virtio](virtio) disks, network cards and
+//! consoles.
+//!
+//! A guest that expects a PC finds one by [ACPI tables](acpi): a hardware-reduced platform with an
+//! [IOAPIC](ioapic) whose lines come from devices on any node, a CMOS clock, a serial line, and registers
+//! to switch off, to reset and to tell of a panic ([`devices`]).
 //!
 //! ```
 //! use std::sync::Arc;

@@ -6,6 +6,7 @@ use std::path::Path;
 use bytes::BytesMut;
 use giantvm_core::wire::{Frame, Limits, Service};
 use giantvm_core::{Epoch, NodeId, VcpuId};
+use giantvm_io::ioapic::{LineMessage, Pin};
 use giantvm_io::machine::{Cause, MachineMessage, Stop};
 use giantvm_io::{Access, AccessSize, DeviceInterrupt, IoMessage, IoRequest, Msi, Space};
 
@@ -78,6 +79,18 @@ fn the_layouts_are_these() {
     assert_eq!(
         body(interrupt.encode(from, epoch)),
         [0, 0x10, 0xe0, 0xfe, 0, 0, 0, 0, 0x41, 0, 0, 0, 0, 0, 0]
+    );
+    let pin = Pin::new(9).unwrap();
+    let line = |message| body(IoMessage::Line(message).encode(from, epoch));
+    let asserted = true;
+    assert_eq!(line(LineMessage::Level { pin, asserted }), [9, 1]);
+    assert_eq!(line(LineMessage::Pulse(pin)), [9, 2]);
+    assert_eq!(line(LineMessage::End { vector: 0x51 }), [0x51]);
+    let data = 0xc041;
+    let msi = Some(Msi { data, ..msi });
+    assert_eq!(
+        line(LineMessage::Route { pin, msi }),
+        [0, 0x10, 0xe0, 0xfe, 0, 0, 0, 0, 0x41, 0xc0, 0, 0, 9, 1]
     );
     let stop = Stop::by_node(NodeId::new(3).unwrap(), Cause::Exit(7));
     let message = MachineMessage::Stop { run: 1, stop };
