@@ -3,7 +3,7 @@
 //! A vCPU's access goes to its node's [`Bus`] and ends in a value, an [`Outcome`]: done, failed, or
 //! deferred until the node of the device answers. Nothing here knows a hypervisor or a transport:
 //! the caller feeds in accesses and messages and sends what comes out. There is no PCI; a device that
-//! reaches guest memory does so by a view that it is given: [virtio](virtio) disks, network cards and
+//! reaches guest memory does so by a view that it is given: [virtio] disks, network cards and
 //! consoles.
 //!
 //! A guest that expects a PC finds one by [ACPI tables](acpi): a hardware-reduced platform with an
