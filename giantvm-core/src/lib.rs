@@ -2,7 +2,7 @@
 //!
 //! Identifiers ([`NodeId`], [`VcpuId`], [`Epoch`], [`Version`]), logical time ([`Stamp`]), sets of
 //! nodes ([`NodeSet`]), pages ([`PageSize`], [`PageIndex`]), widths of device accesses ([`AccessSize`]), interrupt
-//! messages ([`Msi`]), the wire frame and its total, bounded codec ([`wire`]), and latency
+//! messages ([`Msi`]), addresses of network cards ([`Mac`]), the wire frame and its total, bounded codec ([`wire`]), and latency
 //! statistics ([`stats`]).
 //!
 //! This crate does no I/O, reads no clock and starts no thread.
@@ -18,6 +18,7 @@
 
 mod access_size;
 mod ids;
+mod mac;
 mod msi;
 mod node_set;
 mod page;
@@ -29,6 +30,7 @@ pub mod wire;
 
 pub use access_size::AccessSize;
 pub use ids::{Epoch, IdError, NodeId, VcpuId, Version};
+pub use mac::{Mac, MacError};
 pub use msi::{DeliveryMode, LOWEST_VECTOR, Msi, MsiError, MsiTarget};
 pub use node_set::NodeSet;
 pub use page::{PageIndex, PageRange, PageSize, PageSizeError};

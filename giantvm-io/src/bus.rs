@@ -7,7 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use giantvm_core::{MAX_VCPUS, NodeId, VcpuId};
 
 use crate::counters::{Counters, count};
-use crate::ranges::Ranges;
+use crate::posted::{Posts, Way};
+use crate::ranges::{Found, Ranges};
 use crate::wait::{NoValue, WaitTable};
 use crate::{
     Access, AccessError, Completed, Device, DeviceError, DeviceId, Forwarder, IoCounts, IoReply,
@@ -94,6 +95,7 @@ impl BusBuilder {
             devices: self.devices,
             ranges: self.ranges,
             forwarder: Mutex::new(Forwarder::new()),
+            posts: Mutex::default(),
             waits: WaitTable::new(MAX_VCPUS),
             counters: Counters::default(),
             send: Box::new(send),
@@ -117,6 +119,8 @@ pub struct Bus {
     ranges: Ranges,
     /// Held for table look-ups only, never while a device or the network is called.
     forwarder: Mutex<Forwarder>,
+    /// As the forwarder, and never held together with it.
+    posts: Mutex<Posts>,
     waits: WaitTable<Result<u64, AccessError>>,
     counters: Counters,
     send: Box<Send>,
@@ -138,14 +142,14 @@ impl Bus {
     /// An access to no device, or to more than one, ends as on x86: a read is all ones and a write
     /// does nothing. It is counted, and reported now and then.
     pub fn access(&self, origin: Origin, access: Access) -> Outcome {
-        let Some((id, offset)) = self.ranges.find(&access) else {
+        let Some(found) = self.ranges.find(&access) else {
             self.counters.unclaimed(origin, &access);
             return Outcome::Done(access.unclaimed_value());
         };
-        let outcome = match &self.devices[id.0] {
+        let outcome = match &self.devices[found.device.0] {
             Place::Here { name, device } => {
                 count(&self.counters.local);
-                match call(device, origin, offset, access) {
+                match call(device, origin, found.offset, access) {
                     Ok(value) => Outcome::Done(value),
                     Err(error) => Outcome::Failed(AccessError::Device {
                         device: name.clone(),
@@ -154,11 +158,12 @@ impl Bus {
                 }
             }
             Place::There(node) => {
-                count(&self.counters.forwarded);
-                match self.forward(origin.vcpu, *node, access) {
-                    Ok(token) => Outcome::Deferred(token),
-                    Err(error) => Outcome::Failed(error),
-                }
+                let sent = match self.way(origin.vcpu, *node, found) {
+                    Ok(Way::Posted) => self.post(origin.vcpu, *node, access),
+                    Ok(Way::Awaited) => self.forward(origin.vcpu, *node, found.device, access),
+                    Err(error) => Err(error),
+                };
+                sent.unwrap_or_else(Outcome::Failed)
             }
         };
         if let Outcome::Failed(error) = &outcome {
@@ -167,9 +172,40 @@ impl Bus {
         outcome
     }
 
-    fn forward(&self, vcpu: VcpuId, node: NodeId, access: Access) -> Result<Token, AccessError> {
-        let request = self.forwarder().request(vcpu, node, access)?;
-        let token = request.token;
+    fn way(&self, vcpu: VcpuId, node: NodeId, found: Found) -> Result<Way, AccessError> {
+        match found.posted {
+            true => self.posts().way(vcpu, found.device, node),
+            false => Ok(Way::Awaited),
+        }
+    }
+
+    fn post(&self, vcpu: VcpuId, node: NodeId, access: Access) -> Result<Outcome, AccessError> {
+        count(&self.counters.posted);
+        let token = None;
+        let request = IoRequest {
+            token,
+            vcpu,
+            access,
+        };
+        let sent = (self.send)(node, request);
+        sent.map(|()| Outcome::Done(0))
+            .map_err(|Unsent(why)| AccessError::Unsent { node, why })
+    }
+
+    fn forward(
+        &self,
+        vcpu: VcpuId,
+        node: NodeId,
+        device: DeviceId,
+        access: Access,
+    ) -> Result<Outcome, AccessError> {
+        count(&self.counters.forwarded);
+        let token = self.forwarder().request(vcpu, node, access)?;
+        let request = IoRequest {
+            token: Some(token),
+            vcpu,
+            access,
+        };
         // The answer can come as soon as the request is sent.
         self.waits.expect(vcpu.index(), token.0).map_err(|end| {
             self.forwarder().unsent(token);
@@ -179,7 +215,8 @@ impl Bus {
             self.forwarder().unsent(token);
             AccessError::Unsent { node, why }
         })?;
-        Ok(token)
+        self.posts().awaited(vcpu, device);
+        Ok(Outcome::Deferred(token))
     }
 
     /// Waits until a deferred access ends, and takes its value.
@@ -214,8 +251,9 @@ impl Bus {
         Ok(())
     }
 
-    /// A node is gone: all accesses that wait for it fail.
+    /// A node is gone: all accesses that wait for it fail, and so do writes posted to it later.
     pub fn lost(&self, node: NodeId) {
+        self.posts().lost(node);
         let ended = self.forwarder().lost(node);
         ended
             .into_iter()
@@ -225,6 +263,7 @@ impl Bus {
     /// Ends all waits of vCPUs, and those to come until [`restart`](Self::restart), because the
     /// machine stops.
     pub fn stop(&self) {
+        self.posts().set_stopped(true);
         self.waits.set_stopped(true);
     }
 
@@ -234,6 +273,7 @@ impl Bus {
     pub fn restart(&self) {
         self.reset_devices();
         self.waits.set_stopped(false);
+        self.posts().set_stopped(false);
     }
 
     /// Makes own devices bring out what they have buffered and forget the rest: for the end of a
@@ -276,7 +316,14 @@ impl Bus {
             return Err(Violation::ForeignVcpu { from, vcpu });
         }
         match self.ranges.find(&request.access) {
-            Some((id, _)) if matches!(self.devices[id.0], Place::Here { .. }) => Ok(id),
+            Some(Found { device, posted, .. })
+                if matches!(self.devices[device.0], Place::Here { .. }) =>
+            {
+                match request.token.is_some() || posted {
+                    true => Ok(device),
+                    false => Err(Violation::Unanswered { from }),
+                }
+            }
             _ => Err(Violation::NotHere { from }),
         }
     }
@@ -285,7 +332,7 @@ impl Bus {
     pub(crate) fn serve(&self, origin: Origin, access: Access) -> Result<u64, DeviceError> {
         count(&self.counters.served);
         let found = self.ranges.find(&access);
-        let place = found.map(|(id, offset)| (&self.devices[id.0], offset));
+        let place = found.map(|found| (&self.devices[found.device.0], found.offset));
         let Some((Place::Here { name, device }, offset)) = place else {
             return Err(DeviceError::Unsupported);
         };
@@ -313,6 +360,11 @@ impl Bus {
         if total.is_power_of_two() {
             tracing::warn!(total, "a device access failed: {error}");
         }
+    }
+
+    fn posts(&self) -> MutexGuard<'_, Posts> {
+        // As the forwarder's.
+        self.posts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn forwarder(&self) -> MutexGuard<'_, Forwarder> {

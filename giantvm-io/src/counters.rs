@@ -9,9 +9,11 @@ use crate::{Access, Origin};
 pub struct IoCounts {
     /// Of own vCPUs to own devices.
     pub local: u64,
-    /// Of own vCPUs to devices on other nodes.
+    /// Of own vCPUs to devices on other nodes, which they wait for.
     pub forwarded: u64,
-    /// Of other nodes' vCPUs to own devices.
+    /// Of own vCPUs to devices on other nodes, without waiting.
+    pub posted: u64,
+    /// Of other nodes' vCPUs to own devices, waited for or not.
     pub served: u64,
     /// Of own vCPUs to no device.
     pub unclaimed: u64,
@@ -23,6 +25,7 @@ pub struct IoCounts {
 pub(crate) struct Counters {
     pub(crate) local: AtomicU64,
     pub(crate) forwarded: AtomicU64,
+    pub(crate) posted: AtomicU64,
     pub(crate) served: AtomicU64,
     pub(crate) failed: AtomicU64,
     unclaimed: AtomicU64,
@@ -49,6 +52,7 @@ impl Counters {
         IoCounts {
             local: read(&self.local),
             forwarded: read(&self.forwarded),
+            posted: read(&self.posted),
             served: read(&self.served),
             unclaimed: read(&self.unclaimed),
             failed: read(&self.failed),

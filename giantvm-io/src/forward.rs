@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use giantvm_core::{AccessSize, MAX_VCPUS, NodeId, VcpuId};
 
-use crate::{Access, AccessError, IoReply, IoRequest, Token};
+use crate::{Access, AccessError, IoReply, Token};
 
 /// Most accesses that can have been given up and not yet answered: four for each vCPU.
 pub const MAX_ABANDONED: usize = 4 * MAX_VCPUS;
@@ -53,6 +53,12 @@ pub enum Violation {
         /// The sender.
         from: NodeId,
     },
+    /// A request without an answer, for a register whose accesses are waited for.
+    #[error("node {from} wants no answer where its vCPUs have to wait for one")]
+    Unanswered {
+        /// The sender.
+        from: NodeId,
+    },
     /// More requests at a time than vCPUs could make.
     #[error("node {from} has {limit} requests under way, more than its vCPUs can make")]
     TooMany {
@@ -93,8 +99,8 @@ struct Pending {
 ///
 /// let (mut forwarder, far) = (Forwarder::new(), NodeId::new(1)?);
 /// let access = Access::read(Space::Port, 0x3f8, AccessSize::Byte);
-/// let request = forwarder.request(VcpuId::BOOT, far, access)?;
-/// let reply = IoReply { token: request.token, result: Ok(0x41) };
+/// let token = forwarder.request(VcpuId::BOOT, far, access)?;
+/// let reply = IoReply { token, result: Ok(0x41) };
 /// let completed = forwarder.reply(far, reply)?.expect("a vCPU waits for it");
 /// assert_eq!(completed.result, Ok(0x41));
 /// assert!(forwarder.reply(far, reply).is_err(), "a second answer is a violation");
@@ -127,7 +133,8 @@ impl Forwarder {
         }
     }
 
-    /// Begins an access of `vcpu` to a device on `node`; the request is to be sent there.
+    /// Begins an access of `vcpu` to a device on `node`; a request with the token that this returns
+    /// is to be sent there.
     ///
     /// # Errors
     /// [`AccessError::Busy`] while the vCPU has another one under way.
@@ -136,7 +143,7 @@ impl Forwarder {
         vcpu: VcpuId,
         node: NodeId,
         access: Access,
-    ) -> Result<IoRequest, AccessError> {
+    ) -> Result<Token, AccessError> {
         let slot = &mut self.pending[vcpu.index()];
         if slot.is_some() {
             return Err(AccessError::Busy(vcpu));
@@ -148,11 +155,7 @@ impl Forwarder {
             node,
             access,
         });
-        Ok(IoRequest {
-            token,
-            vcpu,
-            access,
-        })
+        Ok(token)
     }
 
     /// Takes a reply. `None` if the access was given up meanwhile.

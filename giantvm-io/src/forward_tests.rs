@@ -21,7 +21,7 @@ fn a_vcpu_has_one_access_at_a_time() {
     let first = forwarder.request(vcpu(3), node(1), READ).unwrap();
     let busy = forwarder.request(vcpu(3), node(2), READ);
     assert_eq!(busy, Err(AccessError::Busy(vcpu(3))));
-    assert!(forwarder.unsent(first.token) && !forwarder.unsent(first.token));
+    assert!(forwarder.unsent(first) && !forwarder.unsent(first));
     assert!(forwarder.request(vcpu(3), node(2), READ).is_ok());
 }
 
@@ -33,7 +33,7 @@ fn replies_that_answer_nothing_are_violations_and_change_nothing() {
         token,
         result: Ok(value),
     };
-    for token in [0, 3, request.token.0 ^ 1, request.token.0 + 256, u64::MAX] {
+    for token in [0, 3, request.0 ^ 1, request.0 + 256, u64::MAX] {
         let answer = forwarder.reply(node(1), reply(Token(token), 0));
         let from = node(1);
         assert_eq!(answer, Err(Violation::UnknownToken { from, token }));
@@ -42,11 +42,8 @@ fn replies_that_answer_nothing_are_violations_and_change_nothing() {
         from: node(2),
         asked: node(1),
     };
-    assert_eq!(
-        forwarder.reply(node(2), reply(request.token, 0)),
-        Err(foreign)
-    );
-    let wide = forwarder.reply(node(1), reply(request.token, 0x100));
+    assert_eq!(forwarder.reply(node(2), reply(request, 0)), Err(foreign));
+    let wide = forwarder.reply(node(1), reply(request, 0x100));
     assert!(matches!(
         wide,
         Err(Violation::BadValue { value: 0x100, .. })
@@ -54,7 +51,7 @@ fn replies_that_answer_nothing_are_violations_and_change_nothing() {
     assert_eq!(forwarder.under_way(), 1);
     let error = DeviceError::Backend;
     let failed = IoReply {
-        token: request.token,
+        token: request,
         result: Err(error),
     };
     let completed = forwarder.reply(node(1), failed).unwrap().unwrap();
@@ -66,21 +63,16 @@ fn replies_that_answer_nothing_are_violations_and_change_nothing() {
 fn the_answer_to_an_abandoned_access_is_taken_once_and_dropped() {
     let mut forwarder = Forwarder::new();
     let old = forwarder.request(vcpu(3), node(1), READ).unwrap();
-    forwarder.abandon(old.token);
+    forwarder.abandon(old);
     let new = forwarder.request(vcpu(3), node(1), READ).unwrap();
     let reply = |token| IoReply {
         token,
         result: Ok(1),
     };
-    assert!(forwarder.reply(node(2), reply(old.token)).is_err());
-    assert_eq!(forwarder.reply(node(1), reply(old.token)), Ok(None));
-    assert!(forwarder.reply(node(1), reply(old.token)).is_err());
-    assert!(
-        forwarder
-            .reply(node(1), reply(new.token))
-            .unwrap()
-            .is_some()
-    );
+    assert!(forwarder.reply(node(2), reply(old)).is_err());
+    assert_eq!(forwarder.reply(node(1), reply(old)), Ok(None));
+    assert!(forwarder.reply(node(1), reply(old)).is_err());
+    assert!(forwarder.reply(node(1), reply(new)).unwrap().is_some());
 }
 
 #[test]
@@ -88,10 +80,10 @@ fn answers_that_are_owed_have_a_limit() {
     let mut forwarder = Forwarder::new();
     for _ in 0..MAX_ABANDONED {
         let request = forwarder.request(vcpu(0), node(1), READ).unwrap();
-        forwarder.abandon(request.token);
+        forwarder.abandon(request);
     }
     let last = forwarder.request(vcpu(0), node(1), READ).unwrap();
-    forwarder.abandon(last.token);
+    forwarder.abandon(last);
     assert!(forwarder.request(vcpu(0), node(1), READ).is_err());
     assert_eq!(
         forwarder.lost(node(1)).len(),
@@ -113,7 +105,7 @@ proptest! {
             match (step, mine) {
                 (0 | 1, None) => {
                     let request = forwarder.request(v, n, READ).unwrap();
-                    prop_assert!(model.insert(request.token, (v, n)).is_none());
+                    prop_assert!(model.insert(request, (v, n)).is_none());
                 }
                 (0 | 1, Some(_)) => prop_assert!(forwarder.request(v, n, READ).is_err()),
                 (2, Some((token, asked))) => {

@@ -3,7 +3,8 @@
 //! A vCPU's access goes to its node's [`Bus`] and ends in a value, an [`Outcome`]: done, failed, or
 //! deferred until the node of the device answers. Nothing here knows a hypervisor or a transport:
 //! the caller feeds in accesses and messages and sends what comes out. There is no PCI; a device that
-//! reaches guest memory does so by a view that it is given.
+//! reaches guest memory does so by a view that it is given: [virtio] disks, network cards and
+//! consoles.
 //!
 //! A guest that expects a PC finds one by [ACPI tables](acpi): a hardware-reduced platform with an
 //! [IOAPIC](ioapic) whose lines come from devices on any node, a CMOS clock, a serial line, and registers
@@ -41,9 +42,11 @@ mod interrupt;
 pub mod ioapic;
 pub mod machine;
 mod message;
+mod posted;
 mod ranges;
 mod server;
 mod sync;
+pub mod virtio;
 mod wait;
 
 pub use access::{Access, AccessError, Op, Origin, Outcome, Space, Token};
@@ -54,5 +57,6 @@ pub use forward::{Completed, Forwarder, MAX_ABANDONED, Violation};
 pub use giantvm_core::{AccessSize, Msi};
 pub use interrupt::{DeviceInterrupt, InterruptLine, InterruptSink};
 pub use message::{IoMessage, IoReply, IoRequest};
+pub use posted::MAX_POSTED;
 pub use ranges::{MapError, Window};
-pub use server::{DeviceServer, MAX_QUEUED};
+pub use server::{DeviceServer, MAX_POSTED_QUEUED, MAX_QUEUED};

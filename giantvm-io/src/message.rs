@@ -12,12 +12,15 @@ const REQUEST: u8 = 1;
 const REPLY: u8 = 2;
 const INTERRUPT: u8 = 3;
 
+/// The number of no token: a request that has no answer.
+const POSTED: u64 = 0;
+
 /// Asks the node of a device for an access.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IoRequest {
-    /// What the answer has to name.
-    pub token: Token,
-    /// The vCPU that waits; it runs on the node that sends this.
+    /// What the answer has to name; `None` for a write that is posted and has no answer.
+    pub token: Option<Token>,
+    /// The vCPU whose access this is; it runs on the node that sends this.
     pub vcpu: VcpuId,
     /// The access.
     pub access: Access,
@@ -135,7 +138,7 @@ impl IoRequest {
         };
         let [bytes, ..] = size.bytes().to_le_bytes();
         Body::of(&RequestBody {
-            token: self.token.0.into(),
+            token: self.token.map_or(POSTED, |Token(number)| number).into(),
             address: address.into(),
             value: value.into(),
             space: match space {
@@ -217,8 +220,13 @@ fn decode_request(body: &RequestBody) -> Result<IoRequest, DecodeError> {
         (0 | 1, value) => return Err(bad("value", value)),
         (other, _) => return Err(bad("write", other.into())),
     };
+    let token = match (body.token.get(), op) {
+        (POSTED, Op::Read) => return Err(bad("token", POSTED)),
+        (POSTED, Op::Write(_)) => None,
+        (number, _) => Some(Token(number)),
+    };
     Ok(IoRequest {
-        token: Token(body.token.get()),
+        token,
         vcpu: read_vcpu(body.vcpu)?,
         access: Access {
             space,

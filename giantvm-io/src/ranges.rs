@@ -18,6 +18,8 @@ pub struct Window {
     pub len: u64,
     /// The offset in the device of the first address.
     pub offset: u64,
+    /// Whether a vCPU goes on before its writes have come to the device.
+    pub posted: bool,
 }
 
 impl Window {
@@ -29,6 +31,7 @@ impl Window {
             start: start as u64,
             len,
             offset: 0,
+            posted: false,
         }
     }
 
@@ -40,6 +43,7 @@ impl Window {
             start,
             len,
             offset: 0,
+            posted: false,
         }
     }
 
@@ -47,6 +51,18 @@ impl Window {
     #[must_use]
     pub const fn showing(mut self, offset: u64) -> Self {
         self.offset = offset;
+        self
+    }
+
+    /// The same addresses, with writes that are not waited for where the device is on another node.
+    ///
+    /// A vCPU's writes still come in order, before any later access of the same vCPU to the same
+    /// device; what the device says of one is logged on its node and not heard by the vCPU. For
+    /// doorbells. Not for a register whose effect the guest takes for granted, such as one that
+    /// acknowledges an interrupt.
+    #[must_use]
+    pub const fn posted(mut self) -> Self {
+        self.posted = true;
         self
     }
 }
@@ -76,6 +92,17 @@ struct Claim {
     last: u64,
     offset: u64,
     device: DeviceId,
+    posted: bool,
+}
+
+/// What has an access's addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) device: DeviceId,
+    /// Of the first address, in the device.
+    pub(crate) offset: u64,
+    /// Whether the access is a write that can be posted.
+    pub(crate) posted: bool,
 }
 
 /// The windows of one machine: two maps of disjoint ranges.
@@ -110,20 +137,25 @@ impl Ranges {
             last,
             offset,
             device,
+            posted: window.posted,
         };
         claims.insert(start, claim);
         Ok(())
     }
 
-    /// The device that has all addresses of `access`, and the offset in it.
-    pub(crate) fn find(&self, access: &Access) -> Option<(DeviceId, u64)> {
+    /// The device that has all addresses of `access`.
+    pub(crate) fn find(&self, access: &Access) -> Option<Found> {
         let claims = match access.space {
             Space::Port => &self.ports,
             Space::Memory => &self.memory,
         };
         let (&start, claim) = claims.range(..=access.address).next_back()?;
         let last = access.address.checked_add(access.size.bytes() as u64 - 1)?;
-        (last <= claim.last).then(|| (claim.device, claim.offset + (access.address - start)))
+        (last <= claim.last).then(|| Found {
+            device: claim.device,
+            offset: claim.offset + (access.address - start),
+            posted: claim.posted && access.is_write(),
+        })
     }
 }
 
@@ -136,7 +168,7 @@ mod tests {
 
     fn find(ranges: &Ranges, address: u64, size: AccessSize) -> Option<(usize, u64)> {
         let found = ranges.find(&Access::read(Space::Memory, address, size));
-        found.map(|(device, offset)| (device.0, offset))
+        found.map(|found| (found.device.0, found.offset))
     }
 
     #[test]

@@ -9,11 +9,17 @@ use std::thread::{Builder, JoinHandle};
 
 use giantvm_core::{MAX_NODES, MAX_VCPUS, NodeId};
 
-use crate::{Bus, DeviceId, IoReply, IoRequest, MAX_ABANDONED, Origin, Violation};
+use crate::{Bus, DeviceId, IoReply, IoRequest, MAX_ABANDONED, MAX_POSTED, Origin, Violation};
 
 /// Most requests of one node that wait or are being served: what its [`Forwarder`](crate::Forwarder)
 /// can have under way and given up.
 pub const MAX_QUEUED: usize = MAX_VCPUS + MAX_ABANDONED;
+
+/// Most posted writes of one node that wait for one device.
+pub const MAX_POSTED_QUEUED: usize = MAX_VCPUS * MAX_POSTED;
+
+/// What each node has waiting.
+type Allowance = [AtomicUsize; MAX_NODES];
 
 /// What a worker is to do next.
 enum Work {
@@ -28,19 +34,21 @@ type Reply = dyn Fn(NodeId, IoReply) + Send + Sync;
 struct Worker {
     device: DeviceId,
     queue: Sender<Work>,
+    /// Posted writes of each node that are not served yet.
+    posted: Arc<Allowance>,
     thread: JoinHandle<()>,
 }
 
 /// One thread for each own device, which serves other nodes' accesses to it in the order they came.
 ///
 /// A device may touch distributed memory and fault, and the network thread must not wait for that:
-/// it brings the page. Every node has its own allowance of [`MAX_QUEUED`] requests, so none can use
-/// up another's.
+/// it brings the page. Every node has its own allowance of [`MAX_QUEUED`] requests and, for each
+/// device, [`MAX_POSTED_QUEUED`] posted writes, so none can use up another's.
 pub struct DeviceServer {
     bus: Arc<Bus>,
     workers: Vec<Worker>,
     /// Requests of each node that are not answered yet.
-    queued: Arc<[AtomicUsize; MAX_NODES]>,
+    queued: Arc<Allowance>,
 }
 
 impl fmt::Debug for DeviceServer {
@@ -66,12 +74,15 @@ impl DeviceServer {
             let (queue, work) = channel();
             let (bus, queued) = (Arc::clone(&bus), Arc::clone(&queued));
             let reply = Arc::clone(&reply);
+            let posted = Arc::new([const { AtomicUsize::new(0) }; MAX_NODES]);
+            let mine = Arc::clone(&posted);
             let thread = Builder::new()
                 .name(format!("gvm-{name}"))
-                .spawn(move || serve(&bus, &work, &queued, &*reply))?;
+                .spawn(move || serve(&bus, &work, &queued, &mine, &*reply))?;
             Ok(Worker {
                 device,
                 queue,
+                posted,
                 thread,
             })
         };
@@ -91,10 +102,12 @@ impl DeviceServer {
         let device = self.bus.target(from, &request)?;
         let worker = self.workers.iter().find(|worker| worker.device == device);
         let worker = worker.ok_or(Violation::NotHere { from })?;
-        let queued = &self.queued[from.index()];
-        if queued.fetch_add(1, Ordering::Relaxed) >= MAX_QUEUED {
+        let (queued, limit) = match request.token {
+            Some(_) => (&self.queued[from.index()], MAX_QUEUED),
+            None => (&worker.posted[from.index()], MAX_POSTED_QUEUED),
+        };
+        if queued.fetch_add(1, Ordering::Relaxed) >= limit {
             queued.fetch_sub(1, Ordering::Relaxed);
-            let limit = MAX_QUEUED;
             return Err(Violation::TooMany { from, limit });
         }
         if worker.queue.send(Work::Serve(from, request)).is_err() {
@@ -130,7 +143,7 @@ impl DeviceServer {
     }
 }
 
-fn serve(bus: &Bus, work: &Receiver<Work>, queued: &[AtomicUsize; MAX_NODES], reply: &Reply) {
+fn serve(bus: &Bus, work: &Receiver<Work>, queued: &Allowance, posted: &Allowance, reply: &Reply) {
     for work in work {
         let (from, request) = match work {
             Work::Serve(from, request) => (from, request),
@@ -144,12 +157,14 @@ fn serve(bus: &Bus, work: &Receiver<Work>, queued: &[AtomicUsize; MAX_NODES], re
             node: from,
             vcpu: request.vcpu,
         };
-        let answer = IoReply {
-            token: request.token,
-            result: bus.serve(origin, request.access),
+        let result = bus.serve(origin, request.access);
+        let Some(token) = request.token else {
+            // The bus has counted and logged what went wrong.
+            posted[from.index()].fetch_sub(1, Ordering::Relaxed);
+            continue;
         };
         // Before the answer, so that the next request it allows finds room.
         queued[from.index()].fetch_sub(1, Ordering::Relaxed);
-        reply(from, answer);
+        reply(from, IoReply { token, result });
     }
 }

@@ -145,6 +145,17 @@ fn pair() -> Pair {
     }
 }
 
+/// The first request of vCPU 2 of node 1.
+fn request(access: Access) -> IoRequest {
+    let (vcpu, mut forwarder) = (vcpu(2), giantvm_io::Forwarder::new());
+    let token = Some(forwarder.request(vcpu, node(0), access).unwrap());
+    IoRequest {
+        token,
+        vcpu,
+        access,
+    }
+}
+
 fn finish(bus: &Bus, outcome: Outcome) -> Result<u64, AccessError> {
     match outcome {
         Outcome::Done(value) => Ok(value),
@@ -329,8 +340,7 @@ fn requests_that_no_sound_node_sends_are_violations() {
     let bus = Arc::new(host(gate));
     let (answers, answered) = channel();
     let server = DeviceServer::start(bus, move |to, _| answers.send(to).unwrap()).unwrap();
-    let requests = giantvm_io::Forwarder::new().request(vcpu(2), node(0), read(GATE));
-    let request = requests.unwrap();
+    let request = request(read(GATE));
     let foreign = IoRequest {
         vcpu: vcpu(0),
         ..request
@@ -374,8 +384,7 @@ fn a_drained_server_has_answered_all_that_it_took() {
     let bus = Arc::new(host(gate));
     let (answers, answered) = channel();
     let server = DeviceServer::start(bus, move |to, _| answers.send(to).unwrap()).unwrap();
-    let request = giantvm_io::Forwarder::new().request(vcpu(2), node(0), read(GATE));
-    server.submit(node(1), request.unwrap()).unwrap();
+    server.submit(node(1), request(read(GATE))).unwrap();
     thread::scope(|scope| {
         let drain = scope.spawn(|| server.drain());
         entered.recv().unwrap();

@@ -8,7 +8,7 @@ use giantvm_core::wire::{Frame, Limits, Service};
 use giantvm_core::{Epoch, NodeId, VcpuId};
 use giantvm_io::ioapic::{LineMessage, Pin};
 use giantvm_io::machine::{Cause, MachineMessage, Stop};
-use giantvm_io::{Access, AccessSize, DeviceInterrupt, IoMessage, Msi, Space};
+use giantvm_io::{Access, AccessSize, DeviceInterrupt, IoMessage, IoRequest, Msi, Space};
 
 /// What a frame of either service says, encoded once more and sent at the same time.
 fn re_encoded(frame: &Frame) -> Option<Frame> {
@@ -54,9 +54,16 @@ fn the_layouts_are_these() {
     let vcpu = VcpuId::new(2).unwrap();
     let access = Access::write(Space::Port, 0x3f8, AccessSize::Byte, 0x41);
     let mut forwarder = giantvm_io::Forwarder::new();
-    let request = forwarder.request(vcpu, NodeId::ZERO, access).unwrap();
+    let token = forwarder.request(vcpu, NodeId::ZERO, access).unwrap();
+    let request = |token| IoRequest {
+        token,
+        vcpu,
+        access,
+    };
+    let posted = body(IoMessage::Request(request(None)).encode(from, epoch));
+    assert_eq!(posted[..8], [0; 8], "no token is zero");
     assert_eq!(
-        body(IoMessage::Request(request).encode(from, epoch)),
+        body(IoMessage::Request(request(Some(token))).encode(from, epoch)),
         [
             2, 1, 0, 0, 0, 0, 0, 0, // token: vCPU 2, its first
             0xf8, 3, 0, 0, 0, 0, 0, 0, // address

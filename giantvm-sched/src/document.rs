@@ -159,6 +159,10 @@ impl<'a> Section<'a> {
         })
     }
 
+    pub(crate) fn flag(&self, key: &str) -> Result<Option<Field<'a, bool>>, ClusterError> {
+        self.get(key, "true or false", |value, _| value.as_bool())
+    }
+
     pub(crate) fn size(&self, key: &str) -> Result<Option<Field<'a, u64>>, ClusterError> {
         let field = self.get(key, "a size in quotes, as in \"256M\"", |value, _| {
             value.as_str()

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use giantvm_core::{MAX_NODES, MAX_VCPUS, PageSizeError};
+use giantvm_core::{MAX_NODES, MAX_VCPUS, MacError, PageSizeError};
 
+use crate::attached::{MAX_ATTACHED, MAX_PATH, MAX_TAP};
 use crate::spec::{MAX_FILE, MAX_MEMORY, MAX_NAME};
 use crate::{AddressError, Size, SizeError};
 
@@ -169,6 +170,26 @@ pub enum Problem {
         /// The names of the nodes.
         known: String,
     },
+    /// More disks or network cards than a machine can have.
+    #[error("there are {0} of them already: a machine has at most {MAX_ATTACHED}")]
+    TooMany(usize),
+    /// A file name that cannot be one.
+    #[error("{0:?} is no file: write its name, of at most {MAX_PATH} bytes on one line")]
+    Path(String),
+    /// A network interface's name that cannot be one.
+    #[error("{0:?} is no interface: use 1 to {MAX_TAP} of A-Z, a-z, 0-9, -, _ and .")]
+    Tap(String),
+    /// A network card's address that is none.
+    #[error("{text:?} {error}")]
+    Mac {
+        /// What is written.
+        text: String,
+        /// What is wrong with it.
+        error: MacError,
+    },
+    /// Another disk or card has this, which only one can have.
+    #[error("{0:?} is in use by another section: give each its own")]
+    InUse(String),
     /// A time to wait that is too short or too long.
     #[error("{0} seconds cannot be waited for: write 1 to 86400")]
     Deadline(u64),

@@ -34,6 +34,7 @@
 //! ```
 
 mod address;
+mod attached;
 mod device;
 mod document;
 mod error;
@@ -48,6 +49,7 @@ mod split;
 mod topology;
 
 pub use address::{AddressError, NodeAddress};
+pub use attached::{DiskSpec, MAX_ATTACHED, NetSpec};
 pub use device::DeviceKind;
 pub use error::{ClusterError, Position, Problem};
 pub use placement::Placement;

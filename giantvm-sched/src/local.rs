@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use giantvm_core::{MAX_NODES, MAX_VCPUS, PageSize};
 
+use crate::attached::Attached;
 use crate::spec::{DEFAULT_DEADLINE, MAX_MEMORY};
 use crate::split::split;
 use crate::{ClusterError, ClusterSpec, NodeAddress, NodeSpec, Problem};
@@ -55,6 +56,7 @@ impl ClusterSpec {
             deadline: DEFAULT_DEADLINE,
             nodes: specs.collect(),
             devices: BTreeMap::new(),
+            attached: Attached::default(),
         })
     }
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 use giantvm_core::{MAX_NODES, MAX_VCPUS, NodeId, PageSize};
 use toml::de::DeTable;
 
+use crate::attached::Attached;
 use crate::document::{Section, Source, excerpt};
 use crate::nodes::Nodes;
 use crate::spec::{DEFAULT_DEADLINE, MAX_FILE, MAX_MEMORY, MAX_NAME};
 use crate::{ClusterError, ClusterSpec, DeviceKind, NodeSpec, Problem};
 
-const ROOT_KEYS: &[&str] = &["cluster", "node", "device"];
+const ROOT_KEYS: &[&str] = &["cluster", "node", "device", "disk", "net"];
 const CLUSTER_KEYS: &[&str] = &["name", "memory", "page-size", "vcpus", "deadline-seconds"];
 const DEVICE_KEYS: &[&str] = &["kind", "node"];
 
@@ -71,12 +72,14 @@ impl ClusterSpec {
         let pages = nodes.pages(&memory)?;
         let nodes = nodes.finish(&vcpus, &pages);
         let devices = devices(root.sections("device")?, &nodes)?;
+        let attached = Attached::read(root.sections("disk")?, root.sections("net")?, &nodes)?;
         Ok(Self {
             name,
             page_size,
             deadline,
             nodes,
             devices,
+            attached,
         })
     }
 }
@@ -95,13 +98,17 @@ fn devices(
             None => Err(Problem::UnknownDevice(excerpt(name))),
         })?;
         let section = section.renamed(format!("device `{}`", kind.value));
-        let node = match section.text("node")? {
-            Some(name) => name.check(|name| node_named(name, nodes))?.value,
-            None => NodeId::ZERO,
-        };
-        devices.insert(kind.value, node);
+        devices.insert(kind.value, node_of(&section, nodes)?);
     }
     Ok(devices)
+}
+
+/// The node that a section names, the first one if it names none.
+pub(crate) fn node_of(section: &Section<'_>, nodes: &[NodeSpec]) -> Result<NodeId, ClusterError> {
+    match section.text("node")? {
+        Some(name) => Ok(name.check(|name| node_named(name, nodes))?.value),
+        None => Ok(NodeId::ZERO),
+    }
 }
 
 fn node_named(name: &str, nodes: &[NodeSpec]) -> Result<NodeId, Problem> {

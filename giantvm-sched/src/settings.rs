@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use giantvm_core::NodeId;
+
 use crate::{ClusterSpec, DeviceKind};
 
 impl ClusterSpec {
@@ -43,6 +45,20 @@ impl ClusterSpec {
             if let Some(node) = self.node(self.device_node(kind)) {
                 set(format!("device.{kind}.node"), node.name.clone());
             }
+        }
+        let name = |node: NodeId| self.node(node).map_or("", |node| &node.name).to_owned();
+        for (number, disk) in self.disks().iter().enumerate() {
+            set(format!("disk.{number}.node"), name(disk.node));
+            set(format!("disk.{number}.file"), disk.file.clone());
+            set(
+                format!("disk.{number}.read-only"),
+                disk.read_only.to_string(),
+            );
+        }
+        for (number, net) in self.nets().iter().enumerate() {
+            set(format!("net.{number}.node"), name(net.node));
+            set(format!("net.{number}.tap"), net.tap.clone());
+            set(format!("net.{number}.mac"), net.mac.to_string());
         }
         settings
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use giantvm_core::{NodeId, PageSize};
 
+use crate::attached::Attached;
 use crate::{DeviceKind, NodeAddress};
 
 /// Most bytes of a cluster file: four times what 64 nodes with every key need.
@@ -50,6 +51,7 @@ pub struct ClusterSpec {
     pub(crate) deadline: Duration,
     pub(crate) nodes: Vec<NodeSpec>,
     pub(crate) devices: BTreeMap<DeviceKind, NodeId>,
+    pub(crate) attached: Attached,
 }
 
 impl ClusterSpec {

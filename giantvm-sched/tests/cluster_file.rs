@@ -50,6 +50,102 @@ fn the_sample_describes_three_unequal_nodes() {
     );
     assert_eq!(spec.device_node(DeviceKind::Serial).get(), 2);
     assert_eq!(spec.device_node(DeviceKind::Clock), NodeId::ZERO);
+    let disks: Vec<_> = spec.disks().iter().map(|disk| disk.node.get()).collect();
+    assert_eq!(disks, [0, 2]);
+    assert_eq!(spec.nets()[0].mac.to_string(), "52:54:00:12:34:56");
+}
+
+#[test]
+fn disks_and_cards_are_in_the_order_of_the_file_and_all_nodes_agree_on_them() {
+    let spec = ClusterSpec::parse(SAMPLE, "cluster.toml").unwrap();
+    let settings = spec.settings();
+    let of = |key: &str| settings[key].as_str();
+    assert_eq!(
+        (of("disk.0.node"), of("disk.0.read-only")),
+        ("big", "false")
+    );
+    assert_eq!(
+        (of("disk.1.node"), of("disk.1.read-only")),
+        ("attic", "true")
+    );
+    assert_eq!((of("net.0.node"), of("net.0.tap")), ("big", "tap0"));
+    let changed = ClusterSpec::parse(&SAMPLE.replace("tap0", "tap1"), "c").unwrap();
+    assert_ne!(changed.settings(), settings);
+    let (disks, nets) = (spec.disks().to_vec(), spec.nets().to_vec());
+    let local = ClusterSpec::local(2, 2, 64 << 20).unwrap();
+    let local = local.with_attached(disks, nets);
+    assert_eq!(
+        (local.disks().len(), local.nets().len()),
+        (1, 1),
+        "no node 2"
+    );
+}
+
+#[test]
+fn mistakes_in_disks_and_cards_are_named() {
+    for (section, said) in [
+        ("[[disk]]", "disk 1.file: missing: add a file"),
+        ("[[disk]]\nfile = \"\"", "disk 1.file: \"\" is no file"),
+        (
+            "[[disk]]\nfile = \"a\\nb\"",
+            "disk 1.file: \"a\\nb\" is no file",
+        ),
+        (
+            "[[disk]]\nfile = \"a\"\nread-only = 1",
+            "disk 1.read-only: is a TOML integer: write true or false",
+        ),
+        (
+            "[[disk]]\nfile = \"a\"\nnode = \"z\"",
+            "disk 1.node: no node is named \"z\"",
+        ),
+        (
+            "[[disk]]\nfile = \"a\"\n[[disk]]\nfile = \"a\"\nread-only = true",
+            "disk 2.file: \"a\" is in use",
+        ),
+        (
+            "[[disk]]\nfile = \"a\"\nsize = 1",
+            "disk 1.size: unknown key",
+        ),
+        ("[[net]]", "net 1.tap: missing: add an interface"),
+        (
+            "[[net]]\ntap = \"tap%d\"",
+            "net 1.tap: \"tap%d\" is no interface",
+        ),
+        (
+            "[[net]]\ntap = \"sixteen-letters.\"",
+            "net 1.tap: \"sixteen-letters.\" is no interface",
+        ),
+        (
+            "[[net]]\ntap = \"t\"",
+            "net 1.mac: missing: add the card's address",
+        ),
+        (
+            "[[net]]\ntap = \"t\"\nmac = \"01:00:00:00:00:00\"",
+            "net 1.mac: \"01:00:00:00:00:00\" is no network card",
+        ),
+        (
+            "[[net]]\ntap = \"t\"\nmac = \"02:00:00:00:00:00\"\n[[net]]\ntap = \"t\"\nmac = \"02:00:00:00:00:01\"",
+            "net 2.tap: \"t\" is in use",
+        ),
+        (
+            "[[net]]\ntap = \"t\"\nmac = \"02:00:00:00:00:00\"\n[[net]]\nnode = \"b\"\ntap = \"t\"\nmac = \"02:00:00:00:00:00\"",
+            "net 2.mac: \"02:00:00:00:00:00\" is in use",
+        ),
+    ] {
+        let error = error_of("[[device]]", &format!("{section}\n[[device]]"));
+        assert!(error.contains(said), "{section}\n {error}");
+    }
+    let many: String = (0..17)
+        .map(|at| format!("[[disk]]\nfile = \"{at}\"\n"))
+        .collect();
+    let error = error_of("[[device]]", &format!("{many}[[device]]"));
+    assert!(
+        error.contains("disk 17.file: there are 16 of them already"),
+        "{error}"
+    );
+    let shared = "[[disk]]\nfile = \"a\"\nread-only = true\n".repeat(2);
+    let text = format!("{SAMPLE}\n{shared}");
+    assert_eq!(ClusterSpec::parse(&text, "c").unwrap().disks().len(), 4);
 }
 
 #[test]
@@ -59,7 +155,7 @@ fn every_mistake_is_named_with_line_column_key_and_mend() {
         (
             "[cluster]",
             "[clutser]",
-            "c.toml:1:2: clutser: unknown key: remove it, or write one of cluster, node, device",
+            "c.toml:1:2: clutser: unknown key: remove it, or write one of cluster, node, device, disk, net",
         ),
         (
             "name = \"lab\"",

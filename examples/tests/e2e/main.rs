@@ -12,6 +12,7 @@ mod embed_dsm;
 mod litmus;
 mod machine;
 mod rust_vmm;
+mod virtio;
 
 #[path = "../../aggregate/counts.rs"]
 #[expect(
