@@ -83,13 +83,14 @@ impl Cli {
         let mut results = Vec::new();
         for scenario in scenarios {
             let npt = self.npt.unwrap_or(scenario.npt);
-            let initrd = tempfile::NamedTempFile::new()?;
-            fetched.write_image(scenario, &initrd.path().to_owned())?;
+            let boots = scenario
+                .hosts
+                .iter()
+                .map(|host| fetched.boot(scenario, host.role));
             let stage = Stage {
                 qemu: fetched.qemu(npt)?,
                 npt,
-                kernel: &fetched.host_kernel()?,
-                initrd: initrd.path(),
+                boots: boots.collect::<Result<_, _>>()?,
                 logs: logs.path(),
                 interrupt: &interrupt,
             };

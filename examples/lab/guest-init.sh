@@ -15,7 +15,9 @@ ip link set lo up
 echo "LAB guest up after $(cut -d' ' -f1 /proc/uptime) s: Linux $(uname -r)"
 # Memory above this size comes from the kernel and goes back to it, which other processors have to hear.
 export MALLOC_MMAP_THRESHOLD_=65536
+echo "LAB guest begin $(cut -d' ' -f1 /proc/uptime)"
 lab_guest
+echo "LAB guest end $(cut -d' ' -f1 /proc/uptime) status $?"
 case " $(cat /proc/cmdline) " in
 *" lab.shell "*) setsid cttyhack sh ;;
 esac

@@ -1,20 +1,52 @@
 //! The first file systems of emulated hosts and of their guests.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 
 use crate::cpio::Archive;
 use crate::kernel::Kernel;
-use crate::packages::Unpacked;
+use crate::packages::{LINKER, Unpacked};
 use crate::scenario::Scenario;
 use crate::script::script;
 
 const HOST_INIT: &[u8] = include_bytes!("host-init.sh");
+const GUEST_INIT: &[u8] = include_bytes!("guest-init.sh");
 /// What an emulated host's kernel has to load, in this order.
 const HOST_MODULES: &[&str] = &["virtio_pci", "virtio_net", "tun", "kvm_amd"];
+
+/// What a guest's kernel has to load: devices that may be there.
+const GUEST_MODULES: &[&str] = &[
+    "virtio_mmio",
+    "virtio_blk",
+    "virtio_net",
+    "virtio_console",
+    "virtio_rng",
+];
+/// Programs of packages that a guest runs, and the libraries they need.
+const GUEST_TOOLS: [&str; 2] = ["lscpu", "numactl"];
+const GUEST_LIBRARIES: [&str; 3] = ["libc.so.6", "libnuma.so.1", "libsmartcols.so.1"];
+
+/// What a guest has.
+pub(crate) fn guest(tools: &Unpacked, kernel: &Kernel, checks: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut archive = base(tools)?;
+    archive.program("init", GUEST_INIT);
+    archive.program("bin/lab_guest", &read(checks)?);
+    for tool in GUEST_TOOLS {
+        let path = tools.path(&format!("usr/bin/{tool}"));
+        archive.program(&format!("bin/{tool}"), &read(&path)?);
+    }
+    archive.directory("lib").directory("lib64");
+    archive.program(LINKER, &read(&tools.path(LINKER))?);
+    archive.directory("lib/x86_64-linux-gnu");
+    for library in GUEST_LIBRARIES {
+        let path = tools.library(library)?;
+        archive.program(&format!("lib/x86_64-linux-gnu/{library}"), &read(&path)?);
+    }
+    modules(&mut archive, kernel, GUEST_MODULES)?;
+    Ok(archive.finish())
+}
 
 /// What a host has the same in all scenarios.
 pub(crate) fn host(tools: &Unpacked, kernel: &Kernel) -> anyhow::Result<Vec<u8>> {
@@ -25,11 +57,7 @@ pub(crate) fn host(tools: &Unpacked, kernel: &Kernel) -> anyhow::Result<Vec<u8>>
 }
 
 /// What a host has for one scenario, to be unpacked behind [`host`].
-pub(crate) fn scenario(
-    scenario: &Scenario,
-    programs: &BTreeMap<String, PathBuf>,
-    guest: Option<&Guest>,
-) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn scenario(scenario: &Scenario, programs: &[(&str, &Path)]) -> anyhow::Result<Vec<u8>> {
     let mut archive = Archive::default();
     archive.directory("lab");
     for (index, host) in scenario.hosts.iter().enumerate() {
@@ -42,18 +70,15 @@ pub(crate) fn scenario(
     for (name, path) in programs {
         archive.program(&format!("lab/{name}"), &read(path)?);
     }
-    if let Some(Guest { kernel, initrd }) = guest {
-        archive.file("lab/vmlinux", &read(kernel)?);
-        archive.file("lab/guest.cpio", &read(initrd)?);
-    }
     Ok(archive.finish())
 }
 
-/// What a guest of `aggregate` boots from.
-#[derive(Debug, Clone)]
-pub(crate) struct Guest {
-    pub(crate) kernel: PathBuf,
-    pub(crate) initrd: PathBuf,
+/// Linux for a host's guest, to be unpacked behind [`scenario`].
+pub(crate) fn linux(kernel: &Path, guest: &[u8]) -> anyhow::Result<Vec<u8>> {
+    let mut archive = Archive::default();
+    archive.file("lab/vmlinux", &read(kernel)?);
+    archive.file("lab/guest.cpio", guest);
+    Ok(archive.finish())
 }
 
 /// A file system with a shell.

@@ -13,12 +13,12 @@ use crate::sources::Suite;
 use crate::tool;
 
 /// Libraries are in these directories of an unpacked package.
-pub(crate) const LIBRARIES: [&str; 2] = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"];
+const LIBRARIES: [&str; 2] = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"];
 /// The dynamic linker in an unpacked C library.
 pub(crate) const LINKER: &str = "lib64/ld-linux-x86-64.so.2";
 
 /// Of a kernel's package, what the lab can have use for.
-const KERNEL_PARTS: [&str; 11] = [
+const KERNEL_PARTS: [&str; 10] = [
     "./boot/vmlinuz-*",
     "*/kernel/virt/*",
     "*/kernel/arch/x86/kvm/*",
@@ -29,7 +29,6 @@ const KERNEL_PARTS: [&str; 11] = [
     "*/kernel/drivers/net/net_failover.ko",
     "*/kernel/drivers/net/tun.ko",
     "*/kernel/drivers/char/*",
-    "*/kernel/drivers/crypto/ccp/*",
 ];
 
 /// Packages with all they depend on, unpacked in a directory of their own.
@@ -40,6 +39,16 @@ impl Unpacked {
     /// A file of the packages.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
+    }
+
+    /// A library of the packages.
+    pub(crate) fn library(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let mut paths = LIBRARIES
+            .map(|directory| self.path(directory).join(name))
+            .into_iter();
+        paths
+            .find(|path| path.exists())
+            .with_context(|| format!("no package has {name}"))
     }
 
     /// A program of the packages, which runs with their libraries.
@@ -69,13 +78,13 @@ pub(crate) fn whole(
     Ok(Unpacked(cache.directory(name, fill)?))
 }
 
-/// The kernel that a meta package stands for: its image and some modules.
-pub(crate) fn kernel(cache: &Cache, meta: &str) -> anyhow::Result<PathBuf> {
+/// The kernel that a meta package stands for: its image, some modules, and what matches `more`.
+pub(crate) fn kernel(cache: &Cache, meta: &str, more: &[&str]) -> anyhow::Result<PathBuf> {
     cache.directory(meta, |into| {
         let apt = Apt::prepare(cache)?;
         let archives = tempfile::tempdir_in(cache.path(""))?;
         apt.fetch(&apt.kernel(meta)?, archives.path())?;
-        extract(archives.path(), &KERNEL_PARTS, into)
+        extract(archives.path(), &[&KERNEL_PARTS, more].concat(), into)
     })
 }
 

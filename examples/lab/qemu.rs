@@ -70,7 +70,7 @@ impl Qemu {
     }
 }
 
-/// One emulated host.
+/// One emulated machine.
 #[derive(Debug, Clone)]
 pub(crate) struct Machine<'a> {
     /// How its processor finds its guest's memory.
@@ -83,8 +83,10 @@ pub(crate) struct Machine<'a> {
     pub(crate) kernel: &'a Path,
     /// Its first file system.
     pub(crate) initrd: &'a Path,
-    /// Which of the scenario's hosts it is, from 0.
+    /// Which of the scenario's machines it is, from 0.
     pub(crate) index: usize,
+    /// What its kernel is told besides.
+    pub(crate) command_line: &'a str,
     /// The socket of the network that joins it to others.
     pub(crate) network: Option<PathBuf>,
 }
@@ -120,8 +122,8 @@ impl Machine<'_> {
 
     /// The host's clock is its time-stamp counter: reading another one would be slow.
     fn command_line(&self) -> String {
-        let (npt, index) = (self.npt.parameter(), self.index);
-        format!("console=ttyS0 quiet panic=-1 tsc=reliable lab.npt={npt} lab.host={index}")
+        let (npt, index, more) = (self.npt.parameter(), self.index, self.command_line);
+        format!("console=ttyS0 quiet panic=-1 tsc=reliable lab.npt={npt} lab.host={index} {more}")
     }
 }
 
@@ -138,6 +140,7 @@ mod tests {
             kernel,
             initrd,
             index: 1,
+            command_line: "lab=cpus",
             network,
         };
         let arguments = machine.arguments();
@@ -151,6 +154,7 @@ mod tests {
         assert!(off.contains("-cpu EPYC-v3,+svm ") && off.contains(" lab.npt=0 "));
         let on = line(Npt::On, None);
         assert!(on.contains("-cpu max ") && on.contains(" lab.npt=1 "));
+        assert!(on.contains(" lab.host=1 lab=cpus "));
         assert!(on.contains("-smp 3 -m 512 -kernel /k -initrd /i "));
     }
 

@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use crate::checks;
+use crate::fetch::Boot;
 use crate::host::Host;
 use crate::hub::Hub;
 use crate::interrupt::Interrupt;
 use crate::progress::Step;
 use crate::qemu::{Machine, Npt, Qemu};
-use crate::scenario::Scenario;
-use crate::script::{END, UP, told};
+use crate::scenario::{self, Role, Scenario};
+use crate::script::{end, told, up};
 use crate::verdict::{ScenarioResult, StepResult};
 
 /// An emulated host that is not up by then never will be.
@@ -27,8 +28,8 @@ const BOOTS: usize = 2;
 pub(crate) struct Stage<'a> {
     pub(crate) qemu: Qemu,
     pub(crate) npt: Npt,
-    pub(crate) kernel: &'a Path,
-    pub(crate) initrd: &'a Path,
+    /// What each of the scenario's machines boots from.
+    pub(crate) boots: Vec<Boot>,
     pub(crate) logs: &'a Path,
     pub(crate) interrupt: &'a Interrupt,
 }
@@ -56,7 +57,7 @@ pub(crate) fn run(scenario: &Scenario, stage: &Stage<'_>) -> anyhow::Result<Scen
         let hub = hub.transpose()?;
         hosts = start_hosts(scenario, stage, hub.as_ref(), boot)?;
         let step = Step::until(&format!("{}: boot", scenario.name), BOOT);
-        match wait(&mut hosts, UP, BOOT, stage.interrupt, &step)? {
+        match wait(scenario, &mut hosts, up, BOOT, stage.interrupt, &step)? {
             Waited::Done => break,
             Waited::Ended => retries.push(format!("QEMU ended in boot {boot} of a host")),
             Waited::TimedOut => retries.push(format!("a host hung in its boot {boot}")),
@@ -64,7 +65,7 @@ pub(crate) fn run(scenario: &Scenario, stage: &Stage<'_>) -> anyhow::Result<Scen
     }
     let limit = scenario.limit();
     let step = Step::until(scenario.name, limit);
-    wait(&mut hosts, END, limit, stage.interrupt, &step)?;
+    wait(scenario, &mut hosts, end, limit, stage.interrupt, &step)?;
     drop(step);
     Ok(ScenarioResult {
         scenario: scenario.name.to_owned(),
@@ -78,36 +79,48 @@ fn start_hosts(
     scenario: &Scenario,
     stage: &Stage<'_>,
     hub: Option<&Hub>,
-    boot: usize,
+    attempt: usize,
 ) -> anyhow::Result<Vec<Host>> {
-    let start = |(index, host): (usize, &crate::scenario::Host)| {
+    let start = |(index, (host, boot)): (usize, (&scenario::Host, &Boot))| {
         let machine = Machine {
             npt: stage.npt,
             cpus: host.cpus,
             memory: host.memory,
-            kernel: stage.kernel,
-            initrd: stage.initrd,
+            kernel: &boot.kernel,
+            initrd: boot.initrd.path(),
             index,
+            command_line: match (host.role, host.steps) {
+                (Role::Guest, [step, ..]) => step.command,
+                _ => "",
+            },
             network: hub.map(Hub::socket),
         };
-        let name = match boot {
-            1 => format!("{}-host{index}", scenario.name),
-            _ => format!("{}-host{index}-boot{boot}", scenario.name),
+        let name = match attempt {
+            1 => format!("{}-{index}", scenario.name),
+            _ => format!("{}-{index}-boot{attempt}", scenario.name),
         };
         Host::start(stage.qemu.command(&machine), stage.logs, &name)
     };
-    scenario.hosts.iter().enumerate().map(start).collect()
+    scenario
+        .hosts
+        .iter()
+        .zip(&stage.boots)
+        .enumerate()
+        .map(start)
+        .collect()
 }
 
 /// Waits until all hosts have printed a line.
 fn wait(
+    scenario: &Scenario,
     hosts: &mut [Host],
-    line: &str,
+    line: fn(Role) -> String,
     limit: Duration,
     interrupt: &Interrupt,
     step: &Step,
 ) -> anyhow::Result<Waited> {
     let start = Instant::now();
+    let lines: Vec<_> = scenario.hosts.iter().map(|host| line(host.role)).collect();
     loop {
         if interrupt.is_set() {
             bail!("interrupted");
@@ -115,11 +128,15 @@ fn wait(
         // Looked at before the texts: what a host has printed before its end counts.
         let ended: Vec<_> = hosts.iter_mut().map(Host::has_ended).collect();
         let texts: Vec<_> = hosts.iter().map(Host::text).collect();
-        if texts.iter().all(|text| text.contains(line)) {
+        let seen = texts
+            .iter()
+            .zip(&lines)
+            .map(|(text, line)| text.contains(line));
+        let seen: Vec<_> = seen.collect();
+        if seen.iter().all(|seen| *seen) {
             return Ok(Waited::Done);
         }
-        let lost = |(ended, text): (&bool, &String)| *ended && !text.contains(line);
-        if ended.iter().zip(&texts).any(lost) {
+        if ended.iter().zip(&seen).any(|(ended, seen)| *ended && !seen) {
             return Ok(Waited::Ended);
         }
         if start.elapsed() > limit {
@@ -138,8 +155,8 @@ fn results(scenario: &Scenario, hosts: &[Host]) -> Vec<StepResult> {
     let pairs = scenario.hosts.iter().zip(hosts);
     let steps = pairs.flat_map(|(host, running)| {
         let console = running.text();
-        let step = move |(number, step): (usize, &crate::scenario::Step)| {
-            let told = told(&console, number);
+        let step = move |(number, step): (usize, &scenario::Step)| {
+            let told = told(&console, host.role, number);
             let findings = checks::judge(step, told.as_ref());
             StepResult {
                 step: step.name.to_owned(),

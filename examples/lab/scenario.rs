@@ -15,18 +15,18 @@ pub(crate) struct Scenario {
     pub(crate) short: bool,
     /// How the hosts' processors find their guests' memory, if nobody says otherwise.
     pub(crate) npt: Npt,
-    /// The emulated hosts. More than one are joined by a network, on which they are
-    /// 198.18.0.1 and so on.
+    /// The emulated machines. More than one are joined by a network, on which hosts are 198.18.0.1
+    /// and so on.
     pub(crate) hosts: &'static [Host],
-    /// Whether hosts need Linux for a guest of theirs: its kernel and its programs.
-    pub(crate) linux: bool,
     /// Files in the hosts' /lab.
     pub(crate) files: &'static [(&'static str, &'static str)],
 }
 
-/// An emulated host.
+/// An emulated machine.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Host {
+    /// What it is.
+    pub(crate) role: Role,
     /// Its processors.
     pub(crate) cpus: u8,
     /// Its memory in MiB.
@@ -35,12 +35,33 @@ pub(crate) struct Host {
     pub(crate) steps: &'static [Step],
 }
 
+/// What an emulated machine is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A host. Its /lab has the project's programs.
+    Host,
+    /// A host whose /lab also has Linux for a guest: `vmlinux` and `guest.cpio`.
+    LinuxHost,
+    /// What elsewhere is a guest. Its only step is a kernel command line.
+    Guest,
+}
+
+impl Role {
+    /// What it calls itself on its console.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Host | Self::LinuxHost => "host",
+            Self::Guest => "guest",
+        }
+    }
+}
+
 /// A command that a host runs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Step {
     /// What it is called in the verdict.
     pub(crate) name: &'static str,
-    /// The command, for the shell of the host.
+    /// The command, for the shell of the host, without single quotes.
     pub(crate) command: &'static str,
     /// It is killed after so many seconds.
     pub(crate) limit: u64,

@@ -1,8 +1,8 @@
 //! The lab's scenarios, the shortest first.
 
 use crate::qemu::Npt;
-use crate::scenario::Check::{Has, Lacks};
-use crate::scenario::{Check, Host, Scenario, Step};
+use crate::scenario::Check::{Guest, Has, Lacks};
+use crate::scenario::{Check, Host, Role, Scenario, Step};
 
 /// What every good run of the built-in guest prints.
 const VERIFIED: &[Check] = &[Has("every result is right"), Lacks("NOT every result")];
@@ -14,6 +14,24 @@ const DOCTOR: Step = Step {
     checks: &[Has("This host can serve."), Lacks("BAD ")],
 };
 
+/// What is checked in every Linux guest that gets to its end.
+const WORK: &[Check] = &[
+    Guest("cpus"),
+    Guest("layout"),
+    Guest("interrupts"),
+    Guest("sort"),
+    Guest("memory"),
+    Guest("futex"),
+    Guest("pipe"),
+    Guest("spawn"),
+    Guest("shoot"),
+    Guest("clock"),
+    Guest("hotplug"),
+    Guest("ep"),
+    Guest("is"),
+    Has("LAB end: 0 of "),
+];
+
 /// All of them.
 pub(crate) const ALL: &[Scenario] = &[
     Scenario {
@@ -22,6 +40,7 @@ pub(crate) const ALL: &[Scenario] = &[
         short: true,
         npt: Npt::On,
         hosts: &[Host {
+            role: Role::Host,
             cpus: 2,
             memory: 1024,
             steps: &[
@@ -34,7 +53,6 @@ pub(crate) const ALL: &[Scenario] = &[
                 },
             ],
         }],
-        linux: false,
         files: &[],
     },
     Scenario {
@@ -43,6 +61,7 @@ pub(crate) const ALL: &[Scenario] = &[
         short: true,
         npt: Npt::Off,
         hosts: &[Host {
+            role: Role::Host,
             cpus: 2,
             memory: 1536,
             steps: &[
@@ -60,7 +79,6 @@ pub(crate) const ALL: &[Scenario] = &[
                 },
             ],
         }],
-        linux: false,
         files: &[],
     },
     Scenario {
@@ -70,6 +88,7 @@ pub(crate) const ALL: &[Scenario] = &[
         npt: Npt::Off,
         hosts: &[
             Host {
+                role: Role::Host,
                 cpus: 1,
                 memory: 1024,
                 steps: &[Step {
@@ -80,6 +99,7 @@ pub(crate) const ALL: &[Scenario] = &[
                 }],
             },
             Host {
+                role: Role::Host,
                 cpus: 1,
                 memory: 1024,
                 steps: &[Step {
@@ -90,8 +110,25 @@ pub(crate) const ALL: &[Scenario] = &[
                 }],
             },
         ],
-        linux: false,
         files: &[("cluster.toml", CLUSTER)],
+    },
+    Scenario {
+        name: "reference",
+        about: "the Linux guest on a whole emulated machine, without any of the project",
+        short: false,
+        npt: Npt::On,
+        hosts: &[Host {
+            role: Role::Guest,
+            cpus: 2,
+            memory: 512,
+            steps: &[Step {
+                name: "linux",
+                command: "lab=cpus,layout,interrupts,sort,memory,futex,pipe,spawn,shoot,clock,hotplug,ep,is,idle lab.cpus=2 lab.nodes=1",
+                limit: 120,
+                checks: WORK,
+            }],
+        }],
+        files: &[],
     },
 ];
 
