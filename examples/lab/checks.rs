@@ -49,6 +49,10 @@ fn look(check: Check, output: &str) -> Finding {
             let what = format!("says \"{text}\"");
             Finding::new(what, found(text).is_some(), "")
         }
+        Check::Shows(text) => {
+            let line = found(text);
+            Finding::new("shows", line.is_some(), line.unwrap_or("nothing").trim())
+        }
         Check::Lacks(text) => {
             let line = found(text);
             let what = format!("does not say \"{text}\"");
@@ -125,6 +129,14 @@ mod tests {
         const CHECKS: &[Check] = &[Check::Has("good"), Check::Lacks("bad")];
         assert!(fails(CHECKS, "all is good\n", WELL).is_empty());
         assert_eq!(fails(CHECKS, "this is bad\n", WELL), ["", "this is bad"]);
+    }
+
+    #[test]
+    fn a_line_that_is_worth_showing_is_shown() {
+        let checks = step(&[Check::Shows("up after")]);
+        let shown = judge(&checks, Some(&told("it is up after 3 s\n", WELL)));
+        assert_eq!(shown[1], Finding::new("shows", true, "it is up after 3 s"));
+        assert!(!judge(&checks, Some(&told("", WELL)))[1].ok);
     }
 
     #[test]

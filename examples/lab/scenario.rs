@@ -76,6 +76,8 @@ pub(crate) enum Check {
     Has(&'static str),
     /// Not this text.
     Lacks(&'static str),
+    /// This text, in a line that is worth showing.
+    Shows(&'static str),
     /// That a check of the guest's own is ok.
     Guest(&'static str),
 }

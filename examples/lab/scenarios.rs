@@ -1,7 +1,7 @@
 //! The lab's scenarios, the shortest first.
 
 use crate::qemu::Npt;
-use crate::scenario::Check::{Guest, Has, Lacks};
+use crate::scenario::Check::{Guest, Has, Lacks, Shows};
 use crate::scenario::{Check, Host, Role, Scenario, Step};
 
 /// What every good run of the built-in guest prints.
@@ -29,6 +29,17 @@ const WORK: &[Check] = &[
     Guest("hotplug"),
     Guest("ep"),
     Guest("is"),
+    Shows("LAB guest up"),
+    Has("LAB end: 0 of "),
+];
+
+/// What is checked in a Linux guest that has little time.
+const START: &[Check] = &[
+    Guest("cpus"),
+    Guest("layout"),
+    Guest("interrupts"),
+    Guest("futex"),
+    Shows("LAB guest up"),
     Has("LAB end: 0 of "),
 ];
 
@@ -48,7 +59,7 @@ pub(crate) const ALL: &[Scenario] = &[
                 Step {
                     name: "one node",
                     command: "aggregate --nodes 1 --vcpus 2",
-                    limit: 60,
+                    limit: 120,
                     checks: VERIFIED,
                 },
             ],
@@ -68,13 +79,13 @@ pub(crate) const ALL: &[Scenario] = &[
                 Step {
                     name: "shared memory",
                     command: "aggregate --nodes 2 --vcpus 2",
-                    limit: 90,
+                    limit: 240,
                     checks: VERIFIED,
                 },
                 Step {
                     name: "tcp",
                     command: "aggregate --nodes 2 --vcpus 2 --transport tcp --program ticket,atomic,ipi",
-                    limit: 60,
+                    limit: 120,
                     checks: VERIFIED,
                 },
             ],
@@ -94,7 +105,7 @@ pub(crate) const ALL: &[Scenario] = &[
                 steps: &[Step {
                     name: "first host",
                     command: "aggregate --cluster cluster.toml --node a",
-                    limit: 150,
+                    limit: 300,
                     checks: VERIFIED,
                 }],
             },
@@ -105,7 +116,7 @@ pub(crate) const ALL: &[Scenario] = &[
                 steps: &[Step {
                     name: "second host",
                     command: "aggregate --cluster cluster.toml --node b",
-                    limit: 150,
+                    limit: 300,
                     checks: &[],
                 }],
             },
@@ -126,6 +137,42 @@ pub(crate) const ALL: &[Scenario] = &[
                 command: "lab=cpus,layout,interrupts,sort,memory,futex,pipe,spawn,shoot,clock,hotplug,ep,is,idle lab.cpus=2 lab.nodes=1",
                 limit: 120,
                 checks: WORK,
+            }],
+        }],
+        files: &[],
+    },
+    Scenario {
+        name: "linux",
+        about: "Linux on one node, with two vCPUs",
+        short: false,
+        npt: Npt::On,
+        hosts: &[Host {
+            role: Role::LinuxHost,
+            cpus: 4,
+            memory: 2048,
+            steps: &[Step {
+                name: "1 node x 2",
+                command: "aggregate --kernel vmlinux --initrd guest.cpio --nodes 1 --vcpus 2 --memory 256M --cmdline \"quiet lab=cpus,layout,interrupts,sort,memory,futex,pipe,spawn,shoot,clock,hotplug,ep,is,idle lab.cpus=2 lab.nodes=1\"",
+                limit: 240,
+                checks: WORK,
+            }],
+        }],
+        files: &[],
+    },
+    Scenario {
+        name: "linux-nodes",
+        about: "Linux over two nodes of one emulated host",
+        short: false,
+        npt: Npt::On,
+        hosts: &[Host {
+            role: Role::LinuxHost,
+            cpus: 4,
+            memory: 2048,
+            steps: &[Step {
+                name: "2 nodes x 1",
+                command: "aggregate --kernel vmlinux --initrd guest.cpio --nodes 2 --vcpus 2 --memory 256M --cmdline \"quiet lab=cpus,layout,interrupts,futex lab.cpus=2 lab.nodes=2\"",
+                limit: 300,
+                checks: START,
             }],
         }],
         files: &[],

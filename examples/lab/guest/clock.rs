@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context as _, ensure};
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::everywhere::{everywhere, online, stay_on};
+use crate::everywhere::{everywhere, stay_on, usable};
 use crate::options::Options;
 
 /// Readings on one processor before a thread hops to the next one.
@@ -14,7 +14,7 @@ const STAY: u64 = 200;
 
 /// Threads on all processors read the clock, each after the others' readings, and hop.
 pub(crate) fn clock(options: &Options) -> anyhow::Result<String> {
-    let (cpus, latest) = (online()?, AtomicU64::new(0));
+    let (cpus, latest) = (usable()?, AtomicU64::new(0));
     let seen = everywhere(|number, all| {
         let (start, mut turn, mut readings) = (Instant::now(), 0, 0_u64);
         while start.elapsed() < options.time {

@@ -4,14 +4,14 @@ use std::fs;
 use std::thread;
 
 use anyhow::{Context as _, anyhow};
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-/// Runs `work` on every processor that is online, each time in a thread that stays there. It gets the
+/// Runs `work` on every processor that can be used, each time in a thread that stays there. It gets the
 /// number of its thread and the number of threads.
 pub(crate) fn everywhere<T: Send>(
     work: impl Fn(usize, usize) -> anyhow::Result<T> + Sync,
 ) -> anyhow::Result<Vec<T>> {
-    let cpus = online()?;
+    let cpus = usable()?;
     let (work, count) = (&work, cpus.len());
     thread::scope(|scope| {
         let threads = cpus.iter().enumerate().map(|(number, &cpu)| {
@@ -26,6 +26,13 @@ pub(crate) fn everywhere<T: Send>(
         };
         threads.into_iter().map(join).collect()
     })
+}
+
+/// The processors that are online and that this process may use, which in a guest are the same.
+pub(crate) fn usable() -> anyhow::Result<Vec<usize>> {
+    let allowed = sched_getaffinity(None)?;
+    let online = online()?.into_iter();
+    Ok(online.filter(|cpu| allowed.is_set(*cpu)).collect())
 }
 
 /// The processors that are online.
@@ -70,6 +77,6 @@ mod tests {
         });
         let seen = seen.as_mut().unwrap();
         seen.sort_unstable();
-        assert_eq!(*seen, online().unwrap());
+        assert_eq!(*seen, usable().unwrap());
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::ensure;
 
-use crate::everywhere::{everywhere, online};
+use crate::everywhere::{everywhere, usable};
 use crate::options::Options;
 use crate::proc;
 
@@ -16,7 +16,7 @@ fn pattern(writer: usize, place: usize, round: u64) -> u64 {
 /// Every processor fills its share; the next one reads it, overwrites it, and so on.
 pub(crate) fn memory(options: &Options) -> anyhow::Result<String> {
     let bytes = proc::available()? * options.memory / 100;
-    let cpus = online()?.len();
+    let cpus = usable()?.len();
     let words = usize::try_from(bytes / 8)? / cpus;
     let mut shares = everywhere(|writer, _| {
         let fill = (0..words).map(|place| pattern(writer, place, 0));

@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 use giantvm_guest::programs::{Context, run_all};
 use giantvm_guest::{Config, Memory, Program, Run, abi, verify};
 
-use crate::everywhere::{everywhere, online};
+use crate::everywhere::{everywhere, usable};
 use crate::native::{Native, Shared};
 use crate::options::Options;
 
@@ -28,7 +28,7 @@ fn run(program: Program) -> anyhow::Result<String> {
     let words: Vec<_> = (0..MEMORY / 8).map(|_| AtomicU64::new(0)).collect();
     let memory = Memory::of(&words);
     let config = Config {
-        nodes: vec![0; online()?.len()],
+        nodes: vec![0; usable()?.len()],
         memory: MEMORY,
         runs: vec![Run::from(program)],
         ..Config::default()

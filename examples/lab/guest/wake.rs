@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
 
-use crate::everywhere::{everywhere, online};
+use crate::everywhere::{everywhere, usable};
 use crate::options::Options;
 
 /// A thread that is not woken for so long never will be.
@@ -37,7 +37,7 @@ pub(crate) fn futex(options: &Options) -> anyhow::Result<String> {
 
 /// A number goes round by pipes, and each thread adds to it.
 pub(crate) fn pipe(options: &Options) -> anyhow::Result<String> {
-    let expected = options.rounds * online()?.len() as u64;
+    let expected = options.rounds * usable()?.len() as u64;
     let found = ring(options.rounds)?;
     ensure!(found == expected, "the number is {found}, not {expected}");
     Ok(format!("{found} writes"))
@@ -45,7 +45,7 @@ pub(crate) fn pipe(options: &Options) -> anyhow::Result<String> {
 
 /// Sends a number round; what came back at last.
 fn ring(rounds: u64) -> anyhow::Result<u64> {
-    let pipes = online()?
+    let pipes = usable()?
         .iter()
         .map(|_| std::io::pipe())
         .collect::<Result<Vec<_>, _>>()?;
