@@ -1,9 +1,12 @@
 //! How it went.
 
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 
 use crate::checks::Finding;
+
+/// Columns of the table: what is longer goes on in the next line.
+const WIDTH: u16 = 110;
 
 /// What became of a step.
 #[derive(Debug, Clone, Serialize)]
@@ -59,6 +62,8 @@ impl ScenarioResult {
 /// All results as a table.
 pub(crate) fn table(results: &[ScenarioResult]) -> String {
     let mut table = Table::new();
+    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_width(WIDTH);
     table.load_style(presets::UTF8_BORDERS_ONLY);
     table.set_header(["scenario", "step", "checked", "result", "s"]);
     for result in results {
