@@ -11,7 +11,7 @@ use crate::interrupt::Interrupt;
 use crate::qemu::Npt;
 use crate::run::{Stage, run};
 use crate::scenario::Scenario;
-use crate::scenarios::ALL;
+use crate::scenarios;
 use crate::verdict::{self, ScenarioResult};
 
 const EXAMPLES: &str = "\
@@ -70,7 +70,7 @@ impl Cli {
     /// Does what the arguments say; tells whether all was seen that must be seen.
     pub(crate) fn run(&self) -> anyhow::Result<bool> {
         if self.list {
-            for scenario in ALL {
+            for scenario in scenarios::all() {
                 let short = if scenario.short { "short" } else { "long" };
                 println!("{:12} {short:6} {}", scenario.name, scenario.about);
             }
@@ -107,11 +107,11 @@ impl Cli {
 
     fn scenarios(&self) -> anyhow::Result<Vec<&'static Scenario>> {
         if self.scenario.is_empty() {
-            let chosen = ALL.iter().filter(|scenario| self.all || scenario.short);
+            let chosen = scenarios::all().filter(|scenario| self.all || scenario.short);
             return Ok(chosen.collect());
         }
         let named = |name: &String| {
-            let scenario = ALL.iter().find(|scenario| scenario.name == name);
+            let scenario = scenarios::all().find(|scenario| scenario.name == name);
             scenario.with_context(|| format!("there is no scenario `{name}`: see --list"))
         };
         self.scenario.iter().map(named).collect()
