@@ -11,6 +11,7 @@ mod idle;
 mod layout;
 mod memory;
 mod native;
+mod net;
 mod npb;
 mod options;
 mod proc;
@@ -28,11 +29,12 @@ use crate::options::Options;
 /// A check: what is worth telling if all is well.
 type Check = fn(&Options) -> anyhow::Result<String>;
 
-const CHECKS: [(&str, Check); 15] = [
+const CHECKS: [(&str, Check); 16] = [
     ("cpus", layout::cpus),
     ("layout", layout::layout),
     ("interrupts", layout::interrupts),
     ("disk", disk::disk),
+    ("net", net::net),
     ("sort", sort::sort),
     ("memory", memory::memory),
     ("futex", wake::futex),

@@ -19,6 +19,8 @@ pub(crate) struct Options {
     pub(crate) rounds: u64,
     /// `lab.disk=SUM`: the SHA-256 of the first disk.
     pub(crate) disk: Option<String>,
+    /// `lab.net=SUM`: the same of the file that the host gives away.
+    pub(crate) net: Option<String>,
 }
 
 impl Options {
@@ -40,6 +42,7 @@ impl Options {
             memory: number("lab.memory").unwrap_or(60).min(95),
             rounds: number("lab.rounds").unwrap_or(100),
             disk: value("lab.disk").map(str::to_owned),
+            net: value("lab.net").map(str::to_owned),
         }
     }
 }

@@ -49,14 +49,17 @@ const START: &[Check] = &[
     Has("LAB end: 0 of "),
 ];
 
-/// A run of Linux: the nodes and their vCPUs, and what the guest is told.
+/// A run of Linux: the nodes and their vCPUs, more of aggregate's arguments, and what the guest is
+/// told.
 macro_rules! linux {
-    ($nodes:literal, $vcpus:literal, $told:expr) => {
+    ($nodes:literal, $vcpus:literal, $more:literal, $told:expr) => {
         concat!(
             "aggregate --kernel vmlinux --initrd guest.cpio --memory 256M --nodes ",
             $nodes,
             " --vcpus ",
             $vcpus,
+            " ",
+            $more,
             " --cmdline \"quiet lab.nodes=",
             $nodes,
             " lab.cpus=",
@@ -65,6 +68,16 @@ macro_rules! linux {
             $told,
             "\""
         )
+    };
+}
+
+/// A file in the host, its sum in `$sum`, and a network on which the host gives it away.
+macro_rules! file_and_network {
+    () => {
+        "mkdir /www; dd if=/dev/urandom of=/www/file bs=64k count=64 2>/dev/null; \
+         sum=$(sha256sum /www/file | cut -d\" \" -f1); \
+         tunctl -t tap0; ip address add 198.18.1.1/24 dev tap0; ip link set tap0 up; \
+         httpd -p 198.18.1.1:80 -h /www; "
     };
 }
 
@@ -97,9 +110,40 @@ pub(super) const ALL: &[Scenario] = &[
             2048,
             &[Step {
                 name: "1 node x 2",
-                command: linux!(1, 2, work!()),
+                command: linux!(1, 2, "", work!()),
                 limit: 300,
                 checks: WORK,
+            }],
+        )],
+        files: &[],
+    },
+    Scenario {
+        name: "devices",
+        about: "Linux on one node, with a disk and a network card",
+        short: false,
+        npt: Npt::On,
+        hosts: &[linux_host(
+            4,
+            2048,
+            &[Step {
+                name: "1 node x 2",
+                command: concat!(
+                    file_and_network!(),
+                    linux!(
+                        1,
+                        2,
+                        "--disk /www/file,ro --net tap0",
+                        "lab=cpus,disk,net lab.disk=$sum lab.net=$sum"
+                    )
+                ),
+                limit: 240,
+                checks: &[
+                    Shows("LAB guest up"),
+                    Guest("cpus"),
+                    Guest("disk"),
+                    Guest("net"),
+                    Has("LAB end: 0 of "),
+                ],
             }],
         )],
         files: &[],
@@ -115,13 +159,13 @@ pub(super) const ALL: &[Scenario] = &[
             &[
                 Step {
                     name: "1 node x 2",
-                    command: linux!(1, 2, start!()),
+                    command: linux!(1, 2, "", start!()),
                     limit: 120,
                     checks: START,
                 },
                 Step {
                     name: "2 nodes x 1",
-                    command: linux!(2, 2, start!()),
+                    command: linux!(2, 2, "", start!()),
                     limit: 400,
                     checks: START,
                 },
