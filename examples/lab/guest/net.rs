@@ -17,10 +17,10 @@ pub(crate) fn net(options: &Options) -> anyhow::Result<String> {
     sh(&format!(
         "ip address add {GUEST} dev eth0 && ip link set eth0 up"
     ))?;
-    let fetched = everywhere(|_, _| {
-        let text = sh(&format!(
-            "wget -q -T 60 -O - http://{HOST}/file | sha256sum"
-        ))?;
+    let fetched = everywhere(|number, _| {
+        let file = format!("/file{number}");
+        sh(&format!("wget -T 60 -O {file} http://{HOST}/file"))?;
+        let text = sh(&format!("sha256sum {file}"))?;
         let sum = text.split_whitespace().next().unwrap_or_default();
         ensure!(sum == expected, "the sum is {sum}, not {expected}");
         Ok(())
