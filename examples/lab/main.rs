@@ -28,6 +28,8 @@ mod scenarios;
 mod script;
 mod sources;
 mod tool;
+#[path = "../aggregate/tsc.rs"]
+mod tsc;
 mod verdict;
 
 use std::process::ExitCode;

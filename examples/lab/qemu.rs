@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use crate::cache::Cache;
 use crate::packages::{self, Unpacked};
 use crate::sources::Suite;
+use crate::tsc;
 
 /// How an emulated host's processor finds its guest's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -120,10 +121,15 @@ impl Machine<'_> {
         arguments
     }
 
-    /// The host's clock is its time-stamp counter: reading another one would be slow.
+    /// Its clock is its time-stamp counter, as reading another one would be slow. The counter is this
+    /// machine's; an emulated one that finds out its frequency by itself errs on a busy machine.
     fn command_line(&self) -> String {
         let (npt, index, more) = (self.npt.parameter(), self.index, self.command_line);
-        format!("console=ttyS0 quiet panic=-1 tsc=reliable lab.npt={npt} lab.host={index} {more}")
+        format!(
+            "console=ttyS0 quiet panic=-1 tsc=reliable tsc_early_khz={} lab.npt={npt} \
+             lab.host={index} {more}",
+            tsc::cycles_per_ms()
+        )
     }
 }
 
