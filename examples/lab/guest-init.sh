@@ -1,0 +1,24 @@
+#!/bin/busybox sh
+# The first program of the guest: makes it ready, runs the checks of the kernel's command line, ends it.
+/bin/busybox --install -s /bin
+export PATH=/bin HOME=/
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+mount -t devtmpfs dev /dev
+mkdir -p /dev/pts /dev/shm
+mount -t devpts pts /dev/pts
+mount -t tmpfs shm /dev/shm
+for module in /modules/*.ko; do
+    insmod "$module"
+done
+ip link set lo up
+echo "LAB guest up after $(cut -d' ' -f1 /proc/uptime) s: Linux $(uname -r)"
+# Memory above this size comes from the kernel and goes back to it, which other processors have to hear.
+export MALLOC_MMAP_THRESHOLD_=65536
+echo "LAB guest begin $(cut -d' ' -f1 /proc/uptime)"
+lab_guest
+echo "LAB guest end $(cut -d' ' -f1 /proc/uptime) status $?"
+case " $(cat /proc/cmdline) " in
+*" lab.shell "*) setsid cttyhack sh ;;
+esac
+poweroff -f

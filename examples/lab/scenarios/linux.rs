@@ -1,0 +1,176 @@
+//! Scenarios with Linux as the guest.
+
+use crate::qemu::Npt;
+use crate::scenario::Check::{Guest, Has, Shows};
+use crate::scenario::{Check, Host, Role, Scenario, Step};
+use crate::scenarios::linux_host;
+
+/// Everything that a guest can check of itself.
+macro_rules! work {
+    () => {
+        "lab=cpus,layout,interrupts,sort,memory,futex,pipe,spawn,shoot,clock,hotplug,ep,is,idle"
+    };
+}
+/// What says most in little time.
+macro_rules! start {
+    () => {
+        "lab=cpus,layout,interrupts,futex,clock"
+    };
+}
+
+/// What must be seen of the first.
+const WORK: &[Check] = &[
+    Shows("LAB guest up"),
+    Guest("cpus"),
+    Guest("layout"),
+    Guest("interrupts"),
+    Guest("sort"),
+    Guest("memory"),
+    Guest("futex"),
+    Guest("pipe"),
+    Guest("spawn"),
+    Guest("shoot"),
+    Guest("clock"),
+    Guest("hotplug"),
+    Guest("ep"),
+    Guest("is"),
+    Guest("idle"),
+    Has("LAB end: 0 of "),
+];
+
+/// What must be seen of the second.
+const START: &[Check] = &[
+    Shows("LAB guest up"),
+    Guest("cpus"),
+    Guest("layout"),
+    Guest("interrupts"),
+    Guest("futex"),
+    Guest("clock"),
+    Has("LAB end: 0 of "),
+];
+
+/// A run of Linux: the nodes and their vCPUs, more of aggregate's arguments, and what the guest is
+/// told.
+macro_rules! linux {
+    ($nodes:literal, $vcpus:literal, $more:literal, $told:expr) => {
+        concat!(
+            "aggregate --kernel vmlinux --initrd guest.cpio --memory 256M --nodes ",
+            $nodes,
+            " --vcpus ",
+            $vcpus,
+            " ",
+            $more,
+            " --cmdline \"quiet lab.nodes=",
+            $nodes,
+            " lab.cpus=",
+            $vcpus,
+            " ",
+            $told,
+            "\""
+        )
+    };
+}
+
+/// A file in the host, its sum in `$sum`, and a network on which the host gives it away.
+macro_rules! file_and_network {
+    () => {
+        "mkdir /www; dd if=/dev/urandom of=/www/file bs=64k count=64 2>/dev/null; \
+         sum=$(sha256sum /www/file | cut -d\" \" -f1); \
+         tunctl -t tap0; ip address add 198.18.1.1/24 dev tap0; ip link set tap0 up; \
+         httpd -p 198.18.1.1:80 -h /www; "
+    };
+}
+
+pub(super) const ALL: &[Scenario] = &[
+    Scenario {
+        name: "reference",
+        about: "the Linux guest on a whole emulated machine, without any of the project",
+        short: false,
+        npt: Npt::On,
+        hosts: &[Host {
+            role: Role::Guest,
+            cpus: 2,
+            memory: 512,
+            steps: &[Step {
+                name: "linux",
+                command: concat!("lab.cpus=2 lab.nodes=1 ", work!()),
+                limit: 240,
+                checks: WORK,
+            }],
+        }],
+        files: &[],
+    },
+    Scenario {
+        name: "linux",
+        about: "Linux on one node, with two vCPUs",
+        short: false,
+        npt: Npt::On,
+        hosts: &[linux_host(
+            4,
+            2048,
+            &[Step {
+                name: "1 node x 2",
+                command: linux!(1, 2, "", work!()),
+                limit: 300,
+                checks: WORK,
+            }],
+        )],
+        files: &[],
+    },
+    Scenario {
+        name: "devices",
+        about: "Linux on one node, with a disk and a network card",
+        short: false,
+        npt: Npt::On,
+        hosts: &[linux_host(
+            4,
+            2048,
+            &[Step {
+                name: "1 node x 2",
+                command: concat!(
+                    file_and_network!(),
+                    linux!(
+                        1,
+                        2,
+                        "--disk /www/file,ro --net tap0",
+                        "lab=cpus,disk,net lab.disk=$sum lab.net=$sum"
+                    )
+                ),
+                limit: 240,
+                checks: &[
+                    Shows("LAB guest up"),
+                    Guest("cpus"),
+                    Guest("disk"),
+                    Guest("net"),
+                    Has("LAB end: 0 of "),
+                ],
+            }],
+        )],
+        files: &[],
+    },
+    Scenario {
+        name: "linux-nodes",
+        about: "Linux over two nodes of one emulated host, after the same on one",
+        short: false,
+        npt: Npt::On,
+        hosts: &[linux_host(
+            4,
+            2048,
+            &[
+                Step {
+                    name: "1 node x 2",
+                    command: linux!(1, 2, "", start!()),
+                    limit: 120,
+                    checks: START,
+                },
+                Step {
+                    name: "2 nodes x 1",
+                    command: linux!(2, 2, "", start!()),
+                    limit: 400,
+                    checks: START,
+                },
+            ],
+        )],
+        files: &[],
+    },
+];

@@ -1,0 +1,64 @@
+//! The lab's scenarios.
+
+mod builtin;
+mod linux;
+
+use crate::scenario::{Host, Role, Scenario, Step};
+
+/// All of them, the simplest first.
+pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
+    builtin::ALL.iter().chain(linux::ALL)
+}
+
+/// An emulated host.
+const fn host(cpus: u8, memory: u32, steps: &'static [Step]) -> Host {
+    let role = Role::Host;
+    Host {
+        role,
+        cpus,
+        memory,
+        steps,
+    }
+}
+
+/// An emulated host that has Linux for a guest.
+const fn linux_host(cpus: u8, memory: u32, steps: &'static [Step]) -> Host {
+    let role = Role::LinuxHost;
+    Host {
+        role,
+        ..host(cpus, memory, steps)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_some_scenarios_are_short() {
+        let names: BTreeSet<_> = all().map(|scenario| scenario.name).collect();
+        assert_eq!(names.len(), all().count());
+        assert!(all().any(|scenario| scenario.short));
+    }
+
+    #[test]
+    fn the_shell_takes_every_command() {
+        for step in all()
+            .flat_map(|scenario| scenario.hosts)
+            .flat_map(|host| host.steps)
+        {
+            assert!(!step.command.contains('\''), "{}", step.command);
+            assert!(step.limit > 0);
+        }
+    }
+
+    #[test]
+    fn a_machine_that_is_a_guest_has_one_step() {
+        let hosts = all().flat_map(|scenario| scenario.hosts);
+        for guest in hosts.filter(|host| host.role == Role::Guest) {
+            assert_eq!(guest.steps.len(), 1);
+        }
+    }
+}
