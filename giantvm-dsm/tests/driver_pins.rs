@@ -32,7 +32,13 @@ fn pinned() -> (Driver<Directory>, Vec<Arc<InprocTransport>>) {
     let backing = Box::new(SimBacking::new(PageSize::K4, NODES));
     let mut driver = Driver::new(protocol, backing, ends.remove(0), Epoch::FIRST);
     let (page, access) = (PAGE, Access::Write);
-    driver.fault(Fault { page, access }).unwrap();
+    driver
+        .fault(Fault {
+            page,
+            access,
+            thread: 0,
+        })
+        .unwrap();
     assert!(driver.pin(PAGE).unwrap());
     (driver, ends)
 }

@@ -103,7 +103,15 @@ fn a_protected_page_is_read_but_faults_on_a_write() {
     let mut faults = Vec::new();
     sim.take_faults(&mut faults).unwrap();
     let (page, access) = (PAGE, Access::Write);
-    assert_eq!(faults, [Fault { page, access }]);
+    let thread = 0;
+    assert_eq!(
+        faults,
+        [Fault {
+            page,
+            access,
+            thread
+        }]
+    );
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub struct Fault {
     pub page: PageIndex,
     /// What was tried.
     pub access: Access,
+    /// The system's number of the thread that tried; 0 if it is not known.
+    pub thread: u32,
 }
 
 /// A backing could not do what it was told. The node has to stop: its memory is not to be trusted.

@@ -127,7 +127,8 @@ impl Mapping {
     ///
     /// # Panics
     /// If there are no such pages.
-    pub(crate) fn span(&self, pages: PageRange) -> (NonNull<u8>, usize) {
+    #[must_use]
+    pub fn span(&self, pages: PageRange) -> (NonNull<u8>, usize) {
         let whole = PageRange::first(self.pages());
         assert!(!pages.is_empty() && pages.end <= whole.end, "no such pages");
         let bytes = |pages: u64| {

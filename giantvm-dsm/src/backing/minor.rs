@@ -44,7 +44,7 @@ pub struct MinorBacking {
 
 impl MinorBacking {
     pub(super) fn open(pages: usize, page_size: PageSize, len: usize) -> Result<Self, OpenError> {
-        let uffd = Uffd::create(Support::MINOR, Features::POISON)?;
+        let uffd = Uffd::create(Support::MINOR, Features::POISON | Features::THREAD_ID)?;
         let os = |source| OpenError::Os { len, source };
         let flags = MemfdFlags::CLOEXEC;
         let file = rustix::fs::memfd_create("giantvm", flags).map_err(|e| os(e.into()))?;

@@ -33,7 +33,7 @@ pub struct MissingBacking {
 
 impl MissingBacking {
     pub(super) fn open(pages: usize, page_size: PageSize, len: usize) -> Result<Self, OpenError> {
-        let uffd = Uffd::create(Support::MISSING, Features::POISON)?;
+        let uffd = Uffd::create(Support::MISSING, Features::POISON | Features::THREAD_ID)?;
         let os = |source| OpenError::Os { len, source };
         let area = Area::anonymous(len).map_err(os)?;
         let mode = Mode {

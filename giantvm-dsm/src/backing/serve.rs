@@ -218,6 +218,7 @@ fn fault(mapping: &Mapping, event: Event) -> Option<Fault> {
         address,
         kind,
         write,
+        thread,
     } = event
     else {
         return None;
@@ -227,7 +228,11 @@ fn fault(mapping: &Mapping, event: Event) -> Option<Fault> {
         (FaultKind::Missing | FaultKind::Minor, false) => Access::Read,
     };
     let page = mapping.page_at(usize::try_from(address).ok()?)?;
-    Some(Fault { page, access })
+    Some(Fault {
+        page,
+        access,
+        thread,
+    })
 }
 
 const fn protection(rights: Rights) -> Protect {

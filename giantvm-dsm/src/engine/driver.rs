@@ -145,7 +145,8 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// the driver has to [release](Self::release) them then.
     #[must_use]
     pub fn holding(mut self, holds: bool) -> Self {
-        self.kept = if holds { Kept::new() } else { Kept::none() };
+        let seed = self.outlet.transport.local().get().into();
+        self.kept = if holds { Kept::new(seed) } else { Kept::none() };
         self
     }
 
@@ -419,9 +420,10 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// Handles a message now, or once its page is pinned no longer.
     fn accept(&mut self, letter: Letter<P::Message>) -> Result<Result<(), Refused>, BackingError> {
         let (page, from, now) = (letter.message.page(), letter.from, self.about_now());
-        // As with other pins, those that follow one another must not stop time-outs for ever.
+        // As with other pins, those that follow one another must not stop time-outs for ever. Who
+        // gathers gives way by itself.
         if !self.pins.contains(page)
-            && !self.is_overdue(now)
+            && (!self.is_overdue(now) || self.is_gathered(page, now))
             && let Verdict::Stay(at) = self.judge(page, now)
             && self.pins.pin(page)
         {

@@ -23,6 +23,7 @@ mod driver;
 pub(crate) mod execute;
 mod farewells;
 mod finish;
+mod gather;
 mod handle;
 mod heat;
 mod hold;

@@ -27,6 +27,8 @@ pub enum Event {
         kind: FaultKind,
         /// Whether the access was a write.
         write: bool,
+        /// The system's number of the thread; 0 without [`Features::THREAD_ID`](super::Features).
+        thread: u32,
     },
     /// An event of this number, which was not asked for.
     Other(u8),
@@ -34,7 +36,7 @@ pub enum Event {
 
 impl Event {
     fn parse(message: &[u8; MESSAGE]) -> Self {
-        // Layout: event u8, 7 reserved bytes, then for a fault flags u64, address u64.
+        // Layout: event u8, 7 reserved bytes, then for a fault flags u64, address u64, thread u32.
         let word = |at: usize| {
             let mut bytes = [0; 8];
             bytes.copy_from_slice(&message[at..at + 8]);
@@ -56,6 +58,7 @@ impl Event {
             address: word(16),
             kind,
             write: has(k::UFFD_PAGEFAULT_FLAG_WRITE),
+            thread: u32::from_ne_bytes([message[24], message[25], message[26], message[27]]),
         }
     }
 }
@@ -103,6 +106,7 @@ mod tests {
         bytes[0] = event.to_le_bytes()[0];
         bytes[8..16].copy_from_slice(&u64::from(flags).to_ne_bytes());
         bytes[16..24].copy_from_slice(&address.to_ne_bytes());
+        bytes[24..28].copy_from_slice(&7_u32.to_ne_bytes());
         bytes
     }
 
@@ -114,6 +118,7 @@ mod tests {
             address: 0x7000,
             kind: FaultKind::WriteProtect,
             write: true,
+            thread: 7,
         };
         assert_eq!(event, expected);
     }
@@ -125,6 +130,7 @@ mod tests {
             address: 0x1000,
             kind: FaultKind::Missing,
             write: false,
+            thread: 7,
         };
         assert_eq!(event, expected);
     }

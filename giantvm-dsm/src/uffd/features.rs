@@ -33,13 +33,17 @@ impl Features {
     /// Poisoned pages (6.6).
     pub const POISON: Self = Self(k::UFFD_FEATURE_POISON as u64);
 
-    const NAMES: [(Self, &'static str); 6] = [
+    /// The number of the thread that faulted (4.14).
+    pub const THREAD_ID: Self = Self(k::UFFD_FEATURE_THREAD_ID as u64);
+
+    const NAMES: [(Self, &'static str); 7] = [
         (Self::WP, "PAGEFAULT_FLAG_WP"),
         (Self::MISSING_SHMEM, "MISSING_SHMEM"),
         (Self::MINOR_SHMEM, "MINOR_SHMEM"),
         (Self::WP_SHMEM, "WP_HUGETLBFS_SHMEM"),
         (Self::WP_UNPOPULATED, "WP_UNPOPULATED"),
         (Self::POISON, "POISON"),
+        (Self::THREAD_ID, "THREAD_ID"),
     ];
 
     /// The set of the kernel's bit mask.

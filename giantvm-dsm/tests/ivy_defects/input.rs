@@ -33,7 +33,13 @@ fn driver() -> (Driver<Ivy>, SimMemory) {
     let transport = transports.swap_remove(0);
     let mut driver = Driver::new(Ivy::new(setup), Box::new(backing), transport, Epoch::FIRST);
     let access = Access::Write;
-    driver.fault(Fault { page: PAGE, access }).unwrap();
+    driver
+        .fault(Fault {
+            page: PAGE,
+            access,
+            thread: 0,
+        })
+        .unwrap();
     assert_eq!(memory.try_store(PAGE, 0, 7), Attempt::Done(0));
     (driver, memory)
 }
@@ -75,7 +81,13 @@ fn defect_10_a_lost_peer_halts_the_protocol_and_leaves_the_memory_as_it_is() {
     assert_eq!(driver.frame(&frame(&given, 4096)).unwrap(), Ok(()));
     let page = PageIndex(PAGES - 1);
     let access = Access::Read;
-    driver.fault(Fault { page, access }).unwrap();
+    driver
+        .fault(Fault {
+            page,
+            access,
+            thread: 0,
+        })
+        .unwrap();
     assert_eq!(memory.try_load(page, 0), Attempt::Faulted);
     assert_eq!(memory.try_load(PAGE, 0), Attempt::Done(7));
 }

@@ -154,6 +154,7 @@ pub(crate) fn expect(uffd: &Uffd, page: Range, kind: FaultKind, write: bool) {
         address: page.start as u64,
         kind,
         write,
+        thread: 0,
     };
     assert_eq!(event(uffd), expected);
 }

@@ -52,7 +52,9 @@ impl Served {
     #[track_caller]
     pub(crate) fn expect(&mut self, page: u64, access: Access) {
         let page = PageIndex(page);
-        assert_eq!(self.faults(), [Fault { page, access }]);
+        let faults = self.faults();
+        let seen = faults.iter().map(|fault| (fault.page, fault.access));
+        assert_eq!(seen.collect::<Vec<_>>(), [(page, access)]);
     }
 
     /// Maps a page filled with `word`, and wakes.

@@ -177,7 +177,12 @@ impl SimMemory {
             }
             Ok(None) => {}
         }
-        inner.faults.push_back(Fault { page, access });
+        let thread = 0;
+        inner.faults.push_back(Fault {
+            page,
+            access,
+            thread,
+        });
         if let Some(ready) = self.0.ready.get() {
             // A counter that is full is readable, which is all it has to be.
             rustix::io::write(ready, &1_u64.to_ne_bytes()).ok();

@@ -17,7 +17,7 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// [`BackingError`]: the node has to stop.
     pub fn fault(&mut self, fault: Fault) -> Result<(), BackingError> {
         let page = fault.page;
-        self.kept.faulted(page);
+        self.kept.faulted(fault, self.now());
         self.heat.faulted(page, fault.access);
         let before = self.protocol.rights(page);
         let access = self.migratory.faulted(page, fault.access, before);

@@ -6,14 +6,18 @@ use std::time::Duration;
 use giantvm_core::{NodeId, PageIndex};
 
 use super::Driver;
-use crate::backing::{Backing, BackingError};
+use crate::backing::{Backing, BackingError, Fault};
+use crate::engine::gather::Gathering;
 use crate::engine::hold::{Holds, Print, Question, Seen, Verdict};
 use crate::engine::refused::Refused;
 use crate::engine::runtime::Runtime;
-use crate::protocol::{CoherenceProtocol, Tick};
+use crate::protocol::{Access, CoherenceProtocol, Input, Rights, Tick};
 
 /// How long a time-out waits at most for threads that were woken, in nanoseconds.
 const LONGEST: u64 = 1_000_000;
+
+/// Most pages that are asked for at a time because threads may need them.
+const MOST_NEEDS: usize = 256;
 
 /// Most contended pages that are remembered since threads were woken for them.
 const MOST_FRESH: usize = 8;
@@ -22,6 +26,9 @@ const MOST_FRESH: usize = 8;
 #[derive(Debug)]
 pub(super) struct Kept {
     holds: Holds,
+    gathering: Gathering,
+    /// Pages that threads are thought to need together with one that just came.
+    needs: Vec<(PageIndex, Access)>,
     /// Pages that are pinned for threads which were just woken, and when that is looked at again: at
     /// most as many as there are pins.
     held: Vec<(Tick, PageIndex)>,
@@ -32,9 +39,11 @@ pub(super) struct Kept {
 }
 
 impl Kept {
-    pub(super) fn new() -> Self {
+    /// `seed` tells the nodes apart.
+    pub(super) fn new(seed: u64) -> Self {
         Self {
             holds: Holds::new(),
+            gathering: Gathering::new(seed),
             ..Self::none()
         }
     }
@@ -43,15 +52,22 @@ impl Kept {
     pub(super) const fn none() -> Self {
         Self {
             holds: Holds::none(),
+            gathering: Gathering::new(0),
+            needs: Vec::new(),
             held: Vec::new(),
             fresh: VecDeque::new(),
             bytes: Vec::new(),
         }
     }
 
-    /// Notes that a thread asks for more of `page` than it got: it waits for others now, as they do
-    /// for it.
-    pub(super) fn faulted(&mut self, page: PageIndex) {
+    /// Notes that a thread asks for more of a page than it got: it waits for others now, as they do for
+    /// it.
+    pub(super) fn faulted(&mut self, fault: Fault, now: Tick) {
+        let page = fault.page;
+        if !self.holds.is_none() {
+            self.gathering
+                .faulted(fault.thread, page, fault.access, now);
+        }
         if let Some((at, _)) = self.held.iter_mut().find(|(_, held)| *held == page) {
             *at = Tick::default();
         }
@@ -71,6 +87,13 @@ impl Kept {
         brought: Option<&[u8]>,
         backing: &mut dyn Backing,
     ) {
+        let needs = &mut self.needs;
+        self.gathering
+            .woke(page, now, brought.is_some(), |page, access| {
+                if needs.len() < MOST_NEEDS {
+                    needs.push((page, access));
+                }
+            });
         let mut seen = None;
         if self.holds.is_wanted(page, now) {
             let question = if self.holds.was_unused(page) {
@@ -105,7 +128,16 @@ impl Kept {
         next.min().map(Duration::from_nanos)
     }
 
+    /// Whether `page` stays with others that a thread needs together with it, and until when that is
+    /// not to be asked again.
+    fn gathered(&self, page: PageIndex, now: Tick) -> Option<Tick> {
+        self.gathering.stays(page, now)
+    }
+
     fn judge(&mut self, page: PageIndex, now: Tick, backing: &mut dyn Backing) -> Verdict {
+        if let Some(at) = self.gathered(page, now) {
+            return Verdict::Stay(at);
+        }
         let bytes = &mut self.bytes;
         let seen = |question| {
             let print = glimpse(page, backing, bytes)?;
@@ -116,12 +148,18 @@ impl Kept {
 }
 
 impl<P: CoherenceProtocol> Driver<P> {
-    /// Lets pages go that have stayed long enough with the threads they came for. Returns what
-    /// [`unpin`](Self::unpin) does.
+    /// Lets pages go that have stayed long enough with the threads they came for, and asks for those
+    /// that threads are about to need. Returns what [`unpin`](Self::unpin) does.
     ///
     /// # Errors
     /// [`BackingError`]: the node has to stop.
     pub fn release(&mut self) -> Result<Vec<(NodeId, Refused)>, BackingError> {
+        for (page, access) in std::mem::take(&mut self.kept.needs) {
+            let has = self.protocol.rights(page);
+            if has.is_none_or(|rights| access == Access::Write && rights != Rights::Write) {
+                self.feed(Input::Fault { page, access })?;
+            }
+        }
         let mut refusals = Vec::new();
         if !self.kept.is_holding() {
             return Ok(refusals);
@@ -144,6 +182,10 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// Until when a time-out that was `due` has to wait for threads that were woken, as it may take
     /// from them what they came for: what a home says to itself is no message that could wait.
     pub(super) fn stays(&mut self, due: Tick, now: Tick) -> Option<Tick> {
+        // These are bounded by themselves.
+        if let Some(at) = self.kept.gathering.any_stays(now) {
+            return Some(at);
+        }
         if now.0.saturating_sub(due.0) >= LONGEST {
             return None;
         }
@@ -158,6 +200,11 @@ impl<P: CoherenceProtocol> Driver<P> {
         });
         self.kept.fresh = fresh;
         next
+    }
+
+    /// Whether `page` stays with others that a thread here needs together with it.
+    pub(super) fn is_gathered(&self, page: PageIndex, now: Tick) -> bool {
+        self.kept.gathered(page, now).is_some()
     }
 
     /// Whether what a peer says about `page` has to wait for the threads that it came for.
