@@ -7,6 +7,7 @@ mod rtc;
 mod scratch;
 mod serial;
 mod timer;
+mod uart;
 
 pub use clock::ClockDevice;
 pub use panic::PanicDevice;
@@ -15,3 +16,4 @@ pub use rtc::RtcDevice;
 pub use scratch::{ScratchDevice, ScratchFactors};
 pub use serial::{MAX_LINE, SerialDevice};
 pub use timer::TimerDevice;
+pub use uart::{UartDevice, UartInput};

@@ -60,7 +60,9 @@ pub trait VirtioDevice: Send + Debug + 'static {
         memory: &M,
     ) -> Result<Served, Malformed>;
 
-    /// Where the device's input comes from, and the queue that it is for.
+    /// Where the device's input comes from, and the queue that it is for. Waited for where the device
+    /// is [`Hungry`](Served::Hungry); a source that has ended or failed is to be named no more, as it
+    /// would be ready for ever.
     fn input(&self) -> Option<(usize, BorrowedFd<'_>)> {
         None
     }

@@ -147,12 +147,11 @@ impl<D: VirtioDevice, M: GuestMemory + Send + 'static, I: Interrupts> Worker<D, 
         });
         // An interrupted wait is followed by a look at what there is to do, as any other.
         poll(&mut waits, None).ok();
-        let came = waits.get(1).map_or(PollFlags::empty(), PollFd::revents);
-        match queue {
-            Some(queue) if came.contains(PollFlags::IN) => self.pending |= 1 << queue,
-            // There will be nothing to read; to look at it again would be to do nothing else.
-            Some(_) if !came.is_empty() => self.hungry = false,
-            _ => {}
+        let came = waits.get(1).is_some_and(|wait| !wait.revents().is_empty());
+        if let Some(queue) = queue
+            && came
+        {
+            self.pending |= 1 << queue;
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use giantvm_io::virtio::blk::{Block, Disk, FileDisk};
 use vm_memory::{Bytes, GuestAddress};
 
-use crate::support::{BUFFERS, Rig};
+use crate::support::{BUFFERS, Rig, VERSION_1};
 
 const HEADER: u64 = BUFFERS;
 const DATA: u64 = BUFFERS + 0x1000;
@@ -195,6 +195,30 @@ fn a_read_only_disk_is_not_written() {
     assert_eq!(request(&mut rig, 11, 0, &[(DATA, 16, false)]).0, IOERR);
     assert!(bytes_of(&file) == content());
     assert_eq!(request(&mut rig, 0, 0, &[(DATA, 512, true)]).0, OK);
+}
+
+/// A chain that is sound as far as it goes, but goes on, or has a buffer that is nowhere.
+#[test]
+fn a_request_that_is_not_sound_to_its_end_is_not_begun() {
+    let (file, mut rig) = disk(false);
+    let memory = rig.memory.clone();
+    memory.write_obj(1_u32, GuestAddress(HEADER)).unwrap();
+    let nowhere = (1 << 40, 512, false);
+    let header = (HEADER, 16, false);
+    for (data, cut) in [(nowhere, false), ((DATA, 512, false), true)] {
+        let before = rig.line.rises();
+        rig.queues[0].add(&memory, &[header, data, (STATUS, 1, true)]);
+        if cut {
+            // The last descriptor goes on to one that the table does not have.
+            let last = rig.queues[0].parts()[0].1 + 2 * 16;
+            memory.write_obj(3_u16, GuestAddress(last + 12)).unwrap();
+            memory.write_obj(128_u16, GuestAddress(last + 14)).unwrap();
+        }
+        rig.ring(0);
+        assert_eq!(rig.interrupt(before + 1), 2);
+        rig.begin(VERSION_1);
+    }
+    assert!(bytes_of(&file) == content());
 }
 
 /// A disk that fails.

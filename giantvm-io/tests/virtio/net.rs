@@ -1,12 +1,16 @@
 //! Frames in and out.
 
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixDatagram;
 
 use giantvm_core::testing::skip;
 use giantvm_io::virtio::net::{Net, NetPort, Tap};
+use giantvm_io::virtio::{Ring, Served, VirtioDevice};
+use virtio_queue::{Queue, QueueT};
 use vm_memory::{Bytes, GuestAddress};
 
-use crate::support::{BUFFERS, Rig};
+use crate::support::{BUFFERS, Rig, memory};
 
 const MAC: &str = "52:54:00:12:34:56";
 const RECEIVE: usize = 0;
@@ -92,6 +96,48 @@ fn a_frame_without_a_header_is_malformed() {
     assert_eq!(rig.interrupt(1), 2);
 }
 
+/// A port whose other end is gone: it is always ready, and gives nothing.
+#[derive(Debug)]
+struct Gone(std::fs::File);
+
+impl AsFd for Gone {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl NetPort for Gone {
+    fn unblock(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn receive(&self, _: &mut [u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    fn send(&self, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::BrokenPipe.into())
+    }
+}
+
+#[test]
+fn a_network_that_is_gone_is_waited_for_no_more() {
+    let port = Gone(tempfile::tempfile().unwrap());
+    let mut net = Net::new(port, MAC.parse().unwrap()).unwrap();
+    let memory = memory();
+    let mut queue = Queue::new(16).unwrap();
+    queue.set_desc_table_address(Some(0x1000), None);
+    queue.set_avail_ring_address(Some(0x2000), None);
+    queue.set_used_ring_address(Some(0x3000), None);
+    queue.set_ready(true);
+    let mut ring = Ring::new(queue);
+    let looks = (0..1000).take_while(|_| {
+        net.input().is_some() && net.serve(RECEIVE, &mut ring, &memory).unwrap() == Served::Hungry
+    });
+    assert!((1..100).contains(&looks.count()));
+    assert!(net.input().is_none());
+}
+
 #[test]
 fn a_tap_takes_frames() {
     let tap = match Tap::open("gvmtest0") {
@@ -101,7 +147,7 @@ fn a_tap_takes_frames() {
     tap.unblock().unwrap();
     let mut frame = [0; 2000];
     let none = NetPort::receive(&tap, &mut frame).unwrap_err();
-    assert_eq!(none.kind(), std::io::ErrorKind::WouldBlock);
+    assert_eq!(none.kind(), io::ErrorKind::WouldBlock);
     // An interface that is down takes nothing, and says so.
     let error = NetPort::send(&tap, &[0; 60]).unwrap_err();
     assert!(error.raw_os_error().is_some());

@@ -85,15 +85,16 @@ impl<P: NetPort> Net<P> {
     fn fill(&mut self) -> bool {
         if self.waiting == 0 {
             match self.port.receive(&mut self.buffer) {
-                Ok(bytes) => {
+                Ok(bytes @ 1..) => {
                     self.waiting = bytes;
                     self.failures = 0;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => {
+                // A port that is closed gives nothing, again and again.
+                failed => {
                     self.failures += 1;
                     if self.failures == MAX_FAILURES {
-                        tracing::warn!(%error, mac = %self.mac, "the network is gone");
+                        tracing::warn!(?failed, mac = %self.mac, "the network is gone");
                     }
                 }
             }
