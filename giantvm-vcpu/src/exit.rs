@@ -40,6 +40,12 @@ pub enum Exit {
         /// What it writes.
         value: u64,
     },
+    /// The guest ended an interrupt whose vector a [pin](crate::VcpuHost::set_pin) sends
+    /// level-triggered: the I/O APIC has to know.
+    EndOfInterrupt {
+        /// The vector.
+        vector: u8,
+    },
     /// The vCPU met a fault it could not deliver (a triple fault): the machine resets or stops.
     Shutdown,
     /// [`VcpuHost::kick`](crate::VcpuHost::kick) asked it to return. It can run on.

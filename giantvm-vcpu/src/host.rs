@@ -11,6 +11,9 @@ use crate::interrupt::Interrupt;
 use crate::layout::Layout;
 use crate::state::{ArchState, StartState};
 
+/// Most pins of the machine's I/O APIC.
+pub const IO_APIC_PINS: usize = 24;
+
 /// A longer limit to a pause counts as this.
 pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
@@ -41,6 +44,16 @@ pub trait VcpuHost: Send + Sync + Debug {
     /// [`VcpuError::BadMsi`] if the message reaches no vCPU (a guest can cause that), or
     /// [`VcpuError::Os`] if the system refuses.
     fn signal_msi(&self, msi: Msi) -> Result<(), VcpuError>;
+
+    /// Tells the local APICs what a pin of the machine's I/O APIC sends, from 0 up to
+    /// [`IO_APIC_PINS`]: every vCPU then comes out with [`Exit::EndOfInterrupt`] when it ends an
+    /// interrupt of a level-triggered one. To be called on every node, before the first such
+    /// interrupt.
+    ///
+    /// # Errors
+    /// [`VcpuError::Unsupported`] where the host has no such thing or there is no such pin, or
+    /// [`VcpuError::Os`].
+    fn set_pin(&self, pin: usize, msi: Option<Msi>) -> Result<(), VcpuError>;
 
     /// Makes the vCPU's [`run`](Vcpu::run), or its next one if it is not in it, return
     /// [`Exit::Kicked`]. Two kicks that meet count as one.

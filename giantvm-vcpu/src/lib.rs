@@ -28,7 +28,9 @@
 //!
 //! All APICs are in x2APIC mode from the start, with 32-bit ids: logical ids then follow from the
 //! APIC ids and need no agreement between nodes. A guest that goes back to xAPIC mode on one node
-//! is not supported. There is no I/O APIC: device interrupts are messages ([`Msi`]).
+//! is not supported. Linux takes them as "enabled by BIOS", in physical mode. The I/O APIC is the
+//! program's: its messages are [`Msi`]s, its pins are told to KVM by [`VcpuHost::set_pin`], and ends of
+//! level-triggered interrupts come out as [`Exit::EndOfInterrupt`].
 //!
 //! # Loads that count as stores
 //! With in-kernel APICs KVM fetches a page that a vCPU waits for by a kernel thread, and that thread
@@ -41,8 +43,9 @@
 //! # Limits
 //! * vCPUs are packages of their own to the guest; CPUID withholds all paravirtual features by
 //!   which a host kernel writes guest pages (asynchronous page faults, steal time, kvmclock, ...).
-//!   A guest needs its time-stamp counter's frequency told (Linux: `tsc_early_khz=`) or a clock
-//!   device.
+//!   A guest needs its time-stamp counter's frequency told: leaf 0x40000010 has it, and for Linux
+//!   the command line (`tsc_early_khz=`), which takes the leaf from another hypervisor only. The
+//!   counter is told to be invariant whatever the host's is: it is the machine's one clock.
 //! * A [kick](VcpuHost::kick) gets a vCPU out that waits for a page of guest memory, if guest code
 //!   itself touched it. If KVM emulates the access, the kernel waits for the page and only a fatal
 //!   signal ends that: the kick takes effect when the page has come (its thread is busy until
@@ -101,7 +104,7 @@ pub mod thread;
 pub use error::VcpuError;
 pub use exit::{Exit, Failure};
 pub use giantvm_core::{AccessSize, LOWEST_VECTOR, Msi};
-pub use host::{InterruptSink, Vcpu, VcpuHost};
+pub use host::{IO_APIC_PINS, InterruptSink, Vcpu, VcpuHost};
 pub use interrupt::Interrupt;
 pub use layout::Layout;
 pub use state::{ArchState, Registers, Section, StartState};

@@ -21,6 +21,8 @@ use crate::exit::Failure;
 pub(super) enum Outcome {
     /// The guest accesses a port, or an address without memory.
     Access(Access),
+    /// The end of an interrupt of a level-triggered pin.
+    EndOfInterrupt { vector: u8 },
     /// A triple fault.
     Shutdown,
     /// A signal, or the immediate-exit byte.
@@ -104,6 +106,7 @@ impl Cpu {
                 at,
                 data.len(),
             ))),
+            Ok(VcpuExit::IoapicEoi(vector)) => Ok(Outcome::EndOfInterrupt { vector }),
             Ok(VcpuExit::Shutdown) => Ok(Outcome::Shutdown),
             Ok(VcpuExit::Intr) => Ok(Outcome::Interrupted),
             Ok(VcpuExit::FailEntry(reason, _)) => Ok(Outcome::Failed(Failure::Entry { reason })),

@@ -21,7 +21,17 @@ use crate::error::VcpuError;
 ///
 /// What is left: port 0x80 needs no delay (bit 1).
 const PARAVIRTUAL: u32 = 1 << 1;
+/// KVM's name, by which a guest knows that x2APICs need no interrupt remapping here; and the last of
+/// the hypervisor's leaves.
+const SIGNATURE_LEAF: u32 = 0x4000_0000;
 const PARAVIRTUAL_LEAF: u32 = 0x4000_0001;
+/// How fast the time-stamp counter and the local APIC's bus are, in kHz: eax, ebx.
+///
+/// The processor's own leaf 0x15 would do on Intel's only, and Linux takes the APIC's bus from the
+/// same numbers, in 32 bits: no numbers say both exactly.
+const TIMING_LEAF: u32 = 0x4000_0010;
+/// Local APICs of KVM count nanoseconds.
+const BUS_KHZ: u32 = 1_000_000;
 
 /// MONITOR: a store by another node would not end the wait. Leaf 1, ecx.
 const MONITOR: u32 = 1 << 3;
@@ -30,19 +40,30 @@ const TSC_DEADLINE: u32 = 1 << 24;
 const HYPERVISOR: u32 = 1 << 31;
 /// More than one logical processor in the package. Leaf 1, edx.
 const MULTITHREADED: u32 = 1 << 28;
+/// The time-stamp counter counts at one rate in every state. Leaf 0x80000007, edx.
+const INVARIANT_TSC: u32 = 1 << 8;
 /// UMONITOR and UMWAIT, for the same reason as MONITOR. Leaf 7, ecx.
 const WAITPKG: u32 = 1 << 5;
+/// A fifth level of page tables. Four reach all the memory that a machine can have, and each level is a
+/// page more that a walk may need from another node. Leaf 7, ecx.
+const FIVE_LEVELS: u32 = 1 << 16;
 
 /// The CPUID table of one vCPU from what KVM supports.
 ///
 /// Every vCPU is a package of its own with one core: no two are said to share a cache, whichever
 /// nodes they are on, and any placement keeps APIC ids equal to vCPU numbers.
-pub(super) fn table(supported: &CpuId, id: VcpuId) -> Result<CpuId, VcpuError> {
+///
+/// `tsc_khz` is the frequency of its time-stamp counter, if that is known.
+pub(super) fn table(
+    supported: &CpuId,
+    id: VcpuId,
+    tsc_khz: Option<u32>,
+) -> Result<CpuId, VcpuError> {
     let apic_id = u32::from(id.get());
     let mut entries: Vec<_> = supported
         .as_slice()
         .iter()
-        .filter(|entry| !matches!(entry.function, 0xb | 0x1f))
+        .filter(|entry| !matches!(entry.function, 0xb | 0x1f | TIMING_LEAF))
         .copied()
         .collect();
     for entry in &mut entries {
@@ -50,6 +71,14 @@ pub(super) fn table(supported: &CpuId, id: VcpuId) -> Result<CpuId, VcpuError> {
     }
     for function in [0xb, 0x1f] {
         entries.extend(topology(function, apic_id));
+    }
+    if let Some(tsc_khz) = tsc_khz {
+        entries.push(kvm_cpuid_entry2 {
+            function: TIMING_LEAF,
+            eax: tsc_khz,
+            ebx: BUS_KHZ,
+            ..kvm_cpuid_entry2::default()
+        });
     }
     CpuId::from_entries(&entries)
         .map_err(|_| VcpuError::HostLacks("its KVM supports more CPUID leaves than fit a table"))
@@ -66,8 +95,11 @@ fn adjust(entry: &mut kvm_cpuid_entry2, apic_id: u32) {
         // Caches: shared by one logical processor, one core in the package.
         0x4 => entry.eax &= 0x3fff,
         0x5 => (entry.eax, entry.ebx, entry.ecx, entry.edx) = (0, 0, 0, 0),
-        0x7 if entry.index == 0 => entry.ecx &= !WAITPKG,
+        0x7 if entry.index == 0 => entry.ecx &= !(WAITPKG | FIVE_LEVELS),
+        SIGNATURE_LEAF => entry.eax = entry.eax.max(TIMING_LEAF),
         PARAVIRTUAL_LEAF => entry.eax &= PARAVIRTUAL,
+        // A machine of several hosts has no other clock: it is made of counters that agree.
+        0x8000_0007 => entry.edx |= INVARIANT_TSC,
         // One core; as many APIC id bits as the field needs to say so.
         0x8000_0008 => entry.ecx &= !0xf0ff,
         0x8000_001d => entry.eax &= 0x3fff,
@@ -126,9 +158,10 @@ mod tests {
 
     fn leaf(function: u32, index: u32) -> kvm_cpuid_entry2 {
         let functions = [0, 1, 4, 5, 7, 0xb, PARAVIRTUAL_LEAF, 0x8000_001e];
-        let entries: Vec<_> = functions.map(|function| entry(function, u32::MAX)).into();
+        let mut entries: Vec<_> = functions.map(|function| entry(function, u32::MAX)).into();
+        entries.push(entry(SIGNATURE_LEAF, 0x4000_0001));
         let supported = CpuId::from_entries(&entries).unwrap();
-        let table = table(&supported, VcpuId::new(5).unwrap()).unwrap();
+        let table = table(&supported, VcpuId::new(5).unwrap(), Some(2_600_000)).unwrap();
         let matching = |e: &&kvm_cpuid_entry2| (e.function, e.index) == (function, index);
         let mut found = table.as_slice().iter().filter(matching);
         let entry = *found.next().unwrap();
@@ -166,10 +199,18 @@ mod tests {
     }
 
     #[test]
+    fn the_counters_frequency_is_told() {
+        let timing = leaf(TIMING_LEAF, 0);
+        assert_eq!((timing.eax, timing.ebx), (2_600_000, 1_000_000));
+        assert_eq!(leaf(SIGNATURE_LEAF, 0).eax, TIMING_LEAF);
+    }
+
+    #[test]
     fn waits_for_a_store_and_shared_caches_are_withheld() {
         assert_eq!(leaf(1, 0).ecx & MONITOR, 0);
         assert_eq!(leaf(5, 0).eax, 0);
         assert_eq!(leaf(7, 0).ecx & WAITPKG, 0);
+        assert_eq!(leaf(7, 0).ecx & FIVE_LEVELS, 0);
         assert_eq!(leaf(4, 0).eax >> 14, 0);
     }
 }

@@ -17,12 +17,13 @@ use super::cpu::Cpu;
 use super::image::{Image, READ_ONLY_PAGES};
 use super::machine::Machine;
 use super::memory::{PrivatePages, Slots};
+use super::pins::Pins;
 use super::proxy::Proxy;
 use super::vcpu::KvmVcpu;
 use super::{cpuid, errno, kick, poison, registers};
 use crate::error::VcpuError;
 use crate::gate::Gate;
-use crate::host::{InterruptSink, LONGEST_PAUSE, Vcpu, VcpuHost};
+use crate::host::{IO_APIC_PINS, InterruptSink, LONGEST_PAUSE, Vcpu, VcpuHost};
 use crate::interrupt::Interrupt;
 use crate::layout::Layout;
 
@@ -91,14 +92,17 @@ impl KvmHost {
         let private = PrivatePages::new(image.pages(layout.count()));
         let slots = Slots::default();
         slots.map_private(&vm, image.base(), &private, READ_ONLY_PAGES)?;
-        let mut cpus = Vec::with_capacity(layout.count());
+        let (mut cpus, mut tsc_khz) = (Vec::with_capacity(layout.count()), None);
         for id in layout.all() {
             let fd = vm
                 .create_vcpu(id.get().into())
                 .map_err(errno("creating a vCPU"))?;
-            fd.set_cpuid2(&cpuid::table(&supported, id)?)
+            // KVM answers zero, or an error, where it does not know.
+            tsc_khz = fd.get_tsc_khz().ok().filter(|&khz| khz > 0);
+            fd.set_cpuid2(&cpuid::table(&supported, id, tsc_khz)?)
                 .map_err(errno("setting a vCPU's CPUID"))?;
             registers::x2apic(&fd)?;
+            registers::memory_types(&fd)?;
             cpus.push((id, Cpu::new(fd, vm.run_size())));
         }
         let machine = Arc::new(Machine {
@@ -108,6 +112,8 @@ impl KvmHost {
             vm,
             layout,
             slots,
+            pins: Pins::default(),
+            tsc_khz,
             image,
             private,
             sink,
@@ -130,6 +136,12 @@ impl KvmHost {
         }
         host.waiting = Mutex::new(waiting);
         Ok(host)
+    }
+
+    /// The frequency of the guest's time-stamp counters in kHz, if KVM knows it.
+    #[must_use]
+    pub fn tsc_khz(&self) -> Option<u32> {
+        self.machine.tsc_khz
     }
 
     pub(super) fn machine(&self) -> &Machine {
@@ -167,8 +179,13 @@ fn prepare(vm: &VmFd) -> Result<(), VcpuError> {
         enable.args[0] = argument.into();
         vm.enable_cap(&enable).map_err(errno(operation))
     };
-    // No I/O APIC pins: device interrupts are messages.
-    enable(KVM_CAP_SPLIT_IRQCHIP, 0, "enabling in-kernel local APICs")?;
+    // The I/O APIC is not KVM's, but KVM has to know its pins to tell of ends of their interrupts.
+    let pins = u32::try_from(IO_APIC_PINS).unwrap_or(u32::MAX);
+    enable(
+        KVM_CAP_SPLIT_IRQCHIP,
+        pins,
+        "enabling in-kernel local APICs",
+    )?;
     // 32-bit ids, and 255 as an ordinary id instead of a broadcast.
     let x2apic = KVM_X2APIC_API_USE_32BIT_IDS | KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK;
     enable(KVM_CAP_X2APIC_API, x2apic, "enabling 32-bit APIC ids")?;
@@ -212,7 +229,8 @@ impl VcpuHost for KvmHost {
             None => Err(VcpuError::NoSuchVcpu(target)),
             // A vCPU whose APIC is off takes no interrupt: that is no error of the sender.
             Some(_) if self.machine.layout.is_local(target) => {
-                self.send(interrupt.to_msi(target)).map(|_| ())
+                let msi = self.machine.pins.as_sent(target, interrupt.to_msi(target));
+                self.send(msi).map(|_| ())
             }
             Some(_) => {
                 self.machine.sink.forward(target, interrupt);
@@ -226,6 +244,10 @@ impl VcpuHost for KvmHost {
             true => Ok(()),
             false => Err(VcpuError::BadMsi { msi }),
         }
+    }
+
+    fn set_pin(&self, pin: usize, msi: Option<Msi>) -> Result<(), VcpuError> {
+        self.machine.pins.set(&self.machine.vm, pin, msi)
     }
 
     fn kick(&self, id: VcpuId) -> Result<(), VcpuError> {

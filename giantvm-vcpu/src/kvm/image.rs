@@ -17,6 +17,7 @@
 )]
 
 use std::mem::size_of;
+use std::ops::Range;
 
 use giantvm_core::GuestAddress;
 
@@ -31,8 +32,9 @@ pub(super) const DRAINED_PORT: u16 = 0x12;
 /// The vector of the non-maskable interrupt.
 const NMI_VECTOR: usize = 2;
 
-/// Pages that the guest never has to write.
-pub(super) const READ_ONLY_PAGES: usize = 6;
+/// Pages that the guest never has to write. Its page tables are not among them: by nested paging the
+/// processor's walk of them counts as a write, and where that is refused it walks again for ever.
+pub(super) const READ_ONLY_PAGES: Range<usize> = 3..6;
 /// The size and alignment of the area that holds the pages: the page its tables map.
 const AREA: u64 = 2 << 20;
 
@@ -109,7 +111,7 @@ impl Image {
 
     /// The end of the stack of proxy number `index`.
     pub(super) fn stack(self, index: usize) -> u64 {
-        self.base + ((READ_ONLY_PAGES + index + 1) * PAGE) as u64
+        self.base + ((READ_ONLY_PAGES.end + index + 1) * PAGE) as u64
     }
 
     /// Address and limit of the segment descriptors.
@@ -127,7 +129,7 @@ impl Image {
 
     /// The pages, with a stack for each of `proxies` proxies.
     pub(super) fn pages(self, proxies: usize) -> Box<[Page]> {
-        let count = READ_ONLY_PAGES + proxies;
+        let count = READ_ONLY_PAGES.end + proxies;
         assert!(count * PAGE <= AREA as usize, "254 stacks fit");
         let mut bytes = Bytes((0..count).map(|_| Page([0; PAGE])).collect());
         let index = |shift: u32| (self.base >> shift & 511) as usize * 8;

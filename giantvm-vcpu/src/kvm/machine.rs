@@ -11,6 +11,7 @@ use libc::pthread_t;
 use super::image::Image;
 use super::kick;
 use super::memory::{PrivatePages, Slots};
+use super::pins::Pins;
 use crate::gate::Gate;
 use crate::host::InterruptSink;
 use crate::layout::Layout;
@@ -21,6 +22,9 @@ pub(super) struct Machine {
     pub(super) vm: VmFd,
     pub(super) layout: Layout,
     pub(super) slots: Slots,
+    pub(super) pins: Pins,
+    /// The frequency of time-stamp counters, if KVM knows it.
+    pub(super) tsc_khz: Option<u32>,
     pub(super) image: Image,
     #[expect(dead_code, reason = "held for as long as the VM maps it")]
     pub(super) private: PrivatePages,

@@ -135,16 +135,20 @@ impl Slots {
         Ok(())
     }
 
-    /// Maps private pages from `first` on, for reading only up to `writable`.
+    /// Maps private pages, some of them for reading only.
     pub(super) fn map_private(
         &self,
         vm: &VmFd,
         at: GuestAddress,
         pages: &PrivatePages,
-        writable: usize,
+        read_only: Range<usize>,
     ) -> Result<(), VcpuError> {
         let start = pages.pages.cast::<u8>();
-        for (first, end, flags) in [(0, writable, KVM_MEM_READONLY), (writable, pages.len(), 0)] {
+        for (first, end, flags) in [
+            (0, read_only.start, 0),
+            (read_only.start, read_only.end, KVM_MEM_READONLY),
+            (read_only.end, pages.len(), 0),
+        ] {
             let offset = first * PAGE;
             let guest = GuestAddress(at.0 + offset as u64);
             // SAFETY: the offset is within the pages, which live as long as `PrivatePages`, whose

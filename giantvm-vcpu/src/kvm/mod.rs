@@ -13,6 +13,7 @@ mod ioctl;
 mod kick;
 mod machine;
 mod memory;
+mod pins;
 mod poison;
 mod proxy;
 mod registers;

@@ -110,6 +110,8 @@ impl Proxy {
                 }
                 Ok(())
             }
+            // Of the stand-in's own taking: the vCPU on the other node ends the interrupt itself.
+            Outcome::EndOfInterrupt { .. } => Ok(()),
             // Its pages are never poisoned, so it is not in them.
             Outcome::Unreachable { .. } => Err(self.astray(Failure::Memory { address: u64::MAX })),
             Outcome::Shutdown => Err(self.astray(Failure::UnexpectedExit(KVM_EXIT_SHUTDOWN))),

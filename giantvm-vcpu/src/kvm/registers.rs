@@ -1,6 +1,6 @@
 //! The registers that starting a vCPU and parking a proxy set.
 
-use kvm_bindings::{kvm_mp_state, kvm_regs, kvm_segment};
+use kvm_bindings::{Msrs, kvm_mp_state, kvm_msr_entry, kvm_regs, kvm_segment};
 use kvm_ioctls::VcpuFd;
 
 use super::errno;
@@ -71,6 +71,25 @@ pub(super) fn x2apic(vcpu: &VcpuFd) -> Result<(), VcpuError> {
     special.apic_base = special.apic_base & BOOT_PROCESSOR | X2APIC_BASE;
     vcpu.set_sregs(&special)
         .map_err(errno("setting the APIC base"))
+}
+
+/// Lets all memory be cached, as firmware leaves it: a guest that finds the range registers off
+/// does not use memory types at all.
+pub(super) fn memory_types(vcpu: &VcpuFd) -> Result<(), VcpuError> {
+    const DEFAULT_TYPE: u32 = 0x2ff;
+    const ENABLED: u64 = 1 << 11;
+    const WRITE_BACK: u64 = 6;
+    let entry = kvm_msr_entry {
+        index: DEFAULT_TYPE,
+        data: ENABLED | WRITE_BACK,
+        ..kvm_msr_entry::default()
+    };
+    let entries = Msrs::from_entries(&[entry])
+        .map_err(|_| VcpuError::HostLacks("memory for a list of MSRs"))?;
+    // A KVM without them has no types to set.
+    vcpu.set_msrs(&entries)
+        .map(drop)
+        .map_err(errno("setting the default memory type"))
 }
 
 /// Sets the general registers: zero, but for what `change` sets.

@@ -107,6 +107,9 @@ impl KvmVcpu {
                     let address = self.machine.slots.guest_address(host).0;
                     return Ok(Exit::Failed(Failure::Memory { address }));
                 }
+                Some(Outcome::EndOfInterrupt { vector }) => {
+                    return Ok(Exit::EndOfInterrupt { vector });
+                }
                 Some(Outcome::Shutdown) => return Ok(Exit::Shutdown),
                 Some(Outcome::Failed(failure)) => return Ok(Exit::Failed(failure)),
             }

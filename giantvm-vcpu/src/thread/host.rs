@@ -151,6 +151,13 @@ impl VcpuHost for ThreadHost {
             .map_err(|_| VcpuError::BadMsi { msi })
     }
 
+    fn set_pin(&self, _: usize, _: Option<Msi>) -> Result<(), VcpuError> {
+        Err(VcpuError::Unsupported {
+            host: "a host of threads",
+            what: "end level-triggered interrupts",
+        })
+    }
+
     fn kick(&self, id: VcpuId) -> Result<(), VcpuError> {
         self.shared.layout.require_local(id)?;
         self.shared.cell(id).kick();
