@@ -8,16 +8,18 @@ use anyhow::{Context as _, anyhow};
 use clap::{Parser, ValueEnum};
 use giantvm_core::NodeId;
 use giantvm_guest::{Config, Program, Run};
-use giantvm_sched::{ClusterSpec, MAX_FILE, NodeAddress, Placement, Size};
+use giantvm_sched::{ClusterSpec, DiskSpec, MAX_FILE, NodeAddress, Placement, Size};
 use giantvm_transport::SameHost;
 
 use crate::exit::{Exit, Fatal, OrExit};
 use crate::guest::Plan;
+use crate::linux::keyboard::Keyboard;
 use crate::memory::Memory;
 use crate::node::Task;
 use crate::protocol::ProtocolKind;
 use crate::view::Show;
-use crate::{threads, tsc};
+use crate::work::Work;
+use crate::{linux, threads, tsc};
 
 /// How the nodes of one host are joined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -69,6 +71,10 @@ Examples:
   aggregate --protocol lease               another coherence protocol; `compare_protocols` has figures
   aggregate --top                          see faults and hot pages while it runs
   aggregate --top --json                   the same for programs, a line a second and node
+  aggregate --kernel vmlinuz --initrd initrd.img --memory 2G
+                                           boot Linux; its console is this terminal
+  aggregate --kernel vmlinuz --disk root.img --disk data.img,ro,node=1 --cmdline root=/dev/vda
+                                           with disks, the second one on the other node
   aggregate --node-memory 160M             nodes that do not have the memory of the whole guest
   aggregate --json run.json                figures for machines
   aggregate --cluster cluster.toml --node a
@@ -81,6 +87,8 @@ Exit status:
   2  the command line or the cluster file is wrong
   3  a node was lost, or the nodes could not join
   4  this host cannot serve (see `cargo run --release --example doctor`)
+  5  the guest reset the machine (with --no-restart, or without --kernel)
+  6  the guest's kernel panicked
   130  interrupted";
 
 /// Runs one virtual machine whose vCPUs, memory and devices live on several nodes.
@@ -123,6 +131,41 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',', value_parser = run)]
     pub(crate) program: Vec<Run>,
 
+    /// Boot this Linux kernel instead: a distribution's bzImage, or a vmlinux. Needs KVM that runs an
+    /// unmodified kernel. The machine ends when the guest switches it off.
+    #[arg(long, value_name = "FILE", conflicts_with = "program")]
+    pub(crate) kernel: Option<PathBuf>,
+
+    /// The kernel's initial file system.
+    #[arg(long, value_name = "FILE", requires = "kernel")]
+    pub(crate) initrd: Option<PathBuf>,
+
+    /// What the kernel is told, after what every kernel is told here (its console and its clock).
+    #[arg(
+        long,
+        value_name = "TEXT",
+        requires = "kernel",
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
+    pub(crate) cmdline: String,
+
+    /// A disk of the kernel's machine: a raw file. `,ro` makes it read-only, and `,node=1` puts it on
+    /// the second node, for example. May be given several times; a cluster file has sections for it.
+    #[arg(long, value_name = "FILE[,ro][,node=N]", requires = "kernel", conflicts_with = "cluster",
+          value_parser = linux::attached::disk)]
+    pub(crate) disk: Vec<DiskSpec>,
+
+    /// A network card of the kernel's machine, at this tap interface of the host.
+    #[arg(long, value_name = "TAP[,node=N]", requires = "kernel", conflicts_with = "cluster",
+          value_parser = linux::attached::net)]
+    pub(crate) net: Vec<(String, NodeId)>,
+
+    /// End with status 5 when the guest resets the machine, instead of starting it again.
+    #[arg(long, requires = "kernel")]
+    pub(crate) no_restart: bool,
+
     /// How the nodes on this host are joined.
     #[arg(long, value_enum, default_value_t = TransportKind::Shm, conflicts_with = "cluster")]
     pub(crate) transport: TransportKind,
@@ -158,6 +201,10 @@ pub(crate) struct Cli {
     /// Which node of a machine on one host this process is; the parent process sets it.
     #[arg(long, hide = true, requires = "ports")]
     pub(crate) member: Option<u8>,
+
+    /// The descriptor by which the parent process hands on its standard input.
+    #[arg(long, hide = true, requires = "member")]
+    pub(crate) keyboard: Option<u32>,
 
     /// The loopback port of every node, in order.
     #[arg(long, hide = true, value_delimiter = ',')]
@@ -200,6 +247,18 @@ impl Cli {
         }
         let (nodes, vcpus) = (usize::from(self.nodes), usize::from(self.vcpus));
         let spec = ClusterSpec::local(nodes, vcpus, self.memory.0).or_exit(Exit::Usage)?;
+        let nets = linux::attached::cards(&self.net).or_exit(Exit::Usage)?;
+        let attached = self.disk.iter().map(|disk| disk.node);
+        if let Some(missing) = attached
+            .chain(nets.iter().map(|net| net.node))
+            .find(|node| node.index() >= nodes)
+        {
+            return Err(anyhow!(
+                "there is no node {missing} for a disk or network card"
+            ))
+            .or_exit(Exit::Usage);
+        }
+        let spec = spec.with_attached(self.disk.clone(), nets);
         match (self.member, self.transport) {
             (Some(member), _) => {
                 let node = NodeId::new(member).or_exit(Exit::Usage)?;
@@ -217,6 +276,13 @@ impl Cli {
         }
     }
 
+    /// Whether this process starts a machine again that ended with this status. One of several
+    /// processes of one host leaves that to the one that started them.
+    pub(crate) fn restarts_after(&self, code: u8) -> bool {
+        let wanted = self.kernel.is_some() && !self.no_restart;
+        wanted && self.member.is_none() && code == Exit::Reset.code()
+    }
+
     /// Where the run is shown while it lasts.
     pub(crate) fn show(&self) -> Option<Show> {
         let json = self.json.clone();
@@ -229,6 +295,47 @@ impl Cli {
             .filter_map(|vcpu| placement.node_of_vcpu(vcpu.try_into().ok()?))
             .map(NodeId::get)
             .collect();
+        let work = match &self.kernel {
+            Some(kernel) if self.vcpu == VcpuKind::Kvm => Work::Linux(linux::Options {
+                kernel: kernel.clone(),
+                initrd: self.initrd.clone(),
+                cmdline: self.cmdline.clone(),
+                attached: linux::attached::all(&spec).or_exit(Exit::Usage)?,
+            }),
+            Some(_) => {
+                let error = anyhow!("a kernel runs on real vCPUs only: leave out --vcpu thread");
+                return Err(error).or_exit(Exit::Usage);
+            }
+            None => Work::Programs(self.programs(&spec, nodes)?),
+        };
+        let memory = Memory::plan(&self.node_memory, &spec, &placement).or_exit(Exit::Usage)?;
+        let plan = Plan {
+            work,
+            vcpu: self.vcpu,
+            protocol: self.protocol,
+            transport,
+        };
+        let one_host = self.cluster.is_none();
+        Ok(Task {
+            spec,
+            plan,
+            memory,
+            one_host,
+            top: self.show(),
+            keyboard: match (self.member, self.keyboard) {
+                (Some(_), Some(descriptor)) => Keyboard::Inherited(descriptor),
+                (Some(_), None) => Keyboard::None,
+                (None, _) => Keyboard::Own,
+            },
+            same_host: match self.transport {
+                TransportKind::Tcp => SameHost::Sockets,
+                TransportKind::Shm | TransportKind::Inproc => SameHost::Share,
+            },
+        })
+    }
+
+    /// The guest that ships with the project, with vCPUs on these nodes.
+    fn programs(&self, spec: &ClusterSpec, nodes: Vec<u8>) -> Result<Config, Fatal> {
         let mut config = Config {
             nodes,
             memory: spec.memory(),
@@ -243,25 +350,7 @@ impl Cli {
             config.runs.clone_from(&self.program);
         }
         config.boot_image().or_exit(Exit::Usage)?;
-        let memory = Memory::plan(&self.node_memory, &spec, &placement).or_exit(Exit::Usage)?;
-        let plan = Plan {
-            config,
-            vcpu: self.vcpu,
-            protocol: self.protocol,
-            transport,
-        };
-        let one_host = self.cluster.is_none();
-        Ok(Task {
-            spec,
-            plan,
-            memory,
-            one_host,
-            top: self.show(),
-            same_host: match self.transport {
-                TransportKind::Tcp => SameHost::Sockets,
-                TransportKind::Shm | TransportKind::Inproc => SameHost::Share,
-            },
-        })
+        Ok(config)
     }
 }
 

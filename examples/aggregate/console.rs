@@ -55,6 +55,11 @@ impl Console {
         }
     }
 
+    /// Where the lines go.
+    pub(crate) const fn to(&self) -> &ConsoleTo {
+        &self.to
+    }
+
     /// Prints one line; unprintable bytes come out escaped, so that a guest cannot command the
     /// terminal.
     pub(crate) fn line(&self, origin: Origin, line: &[u8]) {

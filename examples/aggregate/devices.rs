@@ -5,7 +5,7 @@ use std::sync::Arc;
 use giantvm_core::NodeId;
 use giantvm_guest::abi;
 use giantvm_io::devices::{ClockDevice, PowerDevice, ScratchDevice, ScratchFactors, SerialDevice};
-use giantvm_io::{Bus, BusBuilder, Device, IoRequest, MapError, Unsent, Window};
+use giantvm_io::{BusBuilder, Device, MapError, Window};
 use giantvm_sched::{DeviceKind, Placement};
 use giantvm_vcpu::clock::GuestClock;
 
@@ -25,8 +25,7 @@ pub(crate) fn bus(
     local: NodeId,
     placement: &Placement,
     parts: &Parts,
-    send: impl Fn(NodeId, IoRequest) -> Result<(), Unsent> + Send + Sync + 'static,
-) -> Result<Bus, MapError> {
+) -> Result<BusBuilder, MapError> {
     let vcpus = (0..placement.vcpu_count())
         .filter_map(|index| placement.node_of_vcpu(index.try_into().ok()?));
     let mut bus = BusBuilder::new(local, vcpus.collect());
@@ -41,7 +40,7 @@ pub(crate) fn bus(
             bus.map(device, window)?;
         }
     }
-    Ok(bus.build(send))
+    Ok(bus)
 }
 
 fn windows(kind: DeviceKind) -> Vec<Window> {

@@ -13,6 +13,10 @@ pub(crate) enum Exit {
     Lost,
     /// This host cannot serve.
     Host,
+    /// The guest reset the machine, and it is not to start again.
+    Reset,
+    /// The guest's kernel panicked.
+    Panicked,
     /// Interrupted by a signal.
     Interrupted,
 }
@@ -25,6 +29,8 @@ impl Exit {
             Self::Usage => 2,
             Self::Lost => 3,
             Self::Host => 4,
+            Self::Reset => 5,
+            Self::Panicked => 6,
             Self::Interrupted => 130,
         }
     }

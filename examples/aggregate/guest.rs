@@ -4,29 +4,33 @@
 )]
 //! The guest: how it gets into the distributed memory, onto vCPUs, and what became of it.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use giantvm_core::{GuestAddress, PageRange, VcpuId};
+use giantvm_core::{GuestAddress, VcpuId};
 use giantvm_dsm::backing::Mapping;
 use giantvm_dsm::engine::Dsm;
 use giantvm_dsm::view::DsmMemory;
 use giantvm_guest::programs::Values;
 use giantvm_guest::{Config, Memory, Program, Verdict, abi};
+use giantvm_sched::Topology;
 use giantvm_vcpu::clock::GuestClock;
 use giantvm_vcpu::kvm::KvmHost;
 use giantvm_vcpu::{InterruptSink, Layout, StartState, Vcpu, VcpuHost};
 use vm_memory::Bytes as _;
 
+use crate::address_map::AddressMap;
 use crate::cli::VcpuKind;
+use crate::linux::{self, Surroundings};
 use crate::litmus;
 use crate::protocol::ProtocolKind;
 use crate::report::ProgramReport;
 use crate::threads;
+use crate::work::Work;
 
 /// What to run, and on what.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
-    pub(crate) config: Config,
+    pub(crate) work: Work,
     pub(crate) vcpu: VcpuKind,
     pub(crate) protocol: ProtocolKind,
     pub(crate) transport: &'static str,
@@ -37,19 +41,37 @@ pub(crate) struct Plan {
 pub(crate) struct Guest {
     plan: Plan,
     mapping: Arc<Mapping>,
+    map: AddressMap,
     memory: DsmMemory,
+    /// How the boot vCPU starts, once the guest is loaded.
+    start: OnceLock<StartState>,
+    /// The frequency of time-stamp counters, if it is known.
+    tsc_khz: OnceLock<u32>,
 }
 
 impl Guest {
     pub(crate) fn new(plan: &Plan, dsm: &Dsm) -> anyhow::Result<Self> {
         let mapping = dsm.mapping().clone();
-        let all = (GuestAddress(0), PageRange::first(mapping.pages()));
-        let memory = DsmMemory::new(&mapping, [all])?;
+        let map = plan.work.address_map(mapping.page_size(), mapping.pages());
+        let memory = DsmMemory::new(&mapping, map.regions())?;
         Ok(Self {
             plan: plan.clone(),
             mapping,
+            map,
             memory,
+            start: OnceLock::new(),
+            tsc_khz: OnceLock::new(),
         })
+    }
+
+    /// Its memory, as devices see it.
+    pub(crate) const fn memory(&self) -> &DsmMemory {
+        &self.memory
+    }
+
+    /// Where its memory is.
+    pub(crate) fn map(&self) -> &AddressMap {
+        &self.map
     }
 
     /// The node's vCPU host, with the distributed memory as the guest's.
@@ -62,12 +84,17 @@ impl Guest {
         match self.plan.vcpu {
             VcpuKind::Kvm => {
                 let host = KvmHost::new(layout, sink)?;
-                let (base, len) = (self.mapping.base(), self.mapping.len());
                 // The machine ends with its process, and so does its memory.
                 std::mem::forget(Arc::clone(&self.mapping));
-                // SAFETY: the mapping is never dropped, as of the line above. It hands out raw
-                // pointers and volatile or atomic views only, so nothing relies on its bytes.
-                unsafe { host.map_memory(GuestAddress(0), base, len) }?;
+                for (address, pages) in self.map.regions() {
+                    let (base, len) = self.mapping.span(pages);
+                    // SAFETY: the mapping is never dropped, as of the line above. It hands out raw
+                    // pointers and volatile or atomic views only, so nothing relies on its bytes.
+                    unsafe { host.map_memory(address, base, len) }?;
+                }
+                if let Some(khz) = host.tsc_khz() {
+                    self.tsc_khz.set(khz).ok();
+                }
                 Ok(Arc::new(host))
             }
             VcpuKind::Thread => Ok(threads::host(layout, sink, clock, self.lend())),
@@ -85,33 +112,49 @@ impl Guest {
     /// Gives a vCPU of this node its start state: the boot vCPU starts at the guest's entry, all
     /// others wait for it to call them.
     pub(crate) fn prepare(&self, vcpu: &mut dyn Vcpu) -> anyhow::Result<()> {
-        let start = if vcpu.id() == VcpuId::BOOT {
-            let state = self.plan.config.boot_image()?.state;
-            StartState::LongMode {
-                rip: state.rip,
-                rsp: state.rsp,
-                cr3: GuestAddress(state.cr3),
-                rdi: 0,
-                rsi: 0,
-            }
-        } else {
-            StartState::WaitForSipi
-        };
-        Ok(vcpu.set_start(&start)?)
+        let boot = vcpu.id() == VcpuId::BOOT;
+        let start = self.start.get().filter(|_| boot);
+        Ok(vcpu.set_start(start.unwrap_or(&StartState::WaitForSipi))?)
     }
 
-    /// Writes the guest into the distributed memory.
-    pub(crate) fn load(&self) -> anyhow::Result<()> {
-        for segment in self.plan.config.boot_image()?.segments {
+    /// Writes the guest into the distributed memory, on the boot vCPU's node.
+    pub(crate) fn load(&self, topology: &Topology) -> anyhow::Result<()> {
+        let start = match &self.plan.work {
+            Work::Programs(config) => self.load_programs(config)?,
+            Work::Linux(options) => {
+                let around = Surroundings {
+                    map: &self.map,
+                    topology,
+                    tsc_khz: self.tsc_khz.get().copied(),
+                };
+                linux::load(options, &self.memory, &around)?
+            }
+        };
+        self.start.set(start).ok();
+        Ok(())
+    }
+
+    fn load_programs(&self, config: &Config) -> anyhow::Result<StartState> {
+        let image = config.boot_image()?;
+        for segment in image.segments {
             self.memory
                 .write_slice(&segment.bytes, GuestAddress(segment.address))?;
         }
-        Ok(())
+        let state = image.state;
+        Ok(StartState::LongMode {
+            rip: state.rip,
+            rsp: state.rsp,
+            cr3: GuestAddress(state.cr3),
+            rdi: 0,
+            rsi: 0,
+        })
     }
 
     /// What became of each program: the guest's own word, checked against what the host computes.
     pub(crate) fn verify(&self) -> anyhow::Result<Vec<ProgramReport>> {
-        let config = &self.plan.config;
+        let Work::Programs(config) = &self.plan.work else {
+            return Ok(Vec::new());
+        };
         let results = self.read(abi::RESULTS, abi::PAGE)?;
         let tables = self.read(abi::LITMUS, config.litmus_tables())?;
         let verdicts = giantvm_guest::verify(config, &results, &tables);

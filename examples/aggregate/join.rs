@@ -57,12 +57,7 @@ fn inherited_listener() -> std::io::Result<TcpListener> {
 /// Everything on which all nodes have to agree: the cluster file, and what is to be run.
 fn settings(task: &Task) -> BTreeMap<String, String> {
     let mut settings = task.spec.settings();
-    let config = &task.plan.config;
-    let programs = config.runs.iter().map(|run| run.program.name());
-    settings.insert(
-        "run.programs".into(),
-        programs.collect::<Vec<_>>().join(","),
-    );
+    settings.extend(task.plan.work.settings());
     settings.insert("run.protocol".into(), task.plan.protocol.name().into());
     settings.insert("run.node_memory".into(), task.memory.settings());
     settings.insert("run.vcpu".into(), task.plan.vcpu.name().into());

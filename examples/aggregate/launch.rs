@@ -1,7 +1,8 @@
 //! Starts the nodes of one host as processes, watches them, and leaves none behind.
 
+use std::io;
 use std::net::TcpListener;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,24 +28,41 @@ pub(crate) fn processes(cli: &Cli) -> Result<u8, Fatal> {
     let listeners = listeners(usize::from(cli.nodes)).or_exit(Exit::Host)?;
     let ports = ports(&listeners).or_exit(Exit::Host)?;
     let mut family = Family::default();
+    // The first node has the console; the terminal is this process', which outlives it.
+    let keyboard = Keyboard::new(cli).or_exit(Exit::Host)?;
     for (member, listener) in (0..cli.nodes).zip(listeners) {
-        family.spawn(member, listener, &ports).or_exit(Exit::Host)?;
+        let typed = keyboard.as_ref().filter(|_| member == 0);
+        family
+            .spawn(member, listener, &ports, typed)
+            .or_exit(Exit::Host)?;
     }
     Ok(family.wait(&interrupted))
 }
 
 /// A listening socket for each node, on a port that the system chose.
-fn listeners(count: usize) -> std::io::Result<Vec<TcpListener>> {
+fn listeners(count: usize) -> io::Result<Vec<TcpListener>> {
     (0..count)
         .map(|_| TcpListener::bind(("127.0.0.1", 0)))
         .collect()
 }
 
-fn ports(listeners: &[TcpListener]) -> std::io::Result<Vec<u16>> {
+fn ports(listeners: &[TcpListener]) -> io::Result<Vec<u16>> {
     listeners
         .iter()
         .map(|listener| Ok(listener.local_addr()?.port()))
         .collect()
+}
+
+/// The standard input as a descriptor that processes started from this one have, too.
+struct Keyboard(OwnedFd);
+
+impl Keyboard {
+    /// If the guest has a console that one can type on.
+    fn new(cli: &Cli) -> io::Result<Option<Self>> {
+        let wanted = cli.kernel.is_some();
+        let duplicate = wanted.then(|| rustix::io::dup(io::stdin()));
+        Ok(duplicate.transpose()?.map(Self))
+    }
 }
 
 /// The node processes; dropping it ends those that still run.
@@ -56,13 +74,23 @@ struct Family {
 impl Family {
     /// Starts a node, whose standard input is the socket it listens on: a port that was only
     /// looked up could be taken by someone else before the node binds it.
-    fn spawn(&mut self, member: u8, listener: TcpListener, ports: &[u16]) -> anyhow::Result<()> {
+    fn spawn(
+        &mut self,
+        member: u8,
+        listener: TcpListener,
+        ports: &[u16],
+        keyboard: Option<&Keyboard>,
+    ) -> anyhow::Result<()> {
         let list = ports.iter().map(u16::to_string).collect::<Vec<_>>();
-        let child = Command::new(std::env::current_exe()?)
+        let mut command = Command::new(std::env::current_exe()?);
+        command
             .args(std::env::args_os().skip(1))
             .args(["--member", &member.to_string(), "--ports", &list.join(",")])
-            .stdin(OwnedFd::from(listener))
-            .spawn()?;
+            .stdin(OwnedFd::from(listener));
+        if let Some(keyboard) = keyboard {
+            command.args(["--keyboard", &keyboard.0.as_raw_fd().to_string()]);
+        }
+        let child = command.spawn()?;
         self.running.push((member, child));
         Ok(())
     }

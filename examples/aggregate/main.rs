@@ -3,6 +3,7 @@
 //! `main` decides which role this process has; [`launch`] starts and watches the processes of one
 //! host, [`join`] finds the other nodes, [`node`] runs one node from then to its end.
 
+mod address_map;
 mod cli;
 mod console;
 mod counts;
@@ -16,6 +17,7 @@ mod join;
 mod launch;
 mod lifecycle;
 mod lines;
+mod linux;
 mod litmus;
 mod looks;
 mod memory;
@@ -34,11 +36,13 @@ mod vcpus;
 mod verdict;
 mod view;
 mod wiring;
+mod work;
 
 use std::fs::File;
 use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -47,6 +51,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::{Cli, Role};
 use crate::exit::{Exit, Fatal, OrExit};
 use crate::lines::Line;
+use crate::linux::keyboard::RawTerminal;
 use crate::report::RunReport;
 
 fn main() -> ExitCode {
@@ -60,11 +65,30 @@ fn main() -> ExitCode {
         eprintln!("aggregate: {error:#}");
         exit.code()
     });
+    if cli.restarts_after(code) {
+        // From nothing, like a machine that is switched on: all nodes ended for the same reason, so
+        // they find one another again.
+        let error = restart();
+        eprintln!("aggregate: the machine was not started again: {error}");
+    }
     // vCPUs of a lost machine may wait for ever for pages that will not come: end them with all.
     std::process::exit(i32::from(code));
 }
 
+/// Becomes what this process was when it started; says why if it cannot.
+fn restart() -> std::io::Error {
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_default();
+    match std::env::current_exe() {
+        Ok(path) => Command::new(path).arg0(name).args(arguments).exec(),
+        Err(error) => error,
+    }
+}
+
 fn run(cli: &Cli) -> Result<u8, Fatal> {
+    // Of the processes on one host the one that started them has the terminal.
+    let typed = cli.kernel.is_some() && cli.member.is_none();
+    let _terminal = typed.then(RawTerminal::new);
     match cli.role()? {
         Role::Parent(task) => {
             host::check(&task)?;
@@ -102,7 +126,10 @@ fn conclude(cli: &Cli, report: Option<RunReport>) -> Result<u8, Fatal> {
         write_json(cli, &report, path)?;
     }
     if report.verified {
-        say("every result is right");
+        say(match report.programs.is_empty() {
+            true => &report.outcome,
+            false => "every result is right",
+        });
         Ok(Exit::Verified.code())
     } else {
         say(&format!("NOT every result is right: {}", report.outcome));

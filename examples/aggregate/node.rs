@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 use giantvm_core::{NodeId, NodeSet, PageSize, VcpuId};
 use giantvm_dsm::engine::{Dsm, DsmOptions};
 use giantvm_io::machine::{Cause, Stop};
-use giantvm_io::{Bus, DeviceServer, IoMessage, Unsent};
+use giantvm_io::{Bus, BusBuilder, DeviceServer, IoMessage, Unsent};
 use giantvm_sched::{ClusterSpec, Placement};
 use giantvm_transport::{SameHost, Transport};
 use giantvm_vcpu::Layout;
@@ -21,6 +21,11 @@ use crate::exit::{Exit, Fatal, OrExit};
 use crate::guest::{Guest, Plan};
 use crate::inbox::Notice;
 use crate::lifecycle::LifecycleDriver;
+use crate::linux::devices::{Devices, Makings};
+use crate::linux::interrupts::LineOutput;
+use crate::linux::keyboard::{self, Keyboard};
+use crate::linux::late::LateMemory;
+use crate::linux::terminal::Output;
 use crate::memory::Memory;
 use crate::report::{NodeReport, RunReport};
 use crate::timekeeper::Timekeeper;
@@ -29,6 +34,7 @@ use crate::vcpus;
 use crate::verdict;
 use crate::view::Show;
 use crate::wiring::{Forwarding, Outlet, Wiring};
+use crate::work::Work;
 
 /// How long vCPUs may take to leave the guest, and other nodes to say that theirs have.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
@@ -49,6 +55,8 @@ pub(crate) struct Task {
     pub(crate) one_host: bool,
     /// How nodes of one host talk to one another.
     pub(crate) same_host: SameHost,
+    /// Where what the user types comes from.
+    pub(crate) keyboard: Keyboard,
     /// Where the first node shows the run while it lasts.
     pub(crate) top: Option<Show>,
 }
@@ -114,7 +122,35 @@ impl Node {
             lifecycle: lifecycle.clone(),
             clock: timekeeper.clock(),
         };
-        let bus = Arc::new(bus(local, &placement, &parts, &outlet).or_exit(Exit::Host)?);
+        let (host_slot, mut lines) = (Arc::new(OnceLock::new()), None);
+        let memory = LateMemory::default();
+        let builder = match &plan.work {
+            Work::Programs(_) => devices::bus(local, &placement, &parts).or_exit(Exit::Host)?,
+            Work::Linux(options) => {
+                let makings = Makings {
+                    console: Output::new(parts.console, local),
+                    lifecycle: lifecycle.clone(),
+                    lines: LineOutput {
+                        outlet: outlet.clone(),
+                        host: Arc::clone(&host_slot),
+                    },
+                    memory: memory.clone(),
+                };
+                let made = Devices::new(local, &placement, &options.attached, makings);
+                let made = made.or_exit(Exit::Host)?;
+                lines = Some(made.lines);
+                if let Some(console) = made.keyboard {
+                    let lifecycle = lifecycle.clone();
+                    let quit = move || lifecycle.stop(Stop::by_node(local, Cause::Interrupted));
+                    // A socket, for one, cannot be handed on.
+                    if let Err(error) = keyboard::listen(task.keyboard, console, quit) {
+                        eprintln!("aggregate: the console takes no input: {error}");
+                    }
+                }
+                made.bus
+            }
+        };
+        let bus = Arc::new(bus(builder, &outlet));
         let devices = serve_devices(&bus, &outlet).or_exit(Exit::Host)?;
         let wiring = Arc::new(Wiring {
             outlet: outlet.clone(),
@@ -124,7 +160,8 @@ impl Node {
             timekeeper: timekeeper.clone(),
             notices: Mutex::new(sender),
             looks: Mutex::default(),
-            host: OnceLock::new(),
+            host: host_slot,
+            lines: lines.clone(),
         });
         let mut options = DsmOptions::default();
         options.memory = task.memory.of(local);
@@ -146,6 +183,8 @@ impl Node {
         let layout = Layout::new(local, vcpu_nodes).or_exit(Exit::Usage)?;
         let forwarding = Arc::new(Forwarding::new(outlet, layout.clone(), lifecycle.clone()));
         let guest = Guest::new(plan, &dsm).or_exit(Exit::Host)?;
+        memory.set(guest.memory().clone());
+        let map = guest.map().clone();
         let host = guest
             .host(layout, forwarding.clone(), timekeeper.clock())
             .or_exit(Exit::Host)?;
@@ -167,7 +206,9 @@ impl Node {
                 bus,
                 lifecycle,
                 timekeeper,
-                memory: spec.memory(),
+                map,
+                lines,
+                relaxes: matches!(plan.work, Work::Programs(_)),
             },
             threads: Vec::new(),
             reports: Vec::new(),
@@ -225,7 +266,7 @@ impl Node {
             return Ok(());
         }
         self.guest
-            .load()
+            .load(&self.placement.topology())
             .context("the guest cannot be loaded")
             .or_exit(Exit::Host)?;
         let mut missing = self.transport.peers();
@@ -302,7 +343,7 @@ impl Node {
 
     /// Reports, checks and parts from the other nodes.
     fn part(mut self, task: &Task, stop: Stop) -> Result<Option<RunReport>, Fatal> {
-        if !matches!(stop.cause, Cause::Exit(_)) {
+        if !task.plan.work.is_its_own_end(stop.cause) {
             let name = |node: NodeId| self.name(node).to_owned();
             return Err(verdict::bad_end(stop, name));
         }
@@ -332,7 +373,7 @@ impl Node {
             // Only now: a slow terminal may keep this node, and no other.
             top.finish(last);
         }
-        if report.is_none() && stop.cause != Cause::Exit(0) {
+        if report.is_none() && !task.plan.work.is_good_end(stop.cause) {
             // The first node says more; this one must not end as if all were right.
             return Err(verdict::bad_end(stop, |node| {
                 name_in(&names, node).to_owned()
@@ -411,14 +452,9 @@ fn name_in(names: &[String], node: NodeId) -> &str {
     names.get(node.index()).map_or("?", String::as_str)
 }
 
-fn bus(
-    local: NodeId,
-    placement: &Placement,
-    parts: &Parts,
-    outlet: &Outlet,
-) -> Result<Bus, giantvm_io::MapError> {
+fn bus(builder: BusBuilder, outlet: &Outlet) -> Bus {
     let outlet = outlet.clone();
-    devices::bus(local, placement, parts, move |to, request| {
+    builder.build(move |to, request| {
         outlet
             .io(to, &IoMessage::Request(request))
             .map_err(|error| Unsent(error.to_string()))

@@ -78,10 +78,11 @@ impl RunReport {
         } else {
             String::new()
         };
-        format!(
-            "\nPrograms, checked by the guest and again by the host\n{text}\n{}{memory}",
-            self.table()
-        )
+        let programs = match self.programs.is_empty() {
+            true => "",
+            false => "\nPrograms, checked by the guest and again by the host\n",
+        };
+        format!("{programs}{text}\n{}{memory}", self.table())
     }
 
     /// What nodes with little memory did to keep to it.

@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use giantvm_core::AccessSize;
 use giantvm_guest::abi;
+use giantvm_io::ioapic::Lines;
 use giantvm_io::machine::{Cause, Stop};
 use giantvm_io::{Access, AccessError, Bus, Origin, Outcome, Space};
 use giantvm_vcpu::{Exit, Vcpu, VcpuError, VcpuHost};
 
+use crate::address_map::AddressMap;
 use crate::lifecycle::LifecycleDriver;
 use crate::timekeeper::Timekeeper;
 
@@ -25,8 +27,12 @@ pub(crate) struct Context {
     pub(crate) bus: Arc<Bus>,
     pub(crate) lifecycle: Arc<LifecycleDriver>,
     pub(crate) timekeeper: Arc<Timekeeper>,
-    /// Bytes of guest memory from address 0.
-    pub(crate) memory: u64,
+    /// Where guest memory is.
+    pub(crate) map: AddressMap,
+    /// Interrupt lines, if the machine's devices have any.
+    pub(crate) lines: Option<Arc<Lines>>,
+    /// Whether the guest says by a port that a vCPU waits.
+    pub(crate) relaxes: bool,
 }
 
 /// Starts a thread for `vcpu`, which runs until the machine stops.
@@ -51,16 +57,17 @@ fn run(context: &Context, mut vcpu: Box<dyn Vcpu>) -> Result<(), VcpuError> {
     };
     let access =
         |space, address, size, write| access(&context.bus, origin, space, address, size, write);
-    let (mut waited, mut tsc_offset) = (0, 0);
+    let (mut waited, mut tsc_offset) = (0, None);
     loop {
         let wanted = context.timekeeper.tsc_offset();
-        if wanted != tsc_offset {
+        // The first time in any case: KVM has every machine's counters start at zero.
+        if Some(wanted) != tsc_offset {
             shift_counter(&mut *vcpu, wanted)?;
-            tsc_offset = wanted;
+            tsc_offset = Some(wanted);
         }
         let turn = std::mem::take(&mut waited);
         match vcpu.run()? {
-            Exit::PortWrite { port, .. } if port == abi::PORT_RELAX => {
+            Exit::PortWrite { port, .. } if context.relaxes && port == abi::PORT_RELAX => {
                 relax(turn);
                 waited = turn + 1;
             }
@@ -72,7 +79,7 @@ fn run(context: &Context, mut vcpu: Box<dyn Vcpu>) -> Result<(), VcpuError> {
                 vcpu.finish_read(value)?;
             }
             Exit::MemoryRead { address, .. } | Exit::MemoryWrite { address, .. }
-                if address.0 < context.memory =>
+                if context.map.contains(address) =>
             {
                 // KVM takes memory that is gone for a device's: its page was lost with a node.
                 eprintln!(
@@ -91,6 +98,11 @@ fn run(context: &Context, mut vcpu: Box<dyn Vcpu>) -> Result<(), VcpuError> {
             Exit::MemoryRead { address, size } => {
                 let value = access(Space::Memory, address.0, size, None);
                 vcpu.finish_read(value)?;
+            }
+            Exit::EndOfInterrupt { vector } => {
+                if let Some(lines) = &context.lines {
+                    lines.end_of_interrupt(vector);
+                }
             }
             Exit::Kicked | Exit::Finished => {}
             Exit::Shutdown => {
@@ -115,6 +127,7 @@ fn run(context: &Context, mut vcpu: Box<dyn Vcpu>) -> Result<(), VcpuError> {
 /// Lets the guest's time-stamp counter agree with that of other nodes.
 fn shift_counter(vcpu: &mut dyn Vcpu, offset: i64) -> Result<(), VcpuError> {
     match vcpu.set_tsc_offset(offset) {
+        Err(VcpuError::Unsupported { .. }) if offset == 0 => Ok(()),
         Err(VcpuError::Unsupported { .. }) => {
             eprintln!(
                 "aggregate: vCPU {}: {offset} cycles between this node's time-stamp counter and the \

@@ -29,8 +29,8 @@ pub(crate) fn bad_end(stop: Stop, name: impl Fn(NodeId) -> String) -> Fatal {
             Exit::Wrong,
             anyhow!("{place} switched the machine off before its end"),
         ),
-        Cause::Reset => (Exit::Wrong, anyhow!("{place} reset the machine")),
-        Cause::Panicked => (Exit::Wrong, anyhow!("the guest panicked on {place}")),
+        Cause::Reset => (Exit::Reset, anyhow!("{place} reset the machine")),
+        Cause::Panicked => (Exit::Panicked, anyhow!("the guest panicked on {place}")),
         Cause::Failed(_) => (
             Exit::Host,
             anyhow!("{place} could not go on; its own output says why"),
@@ -56,14 +56,15 @@ pub(crate) fn report(
     for node in &mut nodes {
         node.counts.hottest.truncate(SHOWN);
     }
-    let passed = stop.cause == Cause::Exit(0);
+    let good = task.plan.work.is_good_end(stop.cause);
     let outcome = match stop.cause {
+        Cause::Shutdown => "the guest switched the machine off".to_owned(),
         Cause::Exit(0) => "the guest says that all is right".to_owned(),
         Cause::Exit(status) => format!("the guest ended with status {status}"),
         other => format!("{other:?}"),
     };
     RunReport {
-        verified: passed && !programs.is_empty() && programs.iter().all(|p| p.verified),
+        verified: good && programs.iter().all(|p| p.verified),
         outcome,
         transport: task.plan.transport.to_owned(),
         protocol: task.plan.protocol.name().to_owned(),

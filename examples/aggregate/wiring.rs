@@ -9,6 +9,7 @@ use giantvm_core::wire::{Body, Class, DecodeError, Frame, Service, read_body};
 use giantvm_core::{Epoch, NodeId, NodeSet, Stamp, VcpuId};
 use giantvm_dsm::backing::BackingError;
 use giantvm_dsm::engine::{FrameHandler, Handlers, Refusal, Watcher};
+use giantvm_io::ioapic::Lines;
 use giantvm_io::machine::{FIRST_FREE_KIND, MachineMessage};
 use giantvm_io::{Bus, DeviceServer, IoMessage};
 use giantvm_transport::{Loss, SendError, Transport};
@@ -159,7 +160,9 @@ pub(crate) struct Wiring {
     pub(crate) looks: Mutex<Looks>,
     /// The vCPUs come last, for they need the memory; before this node says that it is ready, no
     /// one sends them anything.
-    pub(crate) host: OnceLock<Arc<dyn VcpuHost>>,
+    pub(crate) host: Arc<OnceLock<Arc<dyn VcpuHost>>>,
+    /// Interrupt lines, if the machine's devices have any.
+    pub(crate) lines: Option<Arc<Lines>>,
 }
 
 impl Wiring {
@@ -236,9 +239,11 @@ impl FrameHandler for IoFrames {
         match IoMessage::decode(frame)? {
             IoMessage::Request(request) => Ok(self.0.devices.submit(frame.from, request)?),
             IoMessage::Reply(reply) => Ok(self.0.bus.reply(frame.from, reply)?),
-            IoMessage::Interrupt(_) | IoMessage::Line(_) => {
-                Err("no device of this machine interrupts from afar".into())
-            }
+            IoMessage::Line(message) => match &self.0.lines {
+                Some(lines) => Ok(lines.receive(frame.from, message)?),
+                None => Err("this machine has no interrupt lines".into()),
+            },
+            IoMessage::Interrupt(_) => Err("no device of this machine interrupts from afar".into()),
         }
     }
 }

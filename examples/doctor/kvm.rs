@@ -35,8 +35,16 @@ fn page_table_walks(parameter: impl Fn(&str) -> Option<bool>) -> Finding {
         (Some(true), ..) => Finding::new(
             Verdict::Poor,
             WALKS,
-            "AMD nested paging counts each walk as a write to the page table, so pages with page \
-             tables travel between nodes: `modprobe -r kvm_amd && modprobe kvm_amd npt=0`",
+            "AMD nested paging counts each walk as a write to the page table, so nodes take turns at \
+             pages with page tables. Only for guests that never change theirs, like the one that \
+             ships, but not Linux: `modprobe -r kvm_amd && modprobe kvm_amd npt=0`",
+        ),
+        (Some(false), ..) | (_, Some(false), _) => Finding::new(
+            Verdict::Poor,
+            WALKS,
+            "with shadow paging KVM does not see what other nodes change in a guest's page tables: a \
+             Linux guest over several nodes goes wrong. Load kvm_amd with npt=1, or kvm_intel with \
+             ept=1 eptad=0",
         ),
         (_, Some(true), Some(true)) => Finding::new(
             Verdict::Poor,
@@ -68,9 +76,10 @@ mod tests {
     }
 
     #[test]
-    fn only_walks_that_count_as_writes_are_poor() {
+    fn walks_that_count_as_writes_or_that_kvm_makes_itself_are_poor() {
         assert_eq!(verdict(&[("npt", true)]), Verdict::Poor);
-        assert_eq!(verdict(&[("npt", false)]), Verdict::Good);
+        assert_eq!(verdict(&[("npt", false)]), Verdict::Poor);
+        assert_eq!(verdict(&[("/ept", false), ("eptad", false)]), Verdict::Poor);
         assert_eq!(verdict(&[("/ept", true), ("eptad", true)]), Verdict::Poor);
         assert_eq!(verdict(&[("/ept", true), ("eptad", false)]), Verdict::Good);
         assert_eq!(verdict(&[]), Verdict::Good);

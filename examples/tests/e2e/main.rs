@@ -9,11 +9,23 @@ mod capacity;
 mod doctor;
 mod dsm_bench;
 mod embed_dsm;
+mod linux;
 mod litmus;
 mod machine;
 mod rust_vmm;
 mod virtio;
 
+#[path = "../../aggregate/address_map.rs"]
+mod address_map;
+#[path = "../../aggregate/linux"]
+#[expect(dead_code, reason = "who loads a kernel uses all of it")]
+mod linux_parts {
+    mod kernel;
+    mod keyboard;
+    mod paging;
+    mod params;
+    mod place;
+}
 #[path = "../../aggregate/counts.rs"]
 #[expect(
     dead_code,

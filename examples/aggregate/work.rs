@@ -1,0 +1,58 @@
+//! What the machine is for: the guest that ships with the project, or an operating system.
+
+use std::collections::BTreeMap;
+
+use giantvm_core::PageSize;
+use giantvm_guest::Config;
+use giantvm_io::machine::Cause;
+
+use crate::address_map::AddressMap;
+use crate::linux;
+
+/// The guest.
+#[derive(Debug, Clone)]
+pub(crate) enum Work {
+    /// Runs programs, whose results are checked.
+    Programs(Config),
+    /// Does what its users want until they switch it off.
+    Linux(linux::Options),
+}
+
+impl Work {
+    /// Where its memory is.
+    pub(crate) const fn address_map(&self, page_size: PageSize, pages: u64) -> AddressMap {
+        match self {
+            Self::Programs(_) => AddressMap::flat(page_size, pages),
+            Self::Linux(_) => AddressMap::with_hole(page_size, pages),
+        }
+    }
+
+    /// What all nodes have to agree on. A kernel's files are read by the boot vCPU's node only.
+    pub(crate) fn settings(&self) -> BTreeMap<String, String> {
+        let (guest, programs) = match self {
+            Self::Programs(config) => {
+                let programs = config.runs.iter().map(|run| run.program.name());
+                ("programs", programs.collect::<Vec<_>>().join(","))
+            }
+            Self::Linux(_) => ("linux", String::new()),
+        };
+        let settings = [("run.guest", guest.to_owned()), ("run.programs", programs)];
+        settings.map(|(key, value)| (key.to_owned(), value)).into()
+    }
+
+    /// Whether the guest itself ended the machine so that there is something to report.
+    pub(crate) const fn is_its_own_end(&self, cause: Cause) -> bool {
+        match self {
+            Self::Programs(_) => matches!(cause, Cause::Exit(_)),
+            Self::Linux(_) => matches!(cause, Cause::Shutdown),
+        }
+    }
+
+    /// Whether that end is a good one.
+    pub(crate) const fn is_good_end(&self, cause: Cause) -> bool {
+        match self {
+            Self::Programs(_) => matches!(cause, Cause::Exit(0)),
+            Self::Linux(_) => matches!(cause, Cause::Shutdown),
+        }
+    }
+}
