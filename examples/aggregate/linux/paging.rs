@@ -33,7 +33,8 @@ mod tests {
     /// What the processor finds for `address`.
     fn walk(bytes: &[u8], base: u64, address: u64) -> Option<u64> {
         let word = |table: u64, shift: u32| {
-            let at = (table - base + (address >> shift & 511) * 8) as usize;
+            let at = table - base + (address >> shift & 511) * 8;
+            let at = usize::try_from(at).unwrap();
             let word = u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().unwrap());
             (word & PRESENT != 0).then_some(word)
         };

@@ -112,7 +112,9 @@ mod tests {
 
     #[test]
     fn the_kernel_finds_its_files() {
-        let params = zero_page(setup_header::default(), &[0..GIB], Some(0x1000..0x1800), 7);
+        let (ram, initrd) = (0..GIB, Some(0x1000..0x1800));
+        let ram = std::slice::from_ref(&ram);
+        let params = zero_page(setup_header::default(), ram, initrd, 7);
         let boot_params {
             hdr, e820_entries, ..
         } = params;
