@@ -234,7 +234,11 @@ mod tests {
         let mut read = Vec::new();
         while read.len() < text.len() {
             if uart.read(ORIGIN, STATUS, AccessSize::Byte).unwrap() & 1 == 1 {
-                read.push(uart.read(ORIGIN, DATA, AccessSize::Byte).unwrap() as u8);
+                read.push(
+                    uart.read(ORIGIN, DATA, AccessSize::Byte)
+                        .unwrap()
+                        .to_le_bytes()[0],
+                );
             }
         }
         typist.join().unwrap();
