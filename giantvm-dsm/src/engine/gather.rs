@@ -315,7 +315,7 @@ mod tests {
         fn comes(&mut self) -> u64 {
             let seed = self.seed.wrapping_mul(6_364_136_223_846_793_005);
             self.seed = seed.wrapping_add(1);
-            COMES / 4 << (self.seed >> 60) / 4
+            (COMES / 4) << (self.seed >> 62)
         }
 
         fn ask(&mut self, node: usize, page: usize) {
@@ -362,12 +362,53 @@ mod tests {
                     let mut needs = Vec::new();
                     let (number, need) = (PageIndex(page as u64), |page, _| needs.push(page));
                     self.nodes[node].woke(number, Tick(now), true, need);
-                    needs
-                        .iter()
-                        .for_each(|page| self.ask(node, page.0 as usize));
+                    let needs = needs.into_iter().map(|page: PageIndex| page.0.try_into());
+                    needs.for_each(|page| self.ask(node, page.unwrap()));
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_a_thread_never_lost_goes_at_once() {
+        let mut all = Gathering::new(0);
+        for page in [1, 2, 3].map(PageIndex) {
+            all.faulted(1, page, Access::Write, Tick(page.0 * COMES));
+            all.woke(
+                page,
+                Tick((page.0 + 1) * COMES),
+                true,
+                |_, _| unreachable!(),
+            );
+        }
+        for page in [1, 2, 3].map(PageIndex) {
+            assert_eq!(all.stays(page, Tick(4 * COMES)), None);
+        }
+    }
+
+    #[test]
+    fn a_page_alone_goes_at_once_however_often_it_was_lost() {
+        let mut all = Gathering::new(0);
+        for at in 0..50 {
+            let [before, after] = [2 * at, 2 * at + 1].map(|at| Tick(at * COMES));
+            all.faulted(1, PageIndex(1), Access::Write, before);
+            all.woke(PageIndex(1), after, true, |_, _| unreachable!());
+            assert_eq!(all.stays(PageIndex(1), after), None);
+        }
+    }
+
+    #[test]
+    fn a_thread_without_a_number_is_not_watched_and_tables_have_limits() {
+        let mut all = Gathering::new(0);
+        all.faulted(0, PageIndex(1), Access::Write, Tick(0));
+        assert!(all.threads.is_empty());
+        for thread in 1..200 {
+            for page in 0..100 {
+                all.faulted(thread, PageIndex(page), Access::Read, Tick(page));
+            }
+        }
+        assert_eq!(all.threads.len(), THREADS);
+        assert!(all.threads.iter().all(|thread| thread.pages.len() <= PAGES));
     }
 
     #[test]
@@ -375,11 +416,10 @@ mod tests {
         for (nodes, pages) in [(2, 2), (2, 3), (2, 10), (2, 20), (3, 10), (4, 12)] {
             let mut race = Race::new(nodes, pages);
             let time = 10_000 * COMES;
-            for now in (0..time).step_by(STEP as usize) {
+            for now in (0..time / STEP).map(|step| step * STEP) {
                 race.step(now);
             }
             let ran: Vec<_> = race.ran.iter().map(|ran| ran * 100 / time).collect();
-            println!("{nodes} nodes, {pages} pages: {ran:?} %");
             assert!(ran.iter().all(|&part| part > 0), "{nodes} {pages} {ran:?}");
         }
     }
