@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::io::Read;
+use std::num::NonZeroU8;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -162,6 +163,12 @@ pub(crate) struct Cli {
           value_parser = linux::attached::net)]
     pub(crate) net: Vec<(String, NodeId)>,
 
+    /// Let time pass so many times slower for the kernel (1 to 32): for hosts that are themselves emulated,
+    /// on which a kernel may else do nothing but answer its timer.
+    #[arg(long, value_name = "TIMES", requires = "kernel", default_value = "1",
+          value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub(crate) slow_motion: u8,
+
     /// End with status 5 when the guest resets the machine, instead of starting it again.
     #[arg(long, requires = "kernel")]
     pub(crate) no_restart: bool,
@@ -300,6 +307,7 @@ impl Cli {
                 kernel: kernel.clone(),
                 initrd: self.initrd.clone(),
                 cmdline: self.cmdline.clone(),
+                slow_motion: NonZeroU8::new(self.slow_motion).unwrap_or(NonZeroU8::MIN),
                 attached: linux::attached::all(&spec).or_exit(Exit::Usage)?,
             }),
             Some(_) => {

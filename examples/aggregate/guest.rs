@@ -83,7 +83,8 @@ impl Guest {
     ) -> anyhow::Result<Arc<dyn VcpuHost>> {
         match self.plan.vcpu {
             VcpuKind::Kvm => {
-                let host = KvmHost::new(layout, sink)?;
+                let times = self.plan.work.slow_motion();
+                let host = KvmHost::in_slow_motion(layout, sink, times)?;
                 // The machine ends with its process, and so does its memory.
                 std::mem::forget(Arc::clone(&self.mapping));
                 for (address, pages) in self.map.regions() {

@@ -1,6 +1,7 @@
 //! What the machine is for: the guest that ships with the project, or an operating system.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU8;
 
 use giantvm_core::PageSize;
 use giantvm_guest::Config;
@@ -36,8 +37,20 @@ impl Work {
             }
             Self::Linux(_) => ("linux", String::new()),
         };
-        let settings = [("run.guest", guest.to_owned()), ("run.programs", programs)];
+        let settings = [
+            ("run.guest", guest.to_owned()),
+            ("run.programs", programs),
+            ("run.slow-motion", self.slow_motion().to_string()),
+        ];
         settings.map(|(key, value)| (key.to_owned(), value)).into()
+    }
+
+    /// How many times slower the guest's time passes.
+    pub(crate) const fn slow_motion(&self) -> NonZeroU8 {
+        match self {
+            Self::Programs(_) => NonZeroU8::MIN,
+            Self::Linux(options) => options.slow_motion,
+        }
     }
 
     /// Whether the guest itself ended the machine so that there is something to report.

@@ -13,6 +13,7 @@ for parameter in $(cat /proc/cmdline); do
     case $parameter in
     lab.npt=*) npt=${parameter#*=} ;;
     lab.host=*) index=${parameter#*=} ;;
+    tsc_early_khz=*) export KHZ=${parameter#*=} ;;
     esac
 done
 for module in /modules/*.ko; do

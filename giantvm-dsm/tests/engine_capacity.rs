@@ -50,9 +50,12 @@ impl<const PAGES: usize> Node<'_, PAGES> {
     }
 }
 
+/// How long wishes may take. What a protocol cannot give up stays above the budget for ever.
+const SETTLING: Duration = Duration::from_secs(3);
+
 /// What became of a node's memory, once wishes that were under way are answered.
 fn settled(dsm: &Dsm, budget: u64) -> MemoryStats {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + SETTLING;
     loop {
         let memory = dsm.stats().memory;
         if memory.resident <= budget || Instant::now() > deadline {

@@ -15,6 +15,7 @@ pub(crate) mod terminal;
 
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom};
+use std::num::NonZeroU8;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -37,6 +38,8 @@ const PAGE: u64 = 4096;
 pub(crate) struct Options {
     pub(crate) kernel: PathBuf,
     pub(crate) initrd: Option<PathBuf>,
+    /// How many times slower its time passes.
+    pub(crate) slow_motion: NonZeroU8,
     /// What the kernel is told besides.
     pub(crate) cmdline: String,
     /// Its disks and network cards.

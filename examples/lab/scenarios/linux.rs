@@ -49,18 +49,23 @@ const START: &[Check] = &[
     Has("LAB end: 0 of "),
 ];
 
-/// A run of Linux: the nodes and their vCPUs, more of aggregate's arguments, and what the guest is
-/// told.
+/// A run of Linux: the nodes and their vCPUs, how many times slower its time passes, more of
+/// aggregate's arguments, and what the guest is told. A jiffy of Debian's kernels is 4 ms: they are told
+/// how long that is, as finding out takes long where it is slow.
 macro_rules! linux {
-    ($nodes:literal, $vcpus:literal, $more:literal, $told:expr) => {
+    ($nodes:literal, $vcpus:literal, $slow:literal, $more:literal, $told:expr) => {
         concat!(
             "aggregate --kernel vmlinux --initrd guest.cpio --memory 256M --nodes ",
             $nodes,
             " --vcpus ",
             $vcpus,
+            " --slow-motion ",
+            $slow,
             " ",
             $more,
-            " --cmdline \"quiet lab.nodes=",
+            " --cmdline \"quiet lpj=$((KHZ * 4 * ",
+            $slow,
+            ")) lab.nodes=",
             $nodes,
             " lab.cpus=",
             $vcpus,
@@ -110,7 +115,7 @@ pub(super) const ALL: &[Scenario] = &[
             2048,
             &[Step {
                 name: "1 node x 2",
-                command: linux!(1, 2, "", work!()),
+                command: linux!(1, 2, 1, "", work!()),
                 limit: 300,
                 checks: WORK,
             }],
@@ -132,6 +137,7 @@ pub(super) const ALL: &[Scenario] = &[
                     linux!(
                         1,
                         2,
+                        1,
                         "--disk /www/file,ro --net tap0",
                         "lab=cpus,disk,net lab.disk=$sum lab.net=$sum"
                     )
@@ -159,17 +165,65 @@ pub(super) const ALL: &[Scenario] = &[
             &[
                 Step {
                     name: "1 node x 2",
-                    command: linux!(1, 2, "", start!()),
+                    command: linux!(1, 2, 1, "", start!()),
                     limit: 120,
                     checks: START,
                 },
                 Step {
                     name: "2 nodes x 1",
-                    command: linux!(2, 2, "", start!()),
-                    limit: 400,
+                    command: linux!(2, 2, 8, "", start!()),
+                    limit: 1200,
                     checks: START,
                 },
             ],
+        )],
+        files: &[],
+    },
+    Scenario {
+        name: "far-devices",
+        about: "Linux with its only vCPU on one node, and a disk and a network card on another",
+        short: false,
+        npt: Npt::On,
+        hosts: &[linux_host(
+            4,
+            2048,
+            &[Step {
+                name: "2 nodes, 1 vCPU",
+                command: concat!(
+                    file_and_network!(),
+                    linux!(
+                        2,
+                        1,
+                        1,
+                        "--disk /www/file,ro,node=1 --net tap0,node=1",
+                        "lab=disk,net lab.disk=$sum lab.net=$sum"
+                    )
+                ),
+                limit: 300,
+                checks: &[
+                    Shows("LAB guest up"),
+                    Guest("disk"),
+                    Guest("net"),
+                    Has("LAB end: 0 of "),
+                ],
+            }],
+        )],
+        files: &[],
+    },
+    Scenario {
+        name: "linux-four",
+        about: "Linux over two nodes with two vCPUs each",
+        short: false,
+        npt: Npt::On,
+        hosts: &[linux_host(
+            5,
+            2048,
+            &[Step {
+                name: "2 nodes x 2",
+                command: linux!(2, 4, 8, "", start!()),
+                limit: 1800,
+                checks: START,
+            }],
         )],
         files: &[],
     },

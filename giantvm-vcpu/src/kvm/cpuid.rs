@@ -1,5 +1,7 @@
 //! What a vCPU says it is.
 
+use std::num::NonZeroU8;
+
 use giantvm_core::VcpuId;
 use kvm_bindings::{CpuId, kvm_cpuid_entry2};
 
@@ -33,6 +35,22 @@ const TIMING_LEAF: u32 = 0x4000_0010;
 /// Local APICs of KVM count nanoseconds.
 const BUS_KHZ: u32 = 1_000_000;
 
+/// How fast a vCPU's clocks are said to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Timing {
+    tsc_khz: u32,
+    bus_khz: u32,
+}
+
+impl Timing {
+    /// Of a time-stamp counter that is said to count `tsc_khz`, and an APIC whose time passes so many
+    /// times slower than it does.
+    pub(super) const fn new(tsc_khz: u32, times: NonZeroU8) -> Self {
+        let bus_khz = BUS_KHZ * times.get() as u32;
+        Self { tsc_khz, bus_khz }
+    }
+}
+
 /// MONITOR: a store by another node would not end the wait. Leaf 1, ecx.
 const MONITOR: u32 = 1 << 3;
 const X2APIC: u32 = 1 << 21;
@@ -53,11 +71,11 @@ const FIVE_LEVELS: u32 = 1 << 16;
 /// Every vCPU is a package of its own with one core: no two are said to share a cache, whichever
 /// nodes they are on, and any placement keeps APIC ids equal to vCPU numbers.
 ///
-/// `tsc_khz` is the frequency of its time-stamp counter, if that is known.
+/// `timing` is how fast its clocks are said to be, if that is known.
 pub(super) fn table(
     supported: &CpuId,
     id: VcpuId,
-    tsc_khz: Option<u32>,
+    timing: Option<Timing>,
 ) -> Result<CpuId, VcpuError> {
     let apic_id = u32::from(id.get());
     let mut entries: Vec<_> = supported
@@ -72,11 +90,11 @@ pub(super) fn table(
     for function in [0xb, 0x1f] {
         entries.extend(topology(function, apic_id));
     }
-    if let Some(tsc_khz) = tsc_khz {
+    if let Some(Timing { tsc_khz, bus_khz }) = timing {
         entries.push(kvm_cpuid_entry2 {
             function: TIMING_LEAF,
             eax: tsc_khz,
-            ebx: BUS_KHZ,
+            ebx: bus_khz,
             ..kvm_cpuid_entry2::default()
         });
     }
@@ -161,7 +179,8 @@ mod tests {
         let mut entries: Vec<_> = functions.map(|function| entry(function, u32::MAX)).into();
         entries.push(entry(SIGNATURE_LEAF, 0x4000_0001));
         let supported = CpuId::from_entries(&entries).unwrap();
-        let table = table(&supported, VcpuId::new(5).unwrap(), Some(2_600_000)).unwrap();
+        let timing = Timing::new(5_200_000, NonZeroU8::new(2).unwrap());
+        let table = table(&supported, VcpuId::new(5).unwrap(), Some(timing)).unwrap();
         let matching = |e: &&kvm_cpuid_entry2| (e.function, e.index) == (function, index);
         let mut found = table.as_slice().iter().filter(matching);
         let entry = *found.next().unwrap();
@@ -201,7 +220,7 @@ mod tests {
     #[test]
     fn the_counters_frequency_is_told() {
         let timing = leaf(TIMING_LEAF, 0);
-        assert_eq!((timing.eax, timing.ebx), (2_600_000, 1_000_000));
+        assert_eq!((timing.eax, timing.ebx), (5_200_000, 2_000_000));
         assert_eq!(leaf(SIGNATURE_LEAF, 0).eax, TIMING_LEAF);
     }
 

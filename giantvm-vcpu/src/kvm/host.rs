@@ -1,5 +1,6 @@
 //! The host itself: makes the VM, gives out vCPUs, keeps the proxies' threads.
 
+use std::num::NonZeroU8;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -14,6 +15,7 @@ use kvm_bindings::{
 use kvm_ioctls::{Cap, Kvm, VmFd};
 
 use super::cpu::Cpu;
+use super::cpuid::Timing;
 use super::image::{Image, READ_ONLY_PAGES};
 use super::machine::Machine;
 use super::memory::{PrivatePages, Slots};
@@ -74,6 +76,20 @@ impl KvmHost {
     /// # Errors
     /// [`VcpuError::HostLacks`] or [`VcpuError::Os`].
     pub fn new(layout: Layout, sink: Arc<dyn InterruptSink>) -> Result<Self, VcpuError> {
+        Self::in_slow_motion(layout, sink, NonZeroU8::MIN)
+    }
+
+    /// The same, but to a guest that counts by what CPUID says of its clocks, time passes so many times
+    /// slower: for hosts that are as much slower than the guest expects, as emulated ones are. Else such
+    /// a guest may do nothing but answer its timer.
+    ///
+    /// # Errors
+    /// As of [`new`](Self::new).
+    pub fn in_slow_motion(
+        layout: Layout,
+        sink: Arc<dyn InterruptSink>,
+        times: NonZeroU8,
+    ) -> Result<Self, VcpuError> {
         kick::install()?;
         poison::install()?;
         let kvm = Kvm::new().map_err(errno("opening /dev/kvm"))?;
@@ -98,8 +114,10 @@ impl KvmHost {
                 .create_vcpu(id.get().into())
                 .map_err(errno("creating a vCPU"))?;
             // KVM answers zero, or an error, where it does not know.
-            tsc_khz = fd.get_tsc_khz().ok().filter(|&khz| khz > 0);
-            fd.set_cpuid2(&cpuid::table(&supported, id, tsc_khz)?)
+            let khz = fd.get_tsc_khz().ok().filter(|&khz| khz > 0);
+            tsc_khz = khz.map(|khz| khz.saturating_mul(times.get().into()));
+            let timing = tsc_khz.map(|tsc_khz| Timing::new(tsc_khz, times));
+            fd.set_cpuid2(&cpuid::table(&supported, id, timing)?)
                 .map_err(errno("setting a vCPU's CPUID"))?;
             registers::x2apic(&fd)?;
             registers::memory_types(&fd)?;
@@ -138,7 +156,7 @@ impl KvmHost {
         Ok(host)
     }
 
-    /// The frequency of the guest's time-stamp counters in kHz, if KVM knows it.
+    /// What the guest is told of its time-stamp counters' frequency, in kHz, if KVM knows it.
     #[must_use]
     pub fn tsc_khz(&self) -> Option<u32> {
         self.machine.tsc_khz

@@ -6,6 +6,8 @@ use crate::protocol::reserve;
 /// and the budget is the [`reserve`]: the marks divide it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limits {
+    /// All that the node gives. Above it, pages leave without patience.
+    pub budget: u64,
     /// Above this, pages leave.
     pub high: u64,
     /// Down to this. Above it, pages are put on probation.
@@ -23,6 +25,7 @@ impl Limits {
     pub(super) fn of(budget: u64) -> Self {
         let reserve = reserve(budget);
         Self {
+            budget,
             high: budget.saturating_sub(reserve / 4),
             low: budget.saturating_sub(reserve / 2),
             trial: usize::try_from(reserve / 4).unwrap_or(usize::MAX),

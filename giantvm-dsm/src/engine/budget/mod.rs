@@ -36,8 +36,9 @@
 //! # What it does not promise
 //! A fault never waits for room. While wishes are under way, at most [`MOST_LEAVING`] of them, each
 //! thread may bring in a page with each fault, and peers send home what they have no room for, at most
-//! [`MOST_LEAVING`] pages each. All of that may be above the budget for as long as it takes. And as a
-//! probation is measured by pages that come, the last few stay when none comes any more.
+//! [`MOST_LEAVING`] pages each. All of that may be above the budget for as long as it takes: pages above
+//! it leave without patience. As a probation is measured by pages that come, those between the low mark
+//! and the budget stay when none comes any more.
 //!
 //! This is a value: what is to be done is a [`Plan`], for its driver to carry out.
 
@@ -66,6 +67,9 @@ pub(crate) const MOST_LEAVING: usize = 64;
 
 /// Pages that may be put on probation for one that came.
 const CREDIT: usize = 4;
+
+/// As many as pages can be above the budget, and more: they have to be able to leave though none comes.
+const MOST_CREDIT: usize = 4 * MOST_LEAVING;
 
 /// A probation.
 #[derive(Debug, Clone, Copy)]
@@ -232,7 +236,8 @@ impl Budget {
                 self.came += 1;
                 self.stats.resident += 1;
                 self.stats.most_resident = self.stats.most_resident.max(self.stats.resident);
-                self.credit = (self.credit + CREDIT).min(CREDIT * self.limits.trial);
+                let most = (CREDIT * self.limits.trial).max(MOST_CREDIT);
+                self.credit = (self.credit + CREDIT).min(most);
             }
             Frame::Spare => self.spare -= 1,
             Frame::Held | Frame::Retained | Frame::Shared | Frame::Owned => {}

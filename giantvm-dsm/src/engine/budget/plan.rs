@@ -79,7 +79,8 @@ impl Budget {
     }
 
     fn wants_leavers(&self) -> bool {
-        let ripe = |trial: &Trial| self.came - trial.since >= self.limits.patience;
+        let over = self.stats.resident > self.limits.budget;
+        let ripe = |trial: &Trial| over || self.came - trial.since >= self.limits.patience;
         let some = self.leaving < MOST_LEAVING && self.queue.front().is_some_and(ripe);
         self.short && some && self.missing() > 0
     }
