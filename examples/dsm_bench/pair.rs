@@ -1,10 +1,13 @@
 //! How the node processes come together, and end together.
 
 use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::process::exit;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
+use anyhow::ensure;
 use clap::ValueEnum;
 use giantvm_core::{GuestAddress, NodeId, PageRange, PageSize};
 use giantvm_dsm::backing::BackingError;
@@ -95,6 +98,12 @@ pub(crate) enum Over {
     Tcp,
 }
 
+/// Ports to choose from, of which each process has some of its own.
+const PORTS: Range<u16> = 10_000..32_000;
+const OWN_PORTS: u16 = 100;
+/// Which of its own ports this process tries next.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
+
 /// Where the nodes are found on this host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Cluster {
@@ -105,15 +114,17 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Ports that are free now.
+    /// Ports that are free now, and that neither this process nor, most likely, another one like it will
+    /// choose before they are taken: outside of those that the system gives to who asks for any.
     pub(crate) fn choose(nodes: usize, cpus: &[usize]) -> anyhow::Result<Self> {
-        let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        let listeners = (0..nodes)
-            .map(|_| listen())
-            .collect::<Result<Vec<_>, _>>()?;
-        let ports = listeners.iter().map(port);
+        let own = PORTS.start + u16::try_from(std::process::id() % 220)? * OWN_PORTS;
+        let next = || own + NEXT_PORT.fetch_add(1, Ordering::Relaxed) % OWN_PORTS;
+        let is_free = |&port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+        let tries = std::iter::repeat_with(next).take(usize::from(2 * OWN_PORTS));
+        let ports: Vec<_> = tries.filter(is_free).take(nodes).collect();
+        ensure!(ports.len() == nodes, "too few free ports among {PORTS:?}");
         Ok(Self {
-            ports: ports.collect::<Result<_, _>>()?,
+            ports,
             cpus: cpus.to_vec(),
         })
     }

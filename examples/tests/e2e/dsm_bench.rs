@@ -65,6 +65,8 @@ fn assert_complete(report: &Value, loaded: bool) {
         "2 writers",
         "3 writers",
         "4 writers",
+        "2 bare writers",
+        "2 writers to bare",
         "flag",
         "sequential read",
         "sequential write",
@@ -89,8 +91,8 @@ fn assert_complete(report: &Value, loaded: bool) {
     let bare: Vec<_> = steps.map(|row| positive(&row["p50_us"])).collect();
     assert_eq!(
         bare.len(),
-        11,
-        "three faults, and four round trips on each of two transports"
+        12,
+        "three faults, a page taken, and four round trips on each of two transports"
     );
     for row in rows(report, "streams", loaded, &["tcp stream", "shm stream"]) {
         positive(&row["mib_per_second"]);
@@ -283,20 +285,45 @@ fn the_steps_of_a_store_add_up_to_it() {
         return;
     }
     let report = part("steps", &["--pages", "50"]);
-    let store = &report["store"];
-    let steps = store["steps"].as_array().unwrap();
-    let sum: f64 = steps.iter().map(|step| step["us"].as_f64().unwrap()).sum();
-    let [whole, without, rest] =
-        ["sum_us", "unwatched_us", "remainder_us"].map(|field| store[field].as_f64().unwrap());
-    assert!((sum - whole).abs() < 1e-6, "{sum} of {whole}");
-    assert!((whole + rest - without).abs() < 1e-6, "{store}");
-    let nodes: Vec<_> = steps
-        .iter()
-        .map(|step| step["node"].as_str().unwrap())
-        .collect();
-    assert!(nodes.contains(&"a") && nodes.contains(&"b"), "{nodes:?}");
+    let stores = report["stores"].as_array().unwrap();
+    assert_eq!(
+        stores.len(),
+        2,
+        "a store that fetches a page, and one that does not"
+    );
+    for store in stores {
+        let steps = store["steps"].as_array().unwrap();
+        let sum: f64 = steps.iter().map(|step| step["us"].as_f64().unwrap()).sum();
+        let [whole, without, rest] =
+            ["sum_us", "unwatched_us", "remainder_us"].map(|field| store[field].as_f64().unwrap());
+        assert!((sum - whole).abs() < 1e-6, "{sum} of {whole}");
+        assert!((whole + rest - without).abs() < 1e-6, "{store}");
+        let nodes = steps.iter().map(|step| step["node"].as_str().unwrap());
+        let nodes: Vec<_> = nodes.collect();
+        assert!(nodes.contains(&"a") && nodes.contains(&"b"), "{nodes:?}");
+    }
     let other = part("steps", &["--pages", "5", "--protocol", "ivy"]);
-    assert!(other.get("store").is_none(), "its steps are others");
+    assert!(other.get("stores").is_none(), "its steps are others");
+}
+
+#[test]
+fn what_nodes_do_unasked_stands_beside_nodes_that_do_not() {
+    if built::lacks_userfaultfd("what_nodes_do_unasked_stands_beside_nodes_that_do_not") {
+        return;
+    }
+    let report = part("knobs", &["--pages", "20", "--writing", "5"]);
+    let rows = report["knobs"].as_array().unwrap();
+    let knobs: Vec<_> = rows
+        .iter()
+        .map(|row| row["knob"].as_str().unwrap())
+        .collect();
+    assert_eq!(knobs, ["migratory", "migratory", "hold", "homes move"]);
+    for row in rows {
+        assert!(
+            row["on"]["median"].is_f64() && row["off"]["median"].is_f64(),
+            "{row}"
+        );
+    }
 }
 
 #[test]
