@@ -165,6 +165,8 @@ impl Node {
         });
         let mut options = DsmOptions::default();
         options.memory = task.memory.of(local);
+        // Its processors may write to page tables as they walk them.
+        options.gather = plan.work.changes_page_tables();
         let dsm = plan
             .protocol
             .start(

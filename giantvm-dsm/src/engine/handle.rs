@@ -152,6 +152,7 @@ impl Dsm {
             .packing(options.parcels)
             .guessing(options.migratory)
             .holding(options.hold)
+            .gathering(options.gather)
             .noting_heat(options.heat);
         if let Some(budget) = budget {
             driver = driver.within(budget, &homes);

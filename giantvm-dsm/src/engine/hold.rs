@@ -117,11 +117,6 @@ impl Holds {
         Self(Vec::new())
     }
 
-    /// Whether every page goes at once.
-    pub(super) const fn is_none(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Whether `page` was taken away so lately that it is worth a print when it comes again.
     pub(super) fn is_wanted(&self, page: PageIndex, now: Tick) -> bool {
         let lately = |taken: Tick| now.0.saturating_sub(taken.0) < WANTED;

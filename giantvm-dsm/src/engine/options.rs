@@ -30,6 +30,10 @@ pub struct DsmOptions {
     /// Whether a page that others want stays for a moment with the thread that it came for, until that
     /// has used it. Without it, a page may come and go and no one gets on.
     pub hold: bool,
+    /// Whether pages that one access needs together stay together, by turns with other nodes: for memory
+    /// whose page tables are walked by processors that write to them (AMD's nested paging, Intel's with
+    /// accessed flags). Costs microseconds of a contended page elsewhere.
+    pub gather: bool,
     /// Most pages that are asked for ahead of a thread that walks through memory; 0 to ask for none.
     pub read_ahead: u32,
     /// Whether it is noted which pages are asked for and taken most, for [`Dsm::heat`](super::Dsm::heat):
@@ -69,6 +73,7 @@ impl Default for DsmOptions {
             priority: Priority::default(),
             migratory: true,
             hold: true,
+            gather: false,
             read_ahead: READ_AHEAD,
             heat: true,
             parcels: Parcels::default(),

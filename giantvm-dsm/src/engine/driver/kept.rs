@@ -27,6 +27,7 @@ const MOST_FRESH: usize = 8;
 pub(super) struct Kept {
     holds: Holds,
     gathering: Gathering,
+    gathers: bool,
     /// Pages that threads are thought to need together with one that just came.
     needs: Vec<(PageIndex, Access)>,
     /// Pages that are pinned for threads which were just woken, and when that is looked at again: at
@@ -53,6 +54,7 @@ impl Kept {
         Self {
             holds: Holds::none(),
             gathering: Gathering::new(0),
+            gathers: false,
             needs: Vec::new(),
             held: Vec::new(),
             fresh: VecDeque::new(),
@@ -64,7 +66,7 @@ impl Kept {
     /// it.
     pub(super) fn faulted(&mut self, fault: Fault, now: Tick) {
         let page = fault.page;
-        if !self.holds.is_none() {
+        if self.gathers {
             self.gathering
                 .faulted(fault.thread, page, fault.access, now);
         }
@@ -148,6 +150,14 @@ impl Kept {
 }
 
 impl<P: CoherenceProtocol> Driver<P> {
+    /// Keeps pages together that one access needs together, or not, as at first; only if it is
+    /// [holding](Self::holding), which has to be said before.
+    #[must_use]
+    pub const fn gathering(mut self, gathers: bool) -> Self {
+        self.kept.gathers = gathers;
+        self
+    }
+
     /// Lets pages go that have stayed long enough with the threads they came for, and asks for those
     /// that threads are about to need. Returns what [`unpin`](Self::unpin) does.
     ///
