@@ -36,6 +36,8 @@ pub(super) struct Outlet {
     sheaves: Vec<(NodeId, Sheaf)>,
     /// The payload of the sheaf that was bound last.
     bound: Vec<u8>,
+    /// Whether the transport has something that is to be flushed.
+    posted: bool,
     pub(super) stats: Arc<Mutex<DsmStats>>,
     /// Faults under way by page: at most one entry a local thread.
     waiting: HashMap<PageIndex, Waiting>,
@@ -56,6 +58,7 @@ impl Outlet {
             sequences: Sequences::default(),
             sheaves: Vec::new(),
             bound: Vec::new(),
+            posted: false,
             stats: Arc::default(),
             waiting: HashMap::new(),
             woken: Vec::new(),
@@ -127,7 +130,7 @@ impl Outlet {
         }
     }
 
-    fn posted(&self, to: NodeId, sent: Result<(), SendError>) {
+    fn sent(&self, to: NodeId, sent: Result<(), SendError>) {
         match sent {
             // A loss comes as an event of its own, in its turn.
             Ok(()) | Err(SendError::Lost(_)) => {}
@@ -147,32 +150,46 @@ impl Outlet {
         };
         sheaf.add(letter.kind, letter.body);
         if sheaf.is_full() {
-            self.send_sheaf(at);
+            self.send_sheaf(at, false);
         }
     }
 
     fn send_sheaf_to(&mut self, to: NodeId) {
         if let Some(at) = self.sheaves.iter().position(|(node, _)| *node == to) {
-            self.send_sheaf(at);
+            self.send_sheaf(at, false);
         }
     }
 
-    fn send_sheaf(&mut self, at: usize) {
+    /// Sends what waits for others to a node: at once if it goes `alone`, which spares looking for it
+    /// again.
+    fn send_sheaf(&mut self, at: usize, alone: bool) {
         let Some((to, sheaf)) = self.sheaves.get_mut(at) else {
             return;
         };
         let to = *to;
         if let Some((kind, body)) = sheaf.bind(&mut self.bound) {
             let frame = self.frame(kind, body);
-            let sent = self.transport.post(to, Class::Control, frame, &self.bound);
-            self.posted(to, sent);
+            let sent = if alone && self.bound.is_empty() {
+                self.transport.send(to, Class::Control, frame)
+            } else {
+                self.posted = true;
+                self.transport.post(to, Class::Control, frame, &self.bound)
+            };
+            self.sent(to, sent);
         }
     }
 
     /// Sends what was said so far.
     pub(super) fn flush(&mut self) {
-        (0..self.sheaves.len()).for_each(|at| self.send_sheaf(at));
-        self.transport.flush();
+        let filled = self.sheaves.iter().filter(|(_, sheaf)| !sheaf.is_empty());
+        let filled = filled.count();
+        if filled > 0 {
+            let alone = filled == 1 && !self.posted;
+            (0..self.sheaves.len()).for_each(|at| self.send_sheaf(at, alone));
+        }
+        if std::mem::take(&mut self.posted) {
+            self.transport.flush();
+        }
     }
 
     pub(super) fn count(&self, update: impl FnOnce(&mut DsmStats)) {
@@ -194,14 +211,16 @@ impl<M: PageMessage> Outside<M> for Outlet {
                 let frame = self.frame(kind, body);
                 if class == Class::Demand {
                     let sent = self.transport.post(to, class, frame, payload);
-                    self.posted(to, sent);
+                    self.posted = true;
+                    self.sent(to, sent);
                 } else if payload.is_empty() {
                     self.bind(to, frame);
                 } else {
                     // What was said before it goes before it.
                     self.send_sheaf_to(to);
                     let sent = self.transport.post(to, class, frame, self.packer.payload());
-                    self.posted(to, sent);
+                    self.posted = true;
+                    self.sent(to, sent);
                 }
             }
             Err(error) => return self.give_up(to, &error),

@@ -41,6 +41,11 @@ impl Sheaf {
         self.count += 1;
     }
 
+    /// Whether there is no letter.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Whether no more letters fit.
     pub(super) const fn is_full(&self) -> bool {
         self.count >= MOST

@@ -11,6 +11,8 @@ use crate::pipe::segment::SegmentRing;
 
 /// Most bytes that one read takes.
 const CHUNK: usize = 64 << 10;
+/// Fewer are copied twice, which costs less than memory of their own.
+const FEW: usize = 1 << 10;
 
 /// What a node gets from a peer of the same host, by class.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(super) struct PipeInput {
     bell: Arc<Doorbell>,
     /// Whether the peer was asked to ring.
     armed: bool,
+    /// Kept between reads so that those of few bytes do not allocate.
+    scratch: Vec<u8>,
 }
 
 impl PipeInput {
@@ -31,6 +35,7 @@ impl PipeInput {
             rings,
             bell,
             armed: false,
+            scratch: Vec::new(),
         }
     }
 
@@ -45,19 +50,15 @@ impl PipeInput {
         if count == 0 {
             return Ok(false);
         }
-        // Into new memory, which need not be filled before. A few bytes of a frame come along; of a long
-        // one there are so many that they had better stay.
-        let kept = if buffer.len() > CHUNK / 8 {
-            &[]
+        if count < FEW || buffer.len() > CHUNK / 8 {
+            self.scratch.clear();
+            ring.read(count, &mut self.scratch);
+            buffer.extend_from_slice(&self.scratch);
         } else {
-            &buffer[..]
-        };
-        let mut bytes = Vec::with_capacity(kept.len() + count);
-        bytes.extend_from_slice(kept);
-        ring.read(count, &mut bytes);
-        if buffer.len() > CHUNK / 8 {
-            buffer.extend_from_slice(&bytes);
-        } else {
+            // Into new memory, which need not be filled before. A few bytes of a frame come along.
+            let mut bytes = Vec::with_capacity(buffer.len() + count);
+            bytes.extend_from_slice(buffer);
+            ring.read(count, &mut bytes);
             *buffer = Bytes::from(bytes).into();
         }
         if ring.wakes_writer() {

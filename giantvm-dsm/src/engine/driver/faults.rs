@@ -25,7 +25,9 @@ impl<P: CoherenceProtocol> Driver<P> {
             self.outlet.count(|stats| stats.guesses += 1);
         }
         self.outlet.awaits(page, access, before);
-        self.feed(Input::Fault { page, access })?;
+        self.give(Input::Fault { page, access })?;
+        // Before anything is asked for ahead.
+        self.outlet.flush();
         self.ahead.faulted(page, access);
         let used = self.ahead.used();
         if used > 0 {
