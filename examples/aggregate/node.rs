@@ -13,6 +13,7 @@ use giantvm_io::{Bus, BusBuilder, DeviceServer, IoMessage, Unsent};
 use giantvm_sched::{ClusterSpec, Placement};
 use giantvm_transport::{SameHost, Transport};
 use giantvm_vcpu::Layout;
+use giantvm_vcpu::kvm::PageTableWalks;
 
 use crate::console::{Console, ConsoleTo};
 use crate::counts::Counts;
@@ -165,8 +166,7 @@ impl Node {
         });
         let mut options = DsmOptions::default();
         options.memory = task.memory.of(local);
-        // Its processors may write to page tables as they walk them.
-        options.gather = plan.work.changes_page_tables();
+        options.gather = PageTableWalks::of_host().count_as_writes();
         let dsm = plan
             .protocol
             .start(

@@ -45,11 +45,6 @@ impl Work {
         settings.map(|(key, value)| (key.to_owned(), value)).into()
     }
 
-    /// Whether it has page tables that vCPUs of several nodes walk and change.
-    pub(crate) const fn changes_page_tables(&self) -> bool {
-        matches!(self, Self::Linux(_))
-    }
-
     /// How many times slower the guest's time passes.
     pub(crate) const fn slow_motion(&self) -> NonZeroU8 {
         match self {

@@ -1,8 +1,6 @@
 //! KVM, and how the processor walks guest page tables.
 
-use std::fs;
-
-use giantvm_vcpu::kvm::Support;
+use giantvm_vcpu::kvm::{PageTableWalks, Support};
 
 use crate::finding::{Finding, Verdict};
 
@@ -17,43 +15,36 @@ pub(crate) fn checks() -> Vec<Finding> {
         };
         Finding::new(verdict, check.what, check.detail)
     });
-    probed.chain([page_table_walks(parameter)]).collect()
-}
-
-/// A switch of a kernel module; `None` if it is not loaded or has no such switch.
-fn parameter(path: &str) -> Option<bool> {
-    let text = fs::read_to_string(format!("/sys/module/{path}")).ok()?;
-    Some(matches!(text.trim(), "Y" | "1"))
+    probed
+        .chain([page_table_walks(PageTableWalks::of_host())])
+        .collect()
 }
 
 /// A walk that counts as a write makes every node that uses a page table want it exclusively.
-fn page_table_walks(parameter: impl Fn(&str) -> Option<bool>) -> Finding {
-    let nested = parameter("kvm_amd/parameters/npt");
-    let ept = parameter("kvm_intel/parameters/ept");
-    let accessed_dirty = parameter("kvm_intel/parameters/eptad");
-    match (nested, ept, accessed_dirty) {
-        (Some(true), ..) => Finding::new(
+fn page_table_walks(walks: PageTableWalks) -> Finding {
+    match walks {
+        PageTableWalks::Nested => Finding::new(
             Verdict::Poor,
             WALKS,
             "AMD nested paging counts each walk as a write to the page table, so nodes take turns at \
              pages with page tables. Only for guests that never change theirs, like the one that \
              ships, but not Linux: `modprobe -r kvm_amd && modprobe kvm_amd npt=0`",
         ),
-        (Some(false), ..) | (_, Some(false), _) => Finding::new(
+        PageTableWalks::Shadow => Finding::new(
             Verdict::Poor,
             WALKS,
             "with shadow paging KVM does not see what other nodes change in a guest's page tables: a \
              Linux guest over several nodes goes wrong. Load kvm_amd with npt=1, or kvm_intel with \
              ept=1 eptad=0",
         ),
-        (_, Some(true), Some(true)) => Finding::new(
+        PageTableWalks::AccessedDirty => Finding::new(
             Verdict::Poor,
             WALKS,
             "Intel EPT with accessed and dirty flags counts each walk as a write to the page \
              table, so pages with page tables travel between nodes: \
              `modprobe -r kvm_intel && modprobe kvm_intel eptad=0`",
         ),
-        (None, None, None) => Finding::new(
+        PageTableWalks::Unknown => Finding::new(
             Verdict::Good,
             WALKS,
             "neither kvm_intel nor kvm_amd is loaded: whatever KVM this is, it does not use the \
@@ -67,22 +58,17 @@ fn page_table_walks(parameter: impl Fn(&str) -> Option<bool>) -> Finding {
 mod tests {
     use super::*;
 
-    fn verdict(switches: &[(&str, bool)]) -> Verdict {
-        page_table_walks(|path| {
-            let find = |(name, on): &(&str, bool)| path.ends_with(name).then_some(*on);
-            switches.iter().find_map(find)
-        })
-        .verdict
-    }
-
     #[test]
     fn walks_that_count_as_writes_or_that_kvm_makes_itself_are_poor() {
-        assert_eq!(verdict(&[("npt", true)]), Verdict::Poor);
-        assert_eq!(verdict(&[("npt", false)]), Verdict::Poor);
-        assert_eq!(verdict(&[("/ept", false), ("eptad", false)]), Verdict::Poor);
-        assert_eq!(verdict(&[("/ept", true), ("eptad", true)]), Verdict::Poor);
-        assert_eq!(verdict(&[("/ept", true), ("eptad", false)]), Verdict::Good);
-        assert_eq!(verdict(&[]), Verdict::Good);
+        for (walks, verdict) in [
+            (PageTableWalks::Nested, Verdict::Poor),
+            (PageTableWalks::AccessedDirty, Verdict::Poor),
+            (PageTableWalks::Shadow, Verdict::Poor),
+            (PageTableWalks::Plain, Verdict::Good),
+            (PageTableWalks::Unknown, Verdict::Good),
+        ] {
+            assert_eq!(page_table_walks(walks).verdict, verdict, "{walks:?}");
+        }
     }
 
     #[test]

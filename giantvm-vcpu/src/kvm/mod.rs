@@ -20,11 +20,13 @@ mod registers;
 mod state;
 mod support;
 mod vcpu;
+mod walks;
 
 use std::io;
 
 pub use host::KvmHost;
 pub use support::{Check, Support};
+pub use walks::PageTableWalks;
 
 use crate::error::VcpuError;
 

@@ -90,12 +90,14 @@ impl Kept {
         backing: &mut dyn Backing,
     ) {
         let needs = &mut self.needs;
-        self.gathering
-            .woke(page, now, brought.is_some(), |page, access| {
-                if needs.len() < MOST_NEEDS {
-                    needs.push((page, access));
-                }
-            });
+        if self.gathers {
+            self.gathering
+                .woke(page, now, brought.is_some(), |page, access| {
+                    if needs.len() < MOST_NEEDS {
+                        needs.push((page, access));
+                    }
+                });
+        }
         let mut seen = None;
         if self.holds.is_wanted(page, now) {
             let question = if self.holds.was_unused(page) {
@@ -130,14 +132,8 @@ impl Kept {
         next.min().map(Duration::from_nanos)
     }
 
-    /// Whether `page` stays with others that a thread needs together with it, and until when that is
-    /// not to be asked again.
-    fn gathered(&self, page: PageIndex, now: Tick) -> Option<Tick> {
-        self.gathering.stays(page, now)
-    }
-
     fn judge(&mut self, page: PageIndex, now: Tick, backing: &mut dyn Backing) -> Verdict {
-        if let Some(at) = self.gathered(page, now) {
+        if let Some(at) = self.gathering.stays(page, now) {
             return Verdict::Stay(at);
         }
         let bytes = &mut self.bytes;
@@ -214,7 +210,7 @@ impl<P: CoherenceProtocol> Driver<P> {
 
     /// Whether `page` stays with others that a thread here needs together with it.
     pub(super) fn is_gathered(&self, page: PageIndex, now: Tick) -> bool {
-        self.kept.gathered(page, now).is_some()
+        self.kept.gathering.stays(page, now).is_some()
     }
 
     /// Whether what a peer says about `page` has to wait for the threads that it came for.
