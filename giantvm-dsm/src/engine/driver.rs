@@ -42,6 +42,7 @@ const LATEST: Stamp = Stamp(u64::MAX / 2);
 /// Inputs that come together and are taken to come at one time: a few microseconds, and looking at the
 /// clock costs as much as a tenth of what is done with each.
 const AT_ONE_TIME: u32 = 8;
+
 /// A message that arrived, and what came with it.
 #[derive(Debug)]
 struct Letter<M> {

@@ -179,6 +179,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn no_page_of_the_page_tables_is_read_only() {
+        const PRESENT: u64 = 1;
+        let image = Image::new(46);
+        let pages = image.pages(1);
+        let page_of = |address: u64| usize::try_from((address - image.base) / PAGE as u64).unwrap();
+        let mut table = page_of(image.page_tables());
+        // As many levels down as lead to a table: the last one maps the pages themselves.
+        for _ in 0..3 {
+            assert!(!READ_ONLY_PAGES.contains(&table), "page {table}");
+            let entries = pages[table].0.as_chunks::<8>().0.iter();
+            let mut entries = entries.map(|word| u64::from_le_bytes(*word));
+            let Some(entry) = entries.find(|entry| entry & PRESENT != 0) else {
+                panic!("page {table} leads nowhere");
+            };
+            let next = entry & 0x000f_ffff_ffff_f000;
+            table = page_of(next);
+        }
+    }
+
+    #[test]
     fn every_stub_jumps_to_the_common_part() {
         let pages = Image::new(46).pages(1);
         for vector in (0..256).filter(|&vector| vector != NMI_VECTOR) {
