@@ -25,14 +25,14 @@ impl Console {
         let (mut file, console) = (file?, Self::default());
         let gathered = console.clone();
         thread::spawn(move || {
-            let mut chunk = [0; 4096];
+            let (mut chunk, mut room) = ([0; 4096], MOST);
             while let Ok(length @ 1..) = source.read(&mut chunk) {
+                let printed = &chunk[..length.min(room)];
+                room -= printed.len();
+                // In the file first: who has seen a text at hand finds it there.
+                file.write_all(printed).ok();
                 let mut text = gathered.0.lock().unwrap_or_else(PoisonError::into_inner);
-                let length = length.min(MOST - text.len());
-                text.extend_from_slice(&chunk[..length]);
-                drop(text);
-                // The text at hand is what counts.
-                file.write_all(&chunk[..length]).ok();
+                text.extend_from_slice(printed);
             }
         });
         Ok(console)
