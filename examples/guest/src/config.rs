@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::abi::{self, RunEntry, Table};
 use crate::boot::{self, BootState};
 use crate::elf::{ElfError, Segment, load};
+use crate::programs::{cg, ft, is, mg};
 use crate::{IMAGE, Program};
 
 /// One entry of the list of programs to run.
@@ -236,7 +237,10 @@ impl Run {
     pub fn memory(&self, vcpus: u32) -> u64 {
         let data = match self.program {
             Program::Sum => self.parameters[0],
-            Program::Is => crate::programs::is::memory(self.parameters[0], vcpus),
+            Program::Is => is::memory(self.parameters[0], vcpus),
+            Program::Cg => cg::memory(self.parameters[0], vcpus),
+            Program::Mg => mg::memory(self.parameters[0]),
+            Program::Ft => ft::memory(self.parameters[0]),
             _ => 0,
         };
         abi::DATA.saturating_add(data)

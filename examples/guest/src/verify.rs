@@ -4,7 +4,7 @@ use core::mem::offset_of;
 
 use crate::abi::{self, ResultBlock};
 use crate::programs::litmus::{Case, Outcome};
-use crate::programs::{Check, Failure, Values, ep, io, ipi, is, sum};
+use crate::programs::{Check, Failure, Values, agrees, cg, ep, ft, io, ipi, is, mg, sum};
 use crate::{Config, Program, Run, litmus};
 
 /// What is wrong with a program's result.
@@ -130,8 +130,8 @@ fn compare(run: &Run, all: u64, values: &Values, tables: &[u8]) -> Result<(), Fa
         Program::Sum => equal(Check::Sum, sum::expected(second, 0..first / 8), values[0]),
         Program::Ep => {
             let (x, y) = ep::published(first).unwrap_or((f64::NAN, f64::NAN));
-            near(Check::EpX, x, values[0])?;
-            near(Check::EpY, y, values[1])?;
+            near(Check::EpX, x, values[0], ep::TOLERANCE)?;
+            near(Check::EpY, y, values[1], ep::TOLERANCE)?;
             equal(Check::EpCounts, values[2], values[3..13].iter().sum())
         }
         Program::Is => {
@@ -159,6 +159,26 @@ fn compare(run: &Run, all: u64, values: &Values, tables: &[u8]) -> Result<(), Fa
         }
         Program::Idle => equal(Check::Woken, all - 1, values[1]),
         Program::Litmus => litmus::compare(first, tables, values[0]),
+        Program::Cg => {
+            let zeta = cg::class(first).map_or(f64::NAN, |class| class.zeta);
+            near(Check::CgZeta, zeta, values[0], cg::TOLERANCE)
+        }
+        Program::Mg => {
+            let norm = mg::class(first).map_or(f64::NAN, |class| class.norm);
+            near(Check::MgNorm, norm, values[0], mg::TOLERANCE)
+        }
+        Program::Ft => {
+            let unknown = [(f64::NAN, f64::NAN); ft::STEPS];
+            let published = ft::class(first).map_or(unknown, |class| class.checksums);
+            let found = values.chunks_exact(2);
+            published
+                .into_iter()
+                .zip(found)
+                .try_for_each(|((re, im), found)| {
+                    near(Check::FtReal, re, found[0], ft::TOLERANCE)?;
+                    near(Check::FtImaginary, im, found[1], ft::TOLERANCE)
+                })
+        }
     }
 }
 
@@ -174,8 +194,8 @@ pub(crate) fn equal(check: Check, expected: u64, found: u64) -> Result<(), Fault
     }
 }
 
-fn near(check: Check, expected: f64, found: u64) -> Result<(), Fault> {
-    if ep::agrees(f64::from_bits(found), expected) {
+fn near(check: Check, expected: f64, found: u64, tolerance: f64) -> Result<(), Fault> {
+    if agrees(f64::from_bits(found), expected, tolerance) {
         Ok(())
     } else {
         Err(Fault::Differs {

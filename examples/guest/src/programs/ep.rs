@@ -28,12 +28,6 @@ pub const fn published(class: u64) -> Option<(f64, f64)> {
     }
 }
 
-/// Whether a sum is as near to the published one as the benchmark asks.
-#[must_use]
-pub fn agrees(found: f64, published: f64) -> bool {
-    ((found - published) / published).abs() <= TOLERANCE
-}
-
 #[derive(Debug, Default)]
 struct Tally {
     x: f64,
@@ -97,19 +91,8 @@ pub(super) fn run<M: Machine>(
             *count += word(at);
         }
     }
-    for (check, found, published) in [
-        (Check::EpX, all.x, published_x),
-        (Check::EpY, all.y, published_y),
-    ] {
-        if !agrees(found, published) {
-            let (expected, found) = (published.to_bits(), found.to_bits());
-            return Err(Failure::Wrong {
-                check,
-                expected,
-                found,
-            });
-        }
-    }
+    Failure::check_near(Check::EpX, published_x, all.x, TOLERANCE)?;
+    Failure::check_near(Check::EpY, published_y, all.y, TOLERANCE)?;
     let mut report = [0; 3 + COUNTS];
     report[..3].copy_from_slice(&[all.x.to_bits(), all.y.to_bits(), all.counts.iter().sum()]);
     report[3..].copy_from_slice(&all.counts);

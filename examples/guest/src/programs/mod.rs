@@ -4,19 +4,26 @@
 //! gathers what became of it, writes the result block and prints a line.
 
 mod atomic;
+pub mod cg;
+mod classes;
 mod clock;
 mod console;
 mod context;
 pub mod ep;
 mod float;
+mod floats;
+pub mod ft;
 pub mod idle;
 pub mod io;
 pub mod ipi;
 pub mod is;
 mod is_class;
 pub mod litmus;
+pub mod mg;
 mod outcome;
+mod parts;
 pub mod random;
+mod series;
 pub mod sum;
 mod ticket;
 
@@ -27,7 +34,7 @@ use crate::machine::Machine;
 
 pub use console::{LINE, print, print_unlocked};
 pub use context::{BadTable, Context, memory_in_table, share_of};
-pub use outcome::{Check, Failure, Site, Values};
+pub use outcome::{Check, Failure, Site, Values, agrees};
 
 use context::MAIL_OUTCOME;
 
@@ -62,11 +69,20 @@ pub enum Program {
     /// Litmus tests on four vCPUs. Parameter: rounds of each case. Values: rounds of all cases,
     /// different outcomes, rounds whose outcome only store buffers explain.
     Litmus = 10,
+    /// NAS CG. Parameter: class as the matrix's rows (1400 S, 7000 W, 14000 A). Values: estimate of
+    /// the eigenvalue and norm of the last residual, as bits of doubles.
+    Cg = 11,
+    /// NAS MG. Parameter: class as the logarithm of the finest grid's edge (5 S, 7 W, 8 A). Values:
+    /// norm of the residual after the cycles and before them, as bits of doubles.
+    Mg = 12,
+    /// NAS FT. Parameter: class as the logarithm of points (18 S, 19 W, 23 A). Values: for each step
+    /// the checksum's real and imaginary part, as bits of doubles.
+    Ft = 13,
 }
 
 impl Program {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Ticket,
         Self::Atomic,
         Self::Sum,
@@ -77,6 +93,9 @@ impl Program {
         Self::Clock,
         Self::Idle,
         Self::Litmus,
+        Self::Cg,
+        Self::Mg,
+        Self::Ft,
     ];
 
     /// Its name on command lines and in messages.
@@ -93,13 +112,19 @@ impl Program {
             Self::Clock => "clock",
             Self::Idle => "idle",
             Self::Litmus => "litmus",
+            Self::Cg => "cg",
+            Self::Mg => "mg",
+            Self::Ft => "ft",
         }
     }
 
     /// Whether it runs only where it is asked for.
     #[must_use]
     pub const fn on_request(self) -> bool {
-        matches!(self, Self::Idle | Self::Litmus)
+        matches!(
+            self,
+            Self::Idle | Self::Litmus | Self::Cg | Self::Mg | Self::Ft
+        )
     }
 
     /// Parameters that keep a run short.
@@ -116,6 +141,9 @@ impl Program {
             Self::Clock => [100, 0, 0, 0],
             Self::Idle => [1000, 0, 0, 0],
             Self::Litmus => [100_000, 0, 0, 0],
+            Self::Cg => [1400, 0, 0, 0],
+            Self::Mg => [5, 0, 0, 0],
+            Self::Ft => [18, 0, 0, 0],
         }
     }
 
@@ -143,6 +171,9 @@ impl Program {
             Self::Clock => clock::run(context, parameters),
             Self::Idle => idle::run(context, parameters),
             Self::Litmus => litmus::run(context, parameters),
+            Self::Cg => cg::run(context, parameters),
+            Self::Mg => mg::run(context, parameters),
+            Self::Ft => ft::run(context, parameters),
         }
     }
 }

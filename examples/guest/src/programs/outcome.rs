@@ -104,7 +104,21 @@ numbered! {
         Forbidden = 20 "litmus rounds that x86-TSO forbids",
         /// Rounds of a litmus test.
         Rounds = 21 "litmus rounds",
+        /// NAS CG's estimate of the eigenvalue.
+        CgZeta = 22 "CG eigenvalue",
+        /// NAS MG's norm of what its cycles leave.
+        MgNorm = 23 "MG norm of the residual",
+        /// The real part of a checksum of NAS FT.
+        FtReal = 24 "FT checksum, real part",
+        /// The imaginary part of a checksum of NAS FT.
+        FtImaginary = 25 "FT checksum, imaginary part",
     }
+}
+
+/// Whether a number is as near to a published one as a benchmark asks, relative to that.
+#[must_use]
+pub fn agrees(found: f64, published: f64, tolerance: f64) -> bool {
+    ((found - published) / published).abs() <= tolerance
 }
 
 /// Why a program failed.
@@ -165,6 +179,28 @@ impl Failure {
         if expected == found {
             Ok(())
         } else {
+            Err(Self::Wrong {
+                check,
+                expected,
+                found,
+            })
+        }
+    }
+
+    /// Fails unless a number is near a published one. Both travel as bits of doubles.
+    ///
+    /// # Errors
+    /// [`Failure::Wrong`].
+    pub fn check_near(
+        check: Check,
+        published: f64,
+        found: f64,
+        tolerance: f64,
+    ) -> Result<(), Self> {
+        if agrees(found, published, tolerance) {
+            Ok(())
+        } else {
+            let (expected, found) = (published.to_bits(), found.to_bits());
             Err(Self::Wrong {
                 check,
                 expected,
