@@ -128,7 +128,8 @@ pub(crate) struct Cli {
     pub(crate) node_memory: Vec<Size>,
 
     /// Which programs the guest runs, in this order: ticket, atomic, sum, ep, is, ipi, io, clock,
-    /// idle, litmus. All but idle and litmus by default. `ep:W` and `is:W` are of the larger NPB class W.
+    /// idle, litmus, cg, mg, ft. All up to clock by default. ep, is, cg, mg and ft are of NPB's class S;
+    /// `ep:W` and `ep:A` and the like are of a larger one.
     #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',', value_parser = run)]
     pub(crate) program: Vec<Run>,
 
@@ -380,18 +381,18 @@ fn run(text: &str) -> Result<Run, String> {
             format!("there is no such program; choose from {}", names.join(", "))
         })?;
     let mut run = Run::from(program);
-    // The first parameter of both is the class, as the logarithm of its size.
-    run.parameters[0] = match (program, class) {
-        (_, None) => run.parameters[0],
-        (Program::Ep, Some("S")) => 24,
-        (Program::Ep, Some("W")) => 25,
-        (Program::Is, Some("S")) => 16,
-        (Program::Is, Some("W")) => 20,
-        (Program::Ep | Program::Is, Some(class)) => {
-            return Err(format!("{name} has the classes S and W, not {class}"));
-        }
-        (_, Some(_)) => return Err(format!("{name} has no classes")),
-    };
+    if let Some(class) = class {
+        let classes = program.classes();
+        let found = classes.iter().find(|(letter, _)| *letter == class);
+        let (_, parameter) = found.ok_or_else(|| match classes {
+            [] => format!("{name} has no classes"),
+            _ => {
+                let letters: Vec<_> = classes.iter().map(|(letter, _)| *letter).collect();
+                format!("{name} has the classes {}, not {class}", letters.join(", "))
+            }
+        })?;
+        run.parameters[0] = *parameter;
+    }
     Ok(run)
 }
 

@@ -211,5 +211,17 @@ fn checked(program: Program, values: &Values) -> String {
         Program::Litmus => format!(
             "{first} rounds, none as x86-TSO forbids; {second} outcomes, {third} rounds weak"
         ),
+        Program::Cg => format!(
+            "eigenvalue {:.12}, as NPB publishes it",
+            f64::from_bits(first)
+        ),
+        Program::Mg => format!(
+            "norm {:.12e} of the residual, as NPB publishes it",
+            f64::from_bits(first)
+        ),
+        Program::Ft => {
+            let (re, im) = (f64::from_bits(first), f64::from_bits(second));
+            format!("first checksum {re:.9} and {im:.9}, all six as NPB publishes them")
+        }
     }
 }

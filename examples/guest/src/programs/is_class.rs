@@ -71,11 +71,12 @@ impl Class {
     /// The generated keys at a range of places.
     pub(super) fn generate(&self, places: Range<u64>) -> impl Iterator<Item = u32> {
         let mut random = Nas::after(SEED, 4 * places.start);
-        let factor = self.max_key / 4;
+        // A quarter of `max_key` times the sum, over 2^46; the product need not fit 64 bits.
+        let shift = 46 - (self.max_key / 4).ilog2();
         places.map(move |_| {
             let sum = random.next() + random.next() + random.next() + random.next();
             // Below `max_key`, which has at most 20 bits.
-            u32::try_from((sum * factor) >> 46).unwrap_or(u32::MAX)
+            u32::try_from(sum >> shift).unwrap_or(u32::MAX)
         })
     }
 
