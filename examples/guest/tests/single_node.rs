@@ -341,6 +341,9 @@ fn class_w_passes_on_request() {
     let runs = vec![
         run_of(Program::Ep, [25, 0, 0, 0]),
         run_of(Program::Is, [20, 10, 0, 0]),
+        run_of(Program::Cg, [7_000, 0, 0, 0]),
+        run_of(Program::Mg, [7, 0, 0, 0]),
+        run_of(Program::Ft, [19, 0, 0, 0]),
     ];
     assert_passes(&Config {
         runs,

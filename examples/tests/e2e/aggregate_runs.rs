@@ -144,6 +144,29 @@ fn loads_of_a_vcpu_are_read_faults() {
     }
 }
 
+/// The NAS kernels of class S.
+const KERNELS: [&str; 2] = ["--program", "cg:S,mg:S,ft:S"];
+
+#[test]
+fn nas_kernels_on_two_nodes() {
+    if let Some(_turn) = turn("nas_kernels_on_two_nodes", true) {
+        let report = run(&KERNELS);
+        let programs = report["programs"].as_array().unwrap();
+        let names: Vec<_> = programs.iter().map(|program| &program["name"]).collect();
+        assert_eq!(names, ["cg", "mg", "ft"]);
+    }
+}
+
+#[test]
+fn nas_kernels_on_one_to_four_host_threads() {
+    if let Some(_turn) = turn("nas_kernels_on_one_to_four_host_threads", false) {
+        for vcpus in ["1", "2", "3", "4"] {
+            let threads = ["--vcpu", "thread", "--nodes", "2", "--vcpus", vcpus];
+            run(&[&threads[..], &KERNELS].concat());
+        }
+    }
+}
+
 #[test]
 fn a_node_may_give_memory_only() {
     if let Some(_turn) = turn("a_node_may_give_memory_only", true) {
