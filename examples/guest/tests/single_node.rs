@@ -22,6 +22,16 @@ use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap};
 /// Longest that a guest may take; its own deadlines are shorter.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Bytes at the end of each vCPU's stack that no program may need.
+const SPARE: u64 = 2048;
+/// What they hold before the start.
+const UNTOUCHED: u8 = 0xa5;
+
+/// Where they are: a stack grows down to the end of the mailbox.
+fn spare(vcpu: u32) -> u64 {
+    abi::vcpu_area(vcpu) + abi::AREA_MAILBOX + abi::PAGE
+}
+
 struct Shared {
     memory: GuestMemoryMmap,
     scratch: Mutex<Scratch>,
@@ -89,6 +99,12 @@ fn boot(config: &Config, present: usize) -> Option<(u32, Arc<Shared>)> {
     for segment in &boot.segments {
         memory
             .write_slice(&segment.bytes, GuestAddress(segment.address))
+            .unwrap();
+    }
+    for id in (0..).take(present) {
+        let untouched = vec![UNTOUCHED; usize::try_from(SPARE).unwrap()];
+        memory
+            .write_slice(&untouched, GuestAddress(spare(id)))
             .unwrap();
     }
     // All vCPUs exist before the first one runs: an INIT to one that does not is lost.
@@ -258,6 +274,11 @@ fn assert_passes(config: &Config) {
         assert!(verdict.result.is_ok(), "{verdict:?}");
     }
     assert_eq!(status, abi::status::PASSED);
+    for id in (0..).take(config.nodes.len()) {
+        let left = shared.bytes(spare(id), SPARE);
+        let deepest = left.iter().position(|byte| *byte != UNTOUCHED);
+        assert_eq!(deepest, None, "vcpu {id} used all but so much of its stack");
+    }
 }
 
 fn run_of(program: Program, parameters: [u64; abi::PARAMETERS]) -> Run {

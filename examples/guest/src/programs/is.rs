@@ -198,6 +198,7 @@ fn add(word: &AtomicU32, amount: u32) {
     word.store(word.load(Relaxed) + amount, Relaxed);
 }
 
+#[inline(never)]
 pub(super) fn run<M: Machine>(
     context: &Context<'_, M>,
     &[logarithm, iterations, ..]: &[u64; 4],

@@ -1,4 +1,5 @@
-//! The classes of NAS CG.
+//! The classes of NAS CG: sizes as in report NAS-95-020 and its supplements, and the values that
+//! the benchmark's verification publishes.
 
 /// One class.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@
 //!
 //! Rows are spread over vCPUs. Only the vectors that the matrix is multiplied with are read by
 //! others than the one that writes them: every vCPU fetches those elements that its rows have
-//! entries for.
+//! entries for. What is computed follows report NAS-95-020 of the NAS Parallel Benchmarks.
 
 mod class;
 mod matrix;
@@ -135,6 +135,7 @@ fn add(to: Floats<'_>, factor: f64, vector: Floats<'_>) {
     to.fill_from(sums.map(|(to, vector)| to + factor * vector));
 }
 
+#[inline(never)]
 pub(super) fn run<M: Machine>(
     context: &Context<'_, M>,
     &[rows, ..]: &[u64; 4],

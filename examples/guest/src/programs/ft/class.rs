@@ -1,4 +1,5 @@
-//! The classes of NAS FT.
+//! The classes of NAS FT: sizes as in report NAS-95-020 and its supplements, and the values that
+//! the benchmark's verification publishes.
 
 /// Steps in time.
 pub const STEPS: usize = 6;

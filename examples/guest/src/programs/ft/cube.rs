@@ -100,6 +100,7 @@ impl<'m> Cube<'m> {
         }
     }
 
+    #[inline(never)]
     fn transform(self, transform: &Transform, line: Line, to: Self) {
         let mut buffer = [Complex::ZERO; EDGE_MAX];
         let buffer = &mut buffer[..line.points];

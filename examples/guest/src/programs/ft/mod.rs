@@ -3,6 +3,7 @@
 //! The box of points is cut into planes twice. What is along x or y is done by the vCPU that has
 //! the plane of that z; what is along z, and all that is done to frequencies, by the one that has
 //! the plane of that y. Between the two, all points move from vCPU to vCPU, once in every step.
+//! What is computed follows report NAS-95-020 of the NAS Parallel Benchmarks.
 
 mod class;
 mod cube;
@@ -71,6 +72,7 @@ impl<'c, 'm, M: Machine> Solver<'c, 'm, M> {
     }
 
     /// The frequencies of the random points that it starts with.
+    #[inline(never)]
     fn start(&self) -> Result<(), Failure> {
         let transform = Transform::new(Direction::Forth);
         let cube = self.frequencies;
@@ -111,6 +113,7 @@ impl<'c, 'm, M: Machine> Solver<'c, 'm, M> {
     }
 }
 
+#[inline(never)]
 pub(super) fn run<M: Machine>(
     context: &Context<'_, M>,
     &[logarithm, ..]: &[u64; 4],

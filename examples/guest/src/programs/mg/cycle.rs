@@ -18,6 +18,7 @@ fn each_row(grid: Grid<'_>, planes: Range<usize>, mut visit: impl FnMut(&Around,
 }
 
 /// What the estimate `u` leaves of the right side `v`. The two grids of `v` and `left` may be one.
+#[inline(never)]
 pub(super) fn residual(v: Grid<'_>, u: Grid<'_>, left: Grid<'_>, planes: Range<usize>) {
     each_row(u, planes, |around, y, z| {
         let (v, left) = (v.row(y, z), left.row(y, z));
@@ -28,6 +29,7 @@ pub(super) fn residual(v: Grid<'_>, u: Grid<'_>, left: Grid<'_>, planes: Range<u
 }
 
 /// Improves the estimate `u` by what it left.
+#[inline(never)]
 pub(super) fn smooth(left: Grid<'_>, u: Grid<'_>, planes: Range<usize>) {
     each_row(left, planes, |around, y, z| {
         let row = u.row(y, z);
@@ -39,6 +41,7 @@ pub(super) fn smooth(left: Grid<'_>, u: Grid<'_>, planes: Range<usize>) {
 
 /// Projects a grid onto planes of the next coarser one. Of each two cells the second one has a
 /// counterpart there.
+#[inline(never)]
 pub(super) fn project(fine: Grid<'_>, coarse: Grid<'_>, planes: Range<usize>) {
     let mut around = Around::EMPTY;
     for z in planes {
@@ -53,6 +56,7 @@ pub(super) fn project(fine: Grid<'_>, coarse: Grid<'_>, planes: Range<usize>) {
 }
 
 /// Adds a grid to planes of the next finer one, linearly between its cells.
+#[inline(never)]
 pub(super) fn interpolate(coarse: Grid<'_>, fine: Grid<'_>, planes: Range<usize>) {
     let mut line: Row = [0.0; EDGE_MAX + 2];
     for z in planes {

@@ -1,7 +1,8 @@
 //! NAS MG: Poisson's equation on a cube by multigrid cycles.
 //!
 //! Every vCPU has the same share of the planes of each grid. What it reads of others are the planes
-//! next to its own; on grids with fewer planes than vCPUs some have nothing to do.
+//! next to its own; on grids with fewer planes than vCPUs some have nothing to do. What is
+//! computed follows report NAS-95-020 of the NAS Parallel Benchmarks.
 
 mod charges;
 mod class;
@@ -143,6 +144,7 @@ impl<'c, 'm, M: Machine> Solver<'c, 'm, M> {
     }
 }
 
+#[inline(never)]
 pub(super) fn run<M: Machine>(
     context: &Context<'_, M>,
     &[logarithm, ..]: &[u64; 4],
