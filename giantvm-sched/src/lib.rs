@@ -35,13 +35,16 @@
 
 mod address;
 mod attached;
+pub mod das;
 mod device;
 mod document;
 mod error;
+pub mod fair;
 mod local;
 mod nodes;
 mod parse;
 mod placement;
+pub mod schedule;
 mod settings;
 mod size;
 mod spec;
