@@ -49,7 +49,10 @@ mod settings;
 mod size;
 mod spec;
 mod split;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod topology;
+pub mod trace;
 
 pub use address::{AddressError, NodeAddress};
 pub use attached::{DiskSpec, MAX_ATTACHED, NetSpec};

@@ -191,7 +191,9 @@ impl<'a> Assignment<'a> {
         }
         let lost = |node: usize| -> i64 {
             let users = of.users.iter();
-            users.map(|&(user, weight)| self.lost(weight, self.node_of[user], node)).sum()
+            users
+                .map(|&(user, weight)| self.lost(weight, self.node_of[user], node))
+                .sum()
         };
         let pages = i64::try_from(of.pages).unwrap_or(i64::MAX);
         let (before, after) = (lost(from), lost(to));
@@ -239,7 +241,9 @@ impl<'a> Assignment<'a> {
         let shared = edges.map(|(a, b, w)| self.lost(w, self.node_of[a], self.node_of[b]));
         let homes = self.graph.homes.iter().zip(&self.home_of);
         let remote = homes.flat_map(|(home, &node)| {
-            home.users.iter().map(move |&(user, w)| self.lost(w, self.node_of[user], node))
+            home.users
+                .iter()
+                .map(move |&(user, w)| self.lost(w, self.node_of[user], node))
         });
         let loads = self.loads.iter().enumerate();
         let queued = loads.map(|(node, &load)| self.terrain.overload(node, load));
@@ -254,14 +258,19 @@ impl<'a> Assignment<'a> {
     /// How much less is waited for processors; `None` if a node would get more threads than it
     /// takes.
     fn load_gain(&self, shifts: &[Shift]) -> Option<i64> {
-        let ends = shifts.iter().flat_map(|&(thread, to)| [self.node_of[thread], to]);
+        let ends = shifts
+            .iter()
+            .flat_map(|&(thread, to)| [self.node_of[thread], to]);
         let mut nodes: Vec<_> = ends.collect();
         nodes.sort_unstable();
         nodes.dedup();
         let mut gain = 0;
         for node in nodes {
             let (mut load, mut count) = (self.loads[node], self.counts[node]);
-            for &(thread, to) in shifts.iter().filter(|(thread, to)| self.node_of[*thread] != *to) {
+            for &(thread, to) in shifts
+                .iter()
+                .filter(|(thread, to)| self.node_of[*thread] != *to)
+            {
                 if to == node {
                     load += self.demands[thread];
                     count += 1;

@@ -91,7 +91,11 @@ impl Evidence {
     pub(super) fn fade(&mut self, step: u64, mut is_gathered: impl FnMut(PageGroup) -> bool) {
         for uses in self.threads.values_mut() {
             for of in uses.iter_mut() {
-                let slowness = if is_gathered(of.group) { self.memory } else { 1 };
+                let slowness = if is_gathered(of.group) {
+                    self.memory
+                } else {
+                    1
+                };
                 of.fade(self.decay, step, slowness);
             }
             uses.retain(|of| of.stall.sum() >= LEAST);
@@ -108,7 +112,9 @@ impl Evidence {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (ThreadId, &[Use])> {
-        self.threads.iter().map(|(&thread, uses)| (thread, uses.as_slice()))
+        self.threads
+            .iter()
+            .map(|(&thread, uses)| (thread, uses.as_slice()))
     }
 }
 
@@ -125,7 +131,11 @@ fn admit<'a>(uses: &'a mut Vec<Use>, decay: Decay, step: u64, faults: &Faults) -
         faded: step,
         last: step,
     };
-    let left = |of: &Use| decay.after(step.saturating_sub(of.faded)).of(of.stall.sum());
+    let left = |of: &Use| {
+        decay
+            .after(step.saturating_sub(of.faded))
+            .of(of.stall.sum())
+    };
     let coldest = (0..uses.len()).min_by_key(|&at| (left(&uses[at]), uses[at].group));
     match coldest {
         Some(at) if uses.len() >= MAX_USES => {
@@ -213,7 +223,10 @@ mod tests {
         }
         let uses = evidence.uses(ThreadId(1));
         assert_eq!(uses.len(), MAX_USES);
-        assert!(uses.iter().all(|of| of.group != PageGroup(999) || of.stall.sum() > 2_000));
+        assert!(
+            uses.iter()
+                .all(|of| of.group != PageGroup(999) || of.stall.sum() > 2_000)
+        );
         let hot = faults(1, 77_777, 9_000_000);
         evidence.count(0, &hot);
         evidence.count(1, &faults(1, 88_888, 20_000));

@@ -140,8 +140,8 @@ fn share<'a>(
     let by_reads = part(of.stall.sum(), of.reads.sum(), of.weight());
     let by_writes = of.stall.sum() - by_reads;
     for &(index, other) in others {
-        let stall = part(by_reads, other.writes.sum(), written)
-            + part(by_writes, other.weight(), used);
+        let stall =
+            part(by_reads, other.writes.sum(), written) + part(by_writes, other.weight(), used);
         if stall > 0 {
             give(index, stall);
         }

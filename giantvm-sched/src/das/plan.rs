@@ -65,6 +65,8 @@ pub struct Plan {
 impl Plan {
     /// All moves, in order.
     pub fn moves(&self) -> impl Iterator<Item = Move> + '_ {
-        self.steps.iter().flat_map(|step| step.moves.iter().copied())
+        self.steps
+            .iter()
+            .flat_map(|step| step.moves.iter().copied())
     }
 }

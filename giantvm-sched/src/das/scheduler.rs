@@ -6,11 +6,8 @@ use giantvm_core::{NodeId, VcpuId};
 
 use super::{Move, Parameters, Plan, Planner};
 use crate::schedule::{
-    Decision, Event, EventError, Machine, Nanos, RunQueues, Scheduler, ThreadId,
+    Decision, Event, EventError, Machine, Nanos, RunQueues, SLICE, Scheduler, ThreadId,
 };
-
-// Turns last as long as [`Fair`](crate::fair::Fair)'s, so that the two differ in placement alone.
-use crate::fair::SLICE;
 
 /// The DSM-aware scheduler for threads.
 ///
@@ -110,7 +107,10 @@ impl Das {
     /// Gives an idle vCPU something to run.
     fn fill(&mut self, now: Nanos, vcpu: VcpuId, out: &mut Vec<Decision>) {
         let machine = self.planner.machine();
-        let Some(node) = machine.node_of(vcpu).filter(|_| self.queues.load(vcpu) == 0) else {
+        let Some(node) = machine
+            .node_of(vcpu)
+            .filter(|_| self.queues.load(vcpu) == 0)
+        else {
             return;
         };
         let near = longest(&self.queues, machine.vcpus_of(node));

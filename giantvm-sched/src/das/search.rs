@@ -128,7 +128,10 @@ impl<'a> Search<'a> {
         }
         wanted.sort_unstable_by_key(|&(gain, thread, to)| (std::cmp::Reverse(gain), thread, to));
         wanted.truncate(MAX_SWAPS);
-        wanted.into_iter().map(|(_, thread, to)| (thread, to)).collect()
+        wanted
+            .into_iter()
+            .map(|(_, thread, to)| (thread, to))
+            .collect()
     }
 
     /// What is wanted, and another thread the other way.
@@ -149,12 +152,17 @@ impl<'a> Search<'a> {
     fn gatherings(&mut self, best: &mut Option<Best>) {
         let clusters = std::mem::take(&mut self.clusters);
         for members in &clusters {
-            let mut nodes: Vec<_> = members.iter().map(|&of| self.assignment.node_of(of)).collect();
+            let mut nodes: Vec<_> = members
+                .iter()
+                .map(|&of| self.assignment.node_of(of))
+                .collect();
             nodes.push(self.assignment.idlest());
             nodes.sort_unstable();
             nodes.dedup();
             for to in nodes {
-                let away = members.iter().filter(|&&of| self.assignment.node_of(of) != to);
+                let away = members
+                    .iter()
+                    .filter(|&&of| self.assignment.node_of(of) != to);
                 let movers: Vec<Shift> = away.map(|&of| (of, to)).collect();
                 if movers.len() > 1 && movers.iter().all(|&(of, _)| !self.fixed[of]) {
                     let exchange = self.making_room(members, &movers, to);
@@ -195,13 +203,17 @@ impl<'a> Search<'a> {
             }
             let at = self.assignment.home_of(index);
             let users = home.users.iter();
-            let mut nodes: Vec<_> = users.map(|&(user, _)| self.assignment.node_of(user)).collect();
+            let mut nodes: Vec<_> = users
+                .map(|&(user, _)| self.assignment.node_of(user))
+                .collect();
             nodes.sort_unstable();
             nodes.dedup();
             for to in nodes.into_iter().filter(|&to| to != at) {
                 self.weighed += 1;
                 if let Some(weighed) = self.assignment.weigh_home(index, to) {
-                    offer(self.params, best, weighed, Why::ToThreads, || Action::Home(index, to));
+                    offer(self.params, best, weighed, Why::ToThreads, || {
+                        Action::Home(index, to)
+                    });
                 }
             }
         }
@@ -248,8 +260,8 @@ fn offer(
 fn worth(params: &Parameters, weighed: Weighed) -> Option<i128> {
     let (gain, cost) = (i128::from(weighed.gain()), i128::from(weighed.cost));
     let saved = gain * i128::from(params.horizon.0) / 1_000_000_000;
-    let is_clear = i128::from(weighed.after) * 100
-        <= i128::from(weighed.before) * i128::from(params.margin);
+    let is_clear =
+        i128::from(weighed.after) * 100 <= i128::from(weighed.before) * i128::from(params.margin);
     let is_worth_it = gain >= i128::from(params.least_gain)
         && is_clear
         && saved > cost * i128::from(params.factor);

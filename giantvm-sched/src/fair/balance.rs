@@ -49,7 +49,12 @@ impl Domain {
     }
 
     /// Whether this vCPU balances for its group: an idle one, or else the first.
-    pub(super) fn is_balanced_by(self, machine: &Machine, queues: &RunQueues, vcpu: VcpuId) -> bool {
+    pub(super) fn is_balanced_by(
+        self,
+        machine: &Machine,
+        queues: &RunQueues,
+        vcpu: VcpuId,
+    ) -> bool {
         let Some(node) = machine.node_of(vcpu) else {
             return false;
         };
@@ -72,7 +77,10 @@ impl Domain {
         let own = machine.node_of(vcpu)?;
         let groups: Vec<Vec<VcpuId>> = match self {
             Self::Node => machine.vcpus_of(own).map(|of| vec![of]).collect(),
-            Self::Machine => machine.nodes().map(|of| machine.vcpus_of(of).collect()).collect(),
+            Self::Machine => machine
+                .nodes()
+                .map(|of| machine.vcpus_of(of).collect())
+                .collect(),
         };
         let load = |group: &[VcpuId]| group.iter().map(|&of| queues.load(of)).sum::<usize>();
         let (local, others): (Vec<_>, Vec<_>) =

@@ -41,8 +41,5 @@ pub use scheduler::Fair;
 
 use crate::schedule::Nanos;
 
-/// How long a thread runs while others wait for its vCPU: the base slice of Linux on eight or more
-/// processors.
-pub const SLICE: Nanos = Nanos(3_000_000);
 /// Threads that ran so recently are cache-hot (`sched_migration_cost`).
 const HOT: Nanos = Nanos(500_000);

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use giantvm_core::{NodeId, VcpuId};
 
 use super::balance::{Domain, IdleTime, for_new_idle};
-use super::{HOT, SLICE, select};
+use super::{HOT, select};
 use crate::schedule::{
-    Decision, Event, EventError, Machine, Nanos, RunQueues, Scheduler, ThreadId,
+    Decision, Event, EventError, Machine, Nanos, RunQueues, SLICE, Scheduler, ThreadId,
 };
 
 /// Balances that have to fail before cache-hot threads are taken, too.
@@ -174,12 +174,7 @@ impl Fair {
         }
     }
 
-    fn act(
-        &mut self,
-        now: Nanos,
-        event: Event,
-        out: &mut Vec<Decision>,
-    ) -> Result<(), EventError> {
+    fn act(&mut self, now: Nanos, event: Event, out: &mut Vec<Decision>) -> Result<(), EventError> {
         match event {
             Event::Spawn { thread, by } => {
                 self.queues.check(by)?;

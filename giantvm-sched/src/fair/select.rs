@@ -15,7 +15,9 @@ pub(super) fn for_new(machine: &Machine, queues: &RunQueues, by: VcpuId) -> Vcpu
     let own = machine.node_of(by).unwrap_or(NodeId::ZERO);
     let crowd = |node| {
         let vcpus = machine.vcpus_of(node);
-        vcpus.fold((0, 0), |(count, load), vcpu| (count + 1, load + queues.load(vcpu)))
+        vcpus.fold((0, 0), |(count, load), vcpu| {
+            (count + 1, load + queues.load(vcpu))
+        })
     };
     let (vcpus, load) = crowd(own);
     let node = if load * QUARTER < vcpus {
@@ -27,7 +29,8 @@ pub(super) fn for_new(machine: &Machine, queues: &RunQueues, by: VcpuId) -> Vcpu
         });
         with_vcpus.min().map(|(.., node)| node)
     };
-    node.and_then(|node| queues.least_loaded(machine, node)).unwrap_or(by)
+    node.and_then(|node| queues.least_loaded(machine, node))
+        .unwrap_or(by)
 }
 
 /// The vCPU for a woken thread that ran on `last`; `by` is where its waker runs, if it may pull.

@@ -123,7 +123,8 @@ impl Machine {
     /// The vCPUs of one node, in order.
     pub fn vcpus_of(&self, node: NodeId) -> impl Iterator<Item = VcpuId> + '_ {
         let all = self.vcpus().zip(&self.vcpus);
-        all.filter(move |&(_, &of)| of == node).map(|(vcpu, _)| vcpu)
+        all.filter(move |&(_, &of)| of == node)
+            .map(|(vcpu, _)| vcpu)
     }
 
     /// The node of a vCPU; `None` if there is no such vCPU.

@@ -20,3 +20,7 @@ pub use queues::RunQueues;
 
 /// Most threads that a scheduler knows at once. One more is refused by name.
 pub const MAX_THREADS: usize = 1024;
+
+/// How long a thread runs while others wait for its vCPU: the base slice of Linux on eight or more
+/// processors. It is the same for all schedulers here, so that they differ in placement alone.
+pub const SLICE: Nanos = Nanos(3_000_000);

@@ -101,20 +101,26 @@ impl RunQueues {
     /// What a vCPU runs.
     #[must_use]
     pub fn running(&self, vcpu: VcpuId) -> Option<ThreadId> {
-        self.queues.get(vcpu.index()).and_then(|queue| queue.running)
+        self.queues
+            .get(vcpu.index())
+            .and_then(|queue| queue.running)
     }
 
     /// What waits for a vCPU, longest first.
     pub fn ready(&self, vcpu: VcpuId) -> impl DoubleEndedIterator<Item = ThreadId> + '_ {
         let queue = self.queues.get(vcpu.index());
-        queue.into_iter().flat_map(|queue| queue.ready.iter().copied())
+        queue
+            .into_iter()
+            .flat_map(|queue| queue.ready.iter().copied())
     }
 
     /// Threads that run on a vCPU or wait for it.
     #[must_use]
     pub fn load(&self, vcpu: VcpuId) -> usize {
         let queue = self.queues.get(vcpu.index());
-        queue.map_or(0, |queue| queue.ready.len() + usize::from(queue.running.is_some()))
+        queue.map_or(0, |queue| {
+            queue.ready.len() + usize::from(queue.running.is_some())
+        })
     }
 
     /// The vCPU of a node with the fewest threads, the first of equals; `None` for a node without.
@@ -167,7 +173,10 @@ impl RunQueues {
         thread: ThreadId,
         out: &mut Vec<Decision>,
     ) -> Result<VcpuId, EventError> {
-        let seat = self.seats.get_mut(&thread).ok_or(EventError::Unknown(thread))?;
+        let seat = self
+            .seats
+            .get_mut(&thread)
+            .ok_or(EventError::Unknown(thread))?;
         if seat.state != State::Running {
             return Err(EventError::NotRunning(thread));
         }
@@ -186,7 +195,10 @@ impl RunQueues {
         thread: ThreadId,
         out: &mut Vec<Decision>,
     ) -> Result<VcpuId, EventError> {
-        let seat = self.seats.remove(&thread).ok_or(EventError::Unknown(thread))?;
+        let seat = self
+            .seats
+            .remove(&thread)
+            .ok_or(EventError::Unknown(thread))?;
         self.leave(thread, seat, out);
         Ok(seat.vcpu)
     }
@@ -254,7 +266,9 @@ impl RunQueues {
     fn leave(&mut self, thread: ThreadId, seat: Seat, out: &mut Vec<Decision>) {
         match seat.state {
             State::Running => self.next(seat.vcpu, out),
-            State::Ready => self.queues[seat.vcpu.index()].ready.retain(|&of| of != thread),
+            State::Ready => self.queues[seat.vcpu.index()]
+                .ready
+                .retain(|&of| of != thread),
             State::Blocked => {}
         }
     }

@@ -79,12 +79,27 @@ fn what_cannot_be_is_refused_by_name() {
     queues.spawn(one, vcpu(0), &mut out).unwrap();
     queues.spawn(two, vcpu(0), &mut out).unwrap();
     out.clear();
-    assert_eq!(queues.spawn(one, vcpu(0), &mut out), Err(EventError::Twice(one)));
-    assert_eq!(queues.wake(one, vcpu(0), &mut out), Err(EventError::Awake(one)));
-    assert_eq!(queues.wake(two, vcpu(9), &mut out), Err(EventError::Vcpu(vcpu(9))));
-    assert_eq!(queues.block(two, &mut out), Err(EventError::NotRunning(two)));
+    assert_eq!(
+        queues.spawn(one, vcpu(0), &mut out),
+        Err(EventError::Twice(one))
+    );
+    assert_eq!(
+        queues.wake(one, vcpu(0), &mut out),
+        Err(EventError::Awake(one))
+    );
+    assert_eq!(
+        queues.wake(two, vcpu(9), &mut out),
+        Err(EventError::Vcpu(vcpu(9)))
+    );
+    assert_eq!(
+        queues.block(two, &mut out),
+        Err(EventError::NotRunning(two))
+    );
     let ghost = ThreadId(9);
-    assert_eq!(queues.exit(ghost, &mut out), Err(EventError::Unknown(ghost)));
+    assert_eq!(
+        queues.exit(ghost, &mut out),
+        Err(EventError::Unknown(ghost))
+    );
     assert_eq!(out, []);
 }
 
