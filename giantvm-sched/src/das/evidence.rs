@@ -244,8 +244,8 @@ mod tests {
             open.fade(step, |_| false);
             gathered.fade(step, |_| true);
         }
-        assert_eq!(stall(&gathered), 1 << 19);
-        assert_eq!(stall(&open), 1 << 12);
+        assert!(stall(&gathered).abs_diff(1 << 19) < 9);
+        assert!(stall(&open).abs_diff(1 << 12) < 99);
         for step in 33..2000 {
             gathered.fade(step, |_| true);
         }

@@ -91,7 +91,7 @@ impl Seat {
 mod tests {
     use super::*;
 
-    const PERIOD: Nanos = Nanos(100);
+    const PERIOD: Nanos = Nanos(1_000_000);
 
     fn node(number: u8) -> NodeId {
         NodeId::new(number).unwrap()
@@ -105,12 +105,12 @@ mod tests {
         for step in 1..2000 {
             let now = step * PERIOD.0;
             seat.set_runnable(true);
-            seat.count(Nanos(now - 75), step, decay, PERIOD);
+            seat.count(Nanos(now - 250_000), step, decay, PERIOD);
             seat.set_runnable(false);
             seat.count(Nanos(now), step, decay, PERIOD);
         }
         let demand = seat.demand(decay, PERIOD);
-        assert!((200..=290).contains(&demand), "{demand}");
+        assert!((730..=770).contains(&demand), "{demand}");
     }
 
     #[test]
