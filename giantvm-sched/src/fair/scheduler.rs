@@ -214,8 +214,14 @@ impl Fair {
                 self.queues.check(vcpu)?;
                 self.new_idle(now, vcpu, out);
             }
-            // It does not look at these; that there are such a thread and node, it does not know.
-            Event::Faults(_) | Event::Link { .. } | Event::Capacity { .. } => {}
+            // It does not look at these, and refuses what cannot be all the same.
+            Event::Faults(faults) => {
+                self.check(faults.home)?;
+                let known = self.queues.vcpu_of(faults.thread);
+                known.ok_or(EventError::Unknown(faults.thread))?;
+            }
+            Event::Link { a, b, .. } => self.check(a).and_then(|()| self.check(b))?,
+            Event::Capacity { node, .. } => self.check(node)?,
         }
         Ok(())
     }
