@@ -174,6 +174,11 @@ impl Fair {
         }
     }
 
+    fn check(&self, node: NodeId) -> Result<(), EventError> {
+        let known = self.machine.has_node(node);
+        known.then_some(()).ok_or(EventError::Node(node))
+    }
+
     fn act(&mut self, now: Nanos, event: Event, out: &mut Vec<Decision>) -> Result<(), EventError> {
         match event {
             Event::Spawn { thread, by } => {
