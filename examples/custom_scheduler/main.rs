@@ -2,12 +2,9 @@
 
 use clap::Parser;
 use comfy_table::{Cell, CellAlignment, Table};
-use giantvm_core::VcpuId;
 use giantvm_sched::das::{Das, Parameters};
 use giantvm_sched::fair::Fair;
-use giantvm_sched::schedule::{
-    Decision, Event, EventError, Machine, Nanos, RunQueues, SLICE, Scheduler,
-};
+use giantvm_sched::schedule::{Decision, Event, EventError, Machine, Nanos, RunQueues, Scheduler};
 use giantvm_sched::testing::{Workload, simulate};
 
 /// Runs workloads under three schedulers: `fair`, `das`, and `pack`, which is written here.
@@ -26,10 +23,7 @@ struct Cli {
 }
 
 /// Fills the first node, then the next, and never moves a thread again.
-struct Pack {
-    machine: Machine,
-    queues: RunQueues,
-}
+struct Pack(Machine, RunQueues);
 
 impl Scheduler for Pack {
     fn name(&self) -> &'static str {
@@ -38,35 +32,28 @@ impl Scheduler for Pack {
 
     fn handle(
         &mut self,
-        now: Nanos,
+        _now: Nanos,
         event: Event,
         out: &mut Vec<Decision>,
     ) -> Result<(), EventError> {
+        let Self(machine, queues) = self;
         match event {
             Event::Spawn { thread, by } => {
                 // vCPUs are numbered node by node: the first of the least loaded is in the first.
-                let vcpu = self
-                    .machine
-                    .vcpus()
-                    .min_by_key(|&vcpu| self.queues.load(vcpu));
-                self.queues.spawn(thread, vcpu.unwrap_or(by), out)
+                let vcpu = machine.vcpus().min_by_key(|&vcpu| queues.load(vcpu));
+                queues.spawn(thread, vcpu.unwrap_or(by), out)
             }
             Event::Wake { thread, .. } => {
-                let vcpu = self.queues.check_blocked(thread)?;
-                self.queues.wake(thread, vcpu, out)
+                let vcpu = queues.check_blocked(thread)?;
+                queues.wake(thread, vcpu, out)
             }
-            Event::Block { thread } => self.queues.block(thread, out).map(drop),
-            Event::Exit { thread } => self.queues.exit(thread, out).map(drop),
+            Event::Block { thread } => queues.block(thread, out).map(drop),
+            Event::Exit { thread } => queues.exit(thread, out).map(drop),
             Event::Tick { vcpu } => {
-                // Its vCPU changes hands every few milliseconds.
-                if now.0 / SLICE.0 % 2 == u64::from(vcpu > VcpuId::BOOT) {
-                    self.queues.rotate(vcpu, out);
-                }
+                queues.rotate(vcpu, out);
                 Ok(())
             }
-            Event::Idle { .. } | Event::Faults(_) | Event::Link { .. } | Event::Capacity { .. } => {
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 }
@@ -74,43 +61,26 @@ impl Scheduler for Pack {
 fn main() -> anyhow::Result<()> {
     let cli = Cli::parse();
     let machine = Machine::new(&cli.vcpus)?;
+    let (vcpus, span) = (machine.vcpu_count(), Nanos(cli.seconds * 1_000_000_000));
     let mut table = Table::new();
-    table.set_header([
-        "workload",
-        "scheduler",
-        "work/s",
-        "faults/s",
-        "moves",
-        "late moves",
-    ]);
-    let vcpus = machine.vcpu_count();
+    table.set_header(["workload", "scheduler", "work/s", "faults/s", "moves"]);
     for workload in [
         Workload::sharing(vcpus.div_ceil(4), 4, 20, cli.seed),
         Workload::in_step(vcpus.div_ceil(2), 4, 200, cli.seed),
         Workload::independent(vcpus * 2),
         Workload::streaming(vcpus),
     ] {
-        let (queues, span) = (RunQueues::new(&machine), Nanos(cli.seconds * 1_000_000_000));
         let schedulers: [Box<dyn Scheduler>; 3] = [
             Box::new(Fair::new(machine.clone())),
             Box::new(Das::new(machine.clone(), Parameters::default())),
-            Box::new(Pack {
-                machine: machine.clone(),
-                queues,
-            }),
+            Box::new(Pack(machine.clone(), RunQueues::new(&machine))),
         ];
         for mut scheduler in schedulers {
             let of = simulate(&machine, &workload, scheduler.as_mut(), span);
             let a_second = |count: u64| count * 2 / cli.seconds;
-            let numbers = [
-                a_second(of.work()),
-                a_second(of.late_faults),
-                of.moves,
-                of.late_moves,
-            ];
+            let numbers = [a_second(of.work()), a_second(of.late_faults), of.moves];
             let mut row = vec![Cell::new(&workload.name), Cell::new(scheduler.name())];
-            let cell = |number| Cell::new(number).set_alignment(CellAlignment::Right);
-            row.extend(numbers.map(cell));
+            row.extend(numbers.map(|of| Cell::new(of).set_alignment(CellAlignment::Right)));
             table.add_row(row);
         }
     }

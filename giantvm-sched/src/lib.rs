@@ -4,6 +4,10 @@
 //! the guest's [`Topology`]. All nodes that read the same file come to the same placement, and
 //! [`ClusterSpec::settings`] names what differs where they did not read the same.
 //!
+//! While a machine runs, [`schedule`] says what schedulers of threads are told and decide; [`das`] is
+//! one that knows what threads wait for, [`fair`] a model of Linux' default, and [`trace`] records and
+//! replays what they were told.
+//!
 //! This crate reads no file, opens no socket and measures nothing: text goes in, values come out.
 //!
 //! ```

@@ -115,6 +115,29 @@ proptest! {
     }
 
     #[test]
+    fn threads_that_move_often_do_so_more_and_more_rarely_whatever_the_input(
+        input in prop::collection::vec(prop::collection::vec(any_faults(6, 3), 0..12), 1..20),
+        placed in prop::collection::vec(0..3_u8, 6),
+    ) {
+        let mut planner = planner(&[2, 2, 2], &placed);
+        let mut moved: BTreeMap<ThreadId, Vec<u64>> = BTreeMap::new();
+        for (period, input) in (1..600).zip(input.iter().cycle()) {
+            for faults in input {
+                planner.observe(at(period), faults).unwrap();
+            }
+            for of in planner.plan(at(period)).moves() {
+                if let Move::Thread { thread, .. } = of {
+                    moved.entry(thread).or_default().push(period);
+                }
+            }
+        }
+        for times in moved.values() {
+            prop_assert!(times.windows(2).all(|of| of[1] - of[0] >= 10), "{:?}", times);
+            prop_assert!(times.windows(4).all(|of| of[3] - of[0] >= 50), "{:?}", times);
+        }
+    }
+
+    #[test]
     fn the_same_input_leads_to_the_same_plans(
         input in prop::collection::vec(any_faults(8, 2), 0..60),
         placed in prop::collection::vec(0..2_u8, 8),

@@ -40,7 +40,9 @@ proptest! {
             das.work() * 100 >= fair.work() * 95,
             "{} on {:?}: {} of {}", workload.name, vcpus, das.work(), fair.work()
         );
-        prop_assert!(das.late_moves <= 8, "{}: {} late moves", workload.name, das.late_moves);
+        // A residency of 1 s, and of 2 s then, leaves room for two in the second half.
+        let most = 2 * workload.threads.len() as u64;
+        prop_assert!(das.late_moves <= most, "{}: {} late moves", workload.name, das.late_moves);
     }
 }
 

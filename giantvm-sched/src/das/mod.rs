@@ -1,4 +1,62 @@
-//! DaS, the DSM-aware scheduler.
+//! DaS, the DSM-aware scheduler: threads go where the pages are that they wait for.
+//!
+//! A page that threads on two nodes write by turns goes to and fro, and each turn costs a round trip
+//! of the network. Where threads are placed by load alone, that is most of the time of a program that
+//! shares. GiantVM's authors have a scheduler in the guest that knows, and report up to 3.5 times the
+//! speed (Jia and others, "GiantVM: A Novel Distributed Hypervisor for Resource Aggregation with
+//! DSM-aware Optimizations", ACM TACO 2022). How it decides is not published; this is our own. "How
+//! DaS decides", `docs/das.md`, explains it with an example.
+//!
+//! # Inputs
+//!
+//! * Remote faults of each thread by group of pages: loads, stores, stall, the pages' home.
+//! * Which threads can run, and since when; what each node can take; what each link costs.
+//! * The time, as an argument. Nothing here reads a clock.
+//!
+//! # State
+//!
+//! * *Evidence*: for each thread at most 64 groups with sums that halve every 16 periods. A group is
+//!   a *use* once faults came in two different periods, as Linux moves a page only after two
+//!   accesses from the same node. Groups whose users are all on one node cannot be faulted on, so
+//!   they fade 16 times slower: otherwise a success would be forgotten, undone, and found again.
+//! * *Seats*: each thread's node, its demand of a processor, when it was moved and from where.
+//!
+//! # Decision
+//!
+//! Once a period:
+//!
+//! 1. The evidence becomes a *graph* of threads and homes; an edge is time lost by the two not being
+//!    together, in ns a second. Threads that share are found from faults alone, as Thread Clustering
+//!    does from cache misses (Tam, Azimi, Stumm, EuroSys 2007).
+//! 2. An assignment's *cost* is the time that is lost to memory, by edges times distances, and to
+//!    processors, by threads that are too many. Both in one unit, so that crowding and waiting for
+//!    pages are weighed and not traded by a rule. That contention counts as well as distance is
+//!    the lesson of Carrefour (Dashti and others, ASPLOS 2013).
+//! 3. A *search* takes the best step, then the next: one thread, two that change places, a group that
+//!    gathers, a home that comes to its users.
+//! 4. A step is taken only if it saves, within the horizon, twice of what it costs, and if what the
+//!    movers lose goes down to three quarters: the 3:4 that Linux' NUMA balancing asks for, too.
+//!
+//! # Outputs
+//!
+//! A [`Plan`]: moves with the gain that they are expected to bring, what they cost, and [`Why`].
+//! [`Das`] carries it out with run queues; a host or an agent does so by other means.
+//!
+//! # Invariants
+//!
+//! Each has a test that holds them for arbitrary input, most in `tests/das_planner.rs`.
+//!
+//! * Every step lessens what is lost by at least the least gain, so with constant input there is a
+//!   bounded number of moves, and then none.
+//! * No thread is moved twice in a plan, nor before its residency is over, which doubles with each
+//!   further move. So whatever the input does, moves of a thread become rare as soon as they are many.
+//! * A group's home is asked to move once while it is known.
+//! * No node is given more threads, or homes, than it takes.
+//! * No evidence and no node with too many threads: nothing is weighed.
+//! * The same input leads to the same plans: all arithmetic is on integers but for one constant.
+//! * Memory and time are bounded: [`MAX_THREADS`](crate::schedule::MAX_THREADS) threads, 64 groups
+//!   of each, 16 users of a group that are paired, a limited number of steps.
+
 mod cluster;
 mod cost;
 mod decay;

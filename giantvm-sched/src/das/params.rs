@@ -32,8 +32,9 @@ pub struct Parameters {
     /// What moving a thread takes by itself: 50 us, which is a wake-up on another node. For a vCPU
     /// say 5 ms. At most 10 s.
     pub move_cost: Nanos,
-    /// How long a thread stays on a node that it was moved to: 1 s. It doubles, up to 64 times,
-    /// whenever the thread is sent back to where it came from, as TCP doubles its time-out.
+    /// How long a thread stays on a node that it was moved to: 1 s. It doubles with each further
+    /// move, up to 64 times, as TCP doubles its time-out, until the thread was left alone for eight
+    /// times as long.
     pub residency: Nanos,
     /// Steps of a plan at most: 16, from 1 to 1024. What is left is for the next.
     pub steps: usize,

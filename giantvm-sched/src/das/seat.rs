@@ -7,15 +7,15 @@ use crate::schedule::Nanos;
 
 /// The most that the residency grows to, in parts of the parameter.
 const LONGEST_STAY: u64 = 64;
+/// After so many times as long as a thread had to stay, its moves are forgiven.
+const FORGIVEN: u64 = 8;
 
 #[derive(Debug, Clone)]
 pub(super) struct Seat {
     pub(super) node: NodeId,
-    /// The node that the last planned move took it from.
-    came_from: Option<NodeId>,
     /// When it was moved last.
     moved: Option<Nanos>,
-    /// How many residencies it stays: more for those that were sent to and fro.
+    /// How many residencies it stays: more for those that were moved again soon.
     stays: u64,
     /// The time that it could run, of late.
     runnable: Fading,
@@ -30,7 +30,6 @@ impl Seat {
     pub(super) fn new(now: Nanos, step: u64, node: NodeId, decay: Decay, period: Nanos) -> Self {
         Self {
             node,
-            came_from: None,
             moved: None,
             stays: 1,
             runnable: Fading::of(decay.steady(period.0)),
@@ -75,13 +74,14 @@ impl Seat {
 
     /// It was moved by plan.
     pub(super) fn moves(&mut self, now: Nanos, to: NodeId, residency: Nanos) {
-        let quiet = residency.0.saturating_mul(self.stays).saturating_mul(8);
-        if self.came_from == Some(to) {
-            self.stays = (self.stays * 2).min(LONGEST_STAY);
-        } else if self.moved.is_none_or(|moved| now.since(moved).0 >= quiet) {
-            self.stays = 1;
-        }
-        self.came_from = Some(self.node);
+        let quiet = residency
+            .0
+            .saturating_mul(self.stays)
+            .saturating_mul(FORGIVEN);
+        self.stays = match self.moved {
+            Some(moved) if now.since(moved).0 < quiet => (self.stays * 2).min(LONGEST_STAY),
+            Some(_) | None => 1,
+        };
         self.moved = Some(now);
         self.node = to;
     }
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_is_sent_to_and_fro_stays_longer_each_time() {
+    fn a_thread_that_is_moved_again_stays_longer_each_time_until_it_is_forgiven() {
         let decay = Decay::new(16);
         let mut seat = Seat::new(Nanos(0), 0, node(0), decay, PERIOD);
         let (residency, mut now, mut stays) = (Nanos(1000), 0, Vec::new());
@@ -128,5 +128,11 @@ mod tests {
             stays.push((now - before) / 1000);
         }
         assert_eq!(stays, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
+        now += 64 * 8 * 1000;
+        seat.moves(Nanos(now), node(0), residency);
+        assert!(
+            !seat.stays(Nanos(now + 1000), residency),
+            "that is long ago"
+        );
     }
 }
