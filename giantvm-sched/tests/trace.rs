@@ -135,7 +135,7 @@ proptest! {
         let mut fresh = Das::new(machine.clone(), Parameters::default());
         let again = recorder.trace().replay(&mut fresh);
         prop_assert_eq!(again.refused, 0);
-        prop_assert_eq!(live.refused as usize + recorder.trace().events().len(), trace.events().len());
+        prop_assert_eq!(live.refused + recorder.trace().events().len() as u64, trace.events().len() as u64);
         prop_assert_eq!(live.decisions, again.decisions);
     }
 }

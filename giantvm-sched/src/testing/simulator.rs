@@ -69,7 +69,7 @@ struct Simulation<'a> {
     threads: Vec<Runner>,
     waits: BTreeMap<(ThreadId, PageGroup), Waits>,
     /// Threads of each team that wait at its barrier.
-    arrived: BTreeMap<usize, Vec<ThreadId>>,
+    arrived: BTreeMap<u64, Vec<ThreadId>>,
     span: u64,
     outcome: Outcome,
 }
@@ -170,7 +170,7 @@ impl<'a> Simulation<'a> {
     }
 
     /// The last of a team at its barrier wakes all others.
-    fn arrive(&mut self, now: u64, vcpu: VcpuId, thread: ThreadId, team: usize) {
+    fn arrive(&mut self, now: u64, vcpu: VcpuId, thread: ThreadId, team: u64) {
         let members = self.threads.iter().filter_map(|of| of.spec.barrier);
         let members = members.filter(|barrier| barrier.team == team).count();
         let waiting = self.arrived.entry(team).or_default();

@@ -15,7 +15,7 @@ pub(super) struct Runner {
     /// When its last access ends.
     pub(super) ready_at: Nanos,
     /// The team whose barrier it is at next, if it is.
-    pub(super) arrives: Option<usize>,
+    pub(super) arrives: Option<u64>,
 }
 
 /// One thing that a thread does.
@@ -49,7 +49,7 @@ impl Runner {
         self.done += 1;
         let barrier = of
             .barrier
-            .filter(|barrier| self.done % barrier.every.max(1) == 0);
+            .filter(|barrier| self.done.is_multiple_of(barrier.every.max(1)));
         self.arrives = barrier.map(|barrier| barrier.team);
         let computes = of.computes.0;
         Access {

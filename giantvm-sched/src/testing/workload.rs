@@ -11,7 +11,7 @@ use crate::schedule::Nanos;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Barrier {
     /// Its team: all threads with the same number.
-    pub team: usize,
+    pub team: u64,
     /// After how many accesses of each.
     pub every: u64,
 }
@@ -88,7 +88,7 @@ impl Workload {
     pub fn in_step(teams: usize, members: usize, every: u64, seed: u64) -> Self {
         let mut workload = Self::sharing(teams, members, 20, seed);
         for of in &mut workload.threads {
-            let team = ((of.shared.start.0 - (1 << 32)) / APART) as usize;
+            let team = of.shared.start.0;
             of.barrier = Some(Barrier { team, every });
         }
         workload.name = format!("{teams} teams of {members} in step");
