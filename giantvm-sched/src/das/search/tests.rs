@@ -224,7 +224,7 @@ fn a_thread_between_two_places_stays() {
     let split = Case {
         vcpus: &[2, 2],
         placed: &[0, 0, 1, 1],
-        edges: &[(0, 1, 10), (0, 2, 11)],
+        edges: &[(0, 1, CPU / 10), (0, 2, CPU / 9)],
         ..BARE
     };
     assert_eq!(split.first(), None, "a tenth more is no reason");
