@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 use clap::{Parser, ValueEnum};
 use giantvm_core::NodeId;
 use giantvm_guest::{Config, Program, Run};
-use giantvm_sched::{ClusterSpec, DiskSpec, MAX_FILE, NodeAddress, Placement, Size};
+use giantvm_sched::{ClusterSpec, ConsoleSpec, DiskSpec, MAX_FILE, NodeAddress, Placement, Size};
 use giantvm_transport::SameHost;
 
 use crate::exit::{Exit, Fatal, OrExit};
@@ -156,13 +156,19 @@ pub(crate) struct Cli {
     /// A disk of the kernel's machine: a raw file. `,ro` makes it read-only, and `,node=1` puts it on
     /// the second node, for example. May be given several times; a cluster file has sections for it.
     #[arg(long, value_name = "FILE[,ro][,node=N]", requires = "kernel", conflicts_with = "cluster",
-          value_parser = linux::attached::disk)]
+          value_parser = linux::arguments::disk)]
     pub(crate) disk: Vec<DiskSpec>,
 
     /// A network card of the kernel's machine, at this tap interface of the host.
     #[arg(long, value_name = "TAP[,node=N]", requires = "kernel", conflicts_with = "cluster",
-          value_parser = linux::attached::net)]
+          value_parser = linux::arguments::net)]
     pub(crate) net: Vec<(String, NodeId)>,
+
+    /// A console of the kernel's machine beside the serial one, hvc0, on a pseudo-terminal to which the
+    /// link LINK leads while the machine runs: `screen LINK` opens it. May be given several times.
+    #[arg(long, value_name = "LINK[,node=N]", requires = "kernel", conflicts_with = "cluster",
+          value_parser = linux::arguments::console)]
+    pub(crate) virtio_console: Vec<ConsoleSpec>,
 
     /// Let time pass so many times slower for the kernel (1 to 32): for hosts that are themselves emulated,
     /// on which a kernel may else do nothing but answer its timer.
@@ -255,18 +261,19 @@ impl Cli {
         }
         let (nodes, vcpus) = (usize::from(self.nodes), usize::from(self.vcpus));
         let spec = ClusterSpec::local(nodes, vcpus, self.memory.0).or_exit(Exit::Usage)?;
-        let nets = linux::attached::cards(&self.net).or_exit(Exit::Usage)?;
+        let nets = linux::arguments::cards(&self.net).or_exit(Exit::Usage)?;
         let attached = self.disk.iter().map(|disk| disk.node);
         if let Some(missing) = attached
             .chain(nets.iter().map(|net| net.node))
+            .chain(self.virtio_console.iter().map(|console| console.node))
             .find(|node| node.index() >= nodes)
         {
             return Err(anyhow!(
-                "there is no node {missing} for a disk or network card"
+                "there is no node {missing} for a disk, network card or console"
             ))
             .or_exit(Exit::Usage);
         }
-        let spec = spec.with_attached(self.disk.clone(), nets);
+        let spec = spec.with_attached(self.disk.clone(), nets, self.virtio_console.clone());
         match (self.member, self.transport) {
             (Some(member), _) => {
                 let node = NodeId::new(member).or_exit(Exit::Usage)?;

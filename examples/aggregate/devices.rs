@@ -30,9 +30,12 @@ pub(crate) fn bus(
         .filter_map(|index| placement.node_of_vcpu(index.try_into().ok()?));
     let mut bus = BusBuilder::new(local, vcpus.collect());
     for kind in DeviceKind::ALL {
+        let Some(device) = parts.device(kind) else {
+            continue;
+        };
         let node = placement.device_node(kind);
         let device = if node == local {
-            bus.local(parts.device(kind))
+            bus.local(device)
         } else {
             bus.remote(node)
         };
@@ -53,12 +56,14 @@ fn windows(kind: DeviceKind) -> Vec<Window> {
                 .showing(ScratchDevice::NARROW),
         ],
         DeviceKind::Clock => vec![Window::memory(abi::MMIO_CLOCK, ClockDevice::BYTES)],
+        DeviceKind::Rng => Vec::new(),
     }
 }
 
 impl Parts {
-    fn device(&self, kind: DeviceKind) -> Box<dyn Device> {
-        match kind {
+    /// A device, if the guest has a use for it.
+    fn device(&self, kind: DeviceKind) -> Option<Box<dyn Device>> {
+        Some(match kind {
             DeviceKind::Serial => {
                 let console = self.console.clone();
                 Box::new(SerialDevice::new(move |origin, line| {
@@ -79,6 +84,7 @@ impl Parts {
                 let clock = self.clock.clone();
                 Box::new(ClockDevice::new(move || clock.now().0))
             }
-        }
+            DeviceKind::Rng => return None,
+        })
     }
 }

@@ -1,4 +1,4 @@
-//! The disks and network cards of a machine, of which there can be several.
+//! The disks, network cards and consoles of a machine, of which there can be several.
 
 use giantvm_core::{Mac, NodeId};
 
@@ -6,7 +6,7 @@ use crate::document::{Section, excerpt};
 use crate::parse::node_of;
 use crate::{ClusterError, ClusterSpec, NodeSpec, Problem};
 
-/// Most disks of a machine, and most network cards.
+/// Most disks of a machine, most network cards, and most consoles beside the serial one.
 pub const MAX_ATTACHED: usize = 16;
 /// Most bytes of a file name. All nodes compare them when they meet, and sixteen are to be short.
 pub(crate) const MAX_PATH: usize = 1023;
@@ -15,6 +15,7 @@ pub(crate) const MAX_TAP: usize = 15;
 
 const DISK_KEYS: &[&str] = &["node", "file", "read-only"];
 const NET_KEYS: &[&str] = &["node", "tap", "mac"];
+const CONSOLE_KEYS: &[&str] = &["node", "link"];
 
 /// A disk of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,17 +39,28 @@ pub struct NetSpec {
     pub mac: Mac,
 }
 
+/// A console of the machine, beside the serial one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConsoleSpec {
+    /// The node that has it.
+    pub node: NodeId,
+    /// The link on that node that leads to the console's terminal while the machine runs.
+    pub link: String,
+}
+
 /// What is attached to a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Attached {
     disks: Vec<DiskSpec>,
     nets: Vec<NetSpec>,
+    consoles: Vec<ConsoleSpec>,
 }
 
 impl Attached {
     pub(crate) fn read(
         disks: Vec<Section<'_>>,
         nets: Vec<Section<'_>>,
+        consoles: Vec<Section<'_>>,
         nodes: &[NodeSpec],
     ) -> Result<Self, ClusterError> {
         let mut attached = Self::default();
@@ -57,6 +69,9 @@ impl Attached {
         }
         for section in nets {
             attached.net(&section, nodes)?;
+        }
+        for section in consoles {
+            attached.console(&section, nodes)?;
         }
         Ok(attached)
     }
@@ -116,6 +131,26 @@ impl Attached {
         });
         Ok(())
     }
+
+    fn console(&mut self, section: &Section<'_>, nodes: &[NodeSpec]) -> Result<(), ClusterError> {
+        section.only(CONSOLE_KEYS)?;
+        let node = node_of(section, nodes)?;
+        let link = section.required_text("link", "a name, as in link = \"/run/guest-hvc0\"")?;
+        let taken = |link: &str| {
+            let same = |one: &ConsoleSpec| (one.node, one.link.as_str()) == (node, link);
+            self.consoles.iter().any(same)
+        };
+        let link = link.check(|link| match checked_path(link)? {
+            link if taken(&link) => Err(Problem::InUse(excerpt(&link))),
+            link => Ok(link),
+        })?;
+        room(self.consoles.len()).map_err(|problem| section.fail("link", problem))?;
+        self.consoles.push(ConsoleSpec {
+            node,
+            link: link.value,
+        });
+        Ok(())
+    }
 }
 
 impl ClusterSpec {
@@ -131,15 +166,31 @@ impl ClusterSpec {
         &self.attached.nets
     }
 
-    /// The same cluster with these disks and cards instead of its own: for whoever is told of them
-    /// otherwise than by a file. Those of nodes that there are not are left out.
+    /// The consoles beside the serial one, in the order of the file, in which the guest sees them.
     #[must_use]
-    pub fn with_attached(mut self, disks: Vec<DiskSpec>, nets: Vec<NetSpec>) -> Self {
+    pub fn consoles(&self) -> &[ConsoleSpec] {
+        &self.attached.consoles
+    }
+
+    /// The same cluster with these disks, cards and consoles instead of its own: for whoever is told
+    /// of them otherwise than by a file. Those of nodes that there are not are left out.
+    #[must_use]
+    pub fn with_attached(
+        mut self,
+        disks: Vec<DiskSpec>,
+        nets: Vec<NetSpec>,
+        consoles: Vec<ConsoleSpec>,
+    ) -> Self {
         let count = self.nodes.len();
-        self.attached = Attached { disks, nets };
+        self.attached = Attached {
+            disks,
+            nets,
+            consoles,
+        };
         let attached = &mut self.attached;
         attached.disks.retain(|disk| disk.node.index() < count);
         attached.nets.retain(|net| net.node.index() < count);
+        attached.consoles.retain(|one| one.node.index() < count);
         self
     }
 }

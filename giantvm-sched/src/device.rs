@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// A device of the machine. Every machine has one of each kind, on a node of its own choice.
+/// A device of the machine, which has one of each kind that its guest can use, on a node of its own
+/// choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeviceKind {
     /// The serial console.
@@ -13,11 +14,19 @@ pub enum DeviceKind {
     Scratch,
     /// A clock that every vCPU can read.
     Clock,
+    /// Random numbers, from the node's host.
+    Rng,
 }
 
 impl DeviceKind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Serial, Self::Power, Self::Scratch, Self::Clock];
+    pub const ALL: [Self; 5] = [
+        Self::Serial,
+        Self::Power,
+        Self::Scratch,
+        Self::Clock,
+        Self::Rng,
+    ];
 
     /// The kind of a name in a cluster file.
     #[must_use]
@@ -33,6 +42,7 @@ impl DeviceKind {
             Self::Power => "power",
             Self::Scratch => "scratch",
             Self::Clock => "clock",
+            Self::Rng => "rng",
         }
     }
 }

@@ -157,7 +157,7 @@ pub enum Problem {
         total: u64,
     },
     /// No device has this name.
-    #[error("{0:?} is no device: write serial, power, scratch or clock")]
+    #[error("{0:?} is no device: write serial, power, scratch, clock or rng")]
     UnknownDevice(String),
     /// The device is placed twice.
     #[error("device {0:?} is placed already: remove one of its sections")]
@@ -170,7 +170,7 @@ pub enum Problem {
         /// The names of the nodes.
         known: String,
     },
-    /// More disks or network cards than a machine can have.
+    /// More disks, network cards or consoles than a machine can have.
     #[error("there are {0} of them already: a machine has at most {MAX_ATTACHED}")]
     TooMany(usize),
     /// A file name that cannot be one.
@@ -187,7 +187,7 @@ pub enum Problem {
         /// What is wrong with it.
         error: MacError,
     },
-    /// Another disk or card has this, which only one can have.
+    /// Another disk, card or console has this, which only one can have.
     #[error("{0:?} is in use by another section: give each its own")]
     InUse(String),
     /// A time to wait that is too short or too long.

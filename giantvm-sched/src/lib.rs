@@ -59,7 +59,7 @@ mod topology;
 pub mod trace;
 
 pub use address::{AddressError, NodeAddress};
-pub use attached::{DiskSpec, MAX_ATTACHED, NetSpec};
+pub use attached::{ConsoleSpec, DiskSpec, MAX_ATTACHED, NetSpec};
 pub use device::DeviceKind;
 pub use error::{ClusterError, Position, Problem};
 pub use placement::Placement;

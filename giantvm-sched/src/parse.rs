@@ -12,7 +12,7 @@ use crate::nodes::Nodes;
 use crate::spec::{DEFAULT_DEADLINE, MAX_FILE, MAX_MEMORY, MAX_NAME};
 use crate::{ClusterError, ClusterSpec, DeviceKind, NodeSpec, Problem};
 
-const ROOT_KEYS: &[&str] = &["cluster", "node", "device", "disk", "net"];
+const ROOT_KEYS: &[&str] = &["cluster", "node", "device", "disk", "net", "console"];
 const CLUSTER_KEYS: &[&str] = &["name", "memory", "page-size", "vcpus", "deadline-seconds"];
 const DEVICE_KEYS: &[&str] = &["kind", "node"];
 
@@ -72,7 +72,8 @@ impl ClusterSpec {
         let pages = nodes.pages(&memory)?;
         let nodes = nodes.finish(&vcpus, &pages);
         let devices = devices(root.sections("device")?, &nodes)?;
-        let attached = Attached::read(root.sections("disk")?, root.sections("net")?, &nodes)?;
+        let [disks, nets, consoles] = ["disk", "net", "console"].map(|name| root.sections(name));
+        let attached = Attached::read(disks?, nets?, consoles?, &nodes)?;
         Ok(Self {
             name,
             page_size,

@@ -60,6 +60,10 @@ impl ClusterSpec {
             set(format!("net.{number}.tap"), net.tap.clone());
             set(format!("net.{number}.mac"), net.mac.to_string());
         }
+        for (number, console) in self.consoles().iter().enumerate() {
+            set(format!("console.{number}.node"), name(console.node));
+            set(format!("console.{number}.link"), console.link.clone());
+        }
         settings
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use giantvm_core::{MAX_NODES, MAX_VCPUS, NodeId};
-use giantvm_sched::{ClusterSpec, DeviceKind, MAX_FILE, Placement};
+use giantvm_sched::{ClusterSpec, ConsoleSpec, DeviceKind, MAX_FILE, Placement};
 use proptest::prelude::*;
 
 const SAMPLE: &str = include_str!("../../examples/cluster.toml");
@@ -53,10 +53,21 @@ fn the_sample_describes_three_unequal_nodes() {
     let disks: Vec<_> = spec.disks().iter().map(|disk| disk.node.get()).collect();
     assert_eq!(disks, [0, 2]);
     assert_eq!(spec.nets()[0].mac.to_string(), "52:54:00:12:34:56");
+    assert_eq!(spec.consoles()[0].link, "/run/guest-hvc0");
 }
 
 #[test]
-fn disks_and_cards_are_in_the_order_of_the_file_and_all_nodes_agree_on_them() {
+fn randomness_is_on_the_first_node_unless_a_section_says_otherwise() {
+    let spec = ClusterSpec::parse(SAMPLE, "c").unwrap();
+    assert_eq!(spec.device_node(DeviceKind::Rng), NodeId::ZERO);
+    let moved = format!("{SAMPLE}\n[[device]]\nkind = \"rng\"\nnode = \"attic\"");
+    let spec = ClusterSpec::parse(&moved, "c").unwrap();
+    assert_eq!(spec.device_node(DeviceKind::Rng).get(), 2);
+    assert_eq!(spec.settings()["device.rng.node"], "attic");
+}
+
+#[test]
+fn what_is_attached_is_in_the_order_of_the_file_and_all_nodes_agree_on_it() {
     let spec = ClusterSpec::parse(SAMPLE, "cluster.toml").unwrap();
     let settings = spec.settings();
     let of = |key: &str| settings[key].as_str();
@@ -69,20 +80,35 @@ fn disks_and_cards_are_in_the_order_of_the_file_and_all_nodes_agree_on_them() {
         ("attic", "true")
     );
     assert_eq!((of("net.0.node"), of("net.0.tap")), ("big", "tap0"));
-    let changed = ClusterSpec::parse(&SAMPLE.replace("tap0", "tap1"), "c").unwrap();
-    assert_ne!(changed.settings(), settings);
-    let (disks, nets) = (spec.disks().to_vec(), spec.nets().to_vec());
-    let local = ClusterSpec::local(2, 2, 64 << 20).unwrap();
-    let local = local.with_attached(disks, nets);
     assert_eq!(
-        (local.disks().len(), local.nets().len()),
-        (1, 1),
+        (of("console.0.node"), of("console.0.link")),
+        ("big", "/run/guest-hvc0")
+    );
+    for (one, other) in [("tap0", "tap1"), ("guest-hvc0", "guest-hvc1")] {
+        let changed = ClusterSpec::parse(&SAMPLE.replace(one, other), "c").unwrap();
+        assert_ne!(changed.settings(), settings);
+    }
+    let (disks, nets) = (spec.disks().to_vec(), spec.nets().to_vec());
+    let mut consoles = spec.consoles().to_vec();
+    consoles.push(ConsoleSpec {
+        node: NodeId::new(2).unwrap(),
+        link: "far".to_owned(),
+    });
+    let local = ClusterSpec::local(2, 2, 64 << 20).unwrap();
+    let local = local.with_attached(disks, nets, consoles);
+    assert_eq!(
+        (
+            local.disks().len(),
+            local.nets().len(),
+            local.consoles().len()
+        ),
+        (1, 1, 1),
         "no node 2"
     );
 }
 
 #[test]
-fn mistakes_in_disks_and_cards_are_named() {
+fn mistakes_in_what_is_attached_are_named() {
     for (section, said) in [
         ("[[disk]]", "disk 1.file: missing: add a file"),
         ("[[disk]]\nfile = \"\"", "disk 1.file: \"\" is no file"),
@@ -106,6 +132,20 @@ fn mistakes_in_disks_and_cards_are_named() {
             "[[disk]]\nfile = \"a\"\nsize = 1",
             "disk 1.size: unknown key",
         ),
+        ("[[console]]", "console 1.link: missing: add a name"),
+        (
+            "[[console]]\nlink = \"a\\u0007\"",
+            "console 1.link: \"a\\u{7}\" is no file",
+        ),
+        (
+            "[[console]]\nlink = \"a\"\n[[console]]\nlink = \"a\"",
+            "console 2.link: \"a\" is in use",
+        ),
+        (
+            "[[console]]\nlink = \"a\"\nnode = \"z\"",
+            "console 1.node: no node is named \"z\"",
+        ),
+        ("[[console]]\nfile = \"a\"", "console 1.file: unknown key"),
         ("[[net]]", "net 1.tap: missing: add an interface"),
         (
             "[[net]]\ntap = \"tap%d\"",
@@ -370,7 +410,7 @@ fn check_invariants(spec: &ClusterSpec) {
     assert_eq!(memory.map(|(_, bytes)| bytes).sum::<u64>(), spec.memory());
     assert_eq!(topology.distances().len(), spec.nodes().len());
     let all_known = DeviceKind::ALL.map(|kind| spec.node(placement.device_node(kind)).is_some());
-    assert_eq!(all_known, [true; 4]);
+    assert_eq!(all_known, [true; DeviceKind::ALL.len()]);
     assert_eq!(spec.settings()["cluster.memory"], spec.memory().to_string());
 }
 

@@ -1,6 +1,7 @@
 //! An unmodified Linux as the guest: how it is loaded and what it is told of the machine.
 
 mod absent;
+pub(crate) mod arguments;
 pub(crate) mod attached;
 pub(crate) mod devices;
 mod firmware;
@@ -11,6 +12,7 @@ pub(crate) mod late;
 mod paging;
 mod params;
 mod place;
+mod pty;
 pub(crate) mod terminal;
 
 use std::fs::File;
@@ -42,7 +44,7 @@ pub(crate) struct Options {
     pub(crate) slow_motion: NonZeroU8,
     /// What the kernel is told besides.
     pub(crate) cmdline: String,
-    /// Its disks and network cards.
+    /// Its devices on virtio.
     pub(crate) attached: Vec<Attachment>,
 }
 

@@ -58,7 +58,7 @@ fn bzimage(code: &[u8]) -> Vec<u8> {
 }
 
 /// An ELF file whose kernel is `code` at 1 MiB.
-fn elf(code: &[u8]) -> Vec<u8> {
+pub(crate) fn elf(code: &[u8]) -> Vec<u8> {
     let mut file = vec![0x7f, b'E', b'L', b'F', 2, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0];
     let word = |file: &mut Vec<u8>, word: u64| file.extend(word.to_le_bytes());
     file.extend([2, 0, 62, 0, 1, 0, 0, 0]);
@@ -76,7 +76,7 @@ fn elf(code: &[u8]) -> Vec<u8> {
 }
 
 /// What `aggregate` says to a kernel file, and the status it ends with.
-fn boot(file: &[u8], more: &[&str]) -> (String, Option<i32>) {
+pub(crate) fn boot(file: &[u8], more: &[&str]) -> (String, Option<i32>) {
     let mut kernel = tempfile::NamedTempFile::new().unwrap();
     kernel.write_all(file).unwrap();
     let path = kernel.path().to_str().unwrap();

@@ -10,6 +10,7 @@ mod doctor;
 mod dsm_bench;
 mod embed_dsm;
 mod linux;
+mod linux_devices;
 mod litmus;
 mod machine;
 mod rust_vmm;
@@ -20,11 +21,13 @@ mod address_map;
 #[path = "../../aggregate/linux"]
 #[expect(dead_code, reason = "who loads a kernel uses all of it")]
 mod linux_parts {
+    mod arguments;
     mod kernel;
     mod keyboard;
     mod paging;
     mod params;
     mod place;
+    mod pty;
 }
 #[path = "../../aggregate/counts.rs"]
 #[expect(
