@@ -15,6 +15,7 @@ mod net;
 mod npb;
 mod options;
 mod proc;
+mod rng;
 mod shoot;
 mod sort;
 mod spawn;
@@ -29,12 +30,13 @@ use crate::options::Options;
 /// A check: what is worth telling if all is well.
 type Check = fn(&Options) -> anyhow::Result<String>;
 
-const CHECKS: [(&str, Check); 16] = [
+const CHECKS: [(&str, Check); 17] = [
     ("cpus", layout::cpus),
     ("layout", layout::layout),
     ("interrupts", layout::interrupts),
     ("disk", disk::disk),
     ("net", net::net),
+    ("rng", rng::rng),
     ("sort", sort::sort),
     ("memory", memory::memory),
     ("futex", wake::futex),

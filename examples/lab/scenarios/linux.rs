@@ -139,7 +139,7 @@ pub(super) const ALL: &[Scenario] = &[
                         2,
                         1,
                         "--disk /www/file,ro --net tap0",
-                        "lab=cpus,disk,net lab.disk=$sum lab.net=$sum"
+                        "lab=cpus,disk,net,rng lab.disk=$sum lab.net=$sum"
                     )
                 ),
                 limit: 240,
@@ -148,6 +148,7 @@ pub(super) const ALL: &[Scenario] = &[
                     Guest("cpus"),
                     Guest("disk"),
                     Guest("net"),
+                    Guest("rng"),
                     Has("LAB end: 0 of "),
                 ],
             }],
@@ -196,7 +197,7 @@ pub(super) const ALL: &[Scenario] = &[
                         1,
                         1,
                         "--disk /www/file,ro,node=1 --net tap0,node=1",
-                        "lab=disk,net lab.disk=$sum lab.net=$sum"
+                        "lab=disk,net,rng lab.disk=$sum lab.net=$sum"
                     )
                 ),
                 limit: 300,
@@ -204,6 +205,7 @@ pub(super) const ALL: &[Scenario] = &[
                     Shows("LAB guest up"),
                     Guest("disk"),
                     Guest("net"),
+                    Guest("rng"),
                     Has("LAB end: 0 of "),
                 ],
             }],
