@@ -5,6 +5,7 @@ use std::fmt;
 use giantvm_core::{MAX_NODES, MAX_VCPUS, MacError, PageSizeError};
 
 use crate::attached::{MAX_ATTACHED, MAX_PATH, MAX_TAP};
+use crate::links::MAX_ROUND_TRIP;
 use crate::spec::{MAX_FILE, MAX_MEMORY, MAX_NAME};
 use crate::{AddressError, Size, SizeError};
 
@@ -190,6 +191,15 @@ pub enum Problem {
     /// Another disk, card or console has this, which only one can have.
     #[error("{0:?} is in use by another section: give each its own")]
     InUse(String),
+    /// A link of a node to itself.
+    #[error("node {0:?} needs no link to itself: name two nodes")]
+    OwnLink(String),
+    /// A round trip that is too short or too long.
+    #[error("{0} us are no round trip: write 1 to {MAX_ROUND_TRIP}")]
+    RoundTrip(u64),
+    /// A link that carries nothing.
+    #[error("a link that carries nothing is none: write bytes a second, as in \"1G\"")]
+    Bandwidth,
     /// A time to wait that is too short or too long.
     #[error("{0} seconds cannot be waited for: write 1 to 86400")]
     Deadline(u64),

@@ -7,7 +7,7 @@ use giantvm_core::{MAX_NODES, MAX_VCPUS, PageSize};
 use crate::attached::Attached;
 use crate::spec::{DEFAULT_DEADLINE, MAX_MEMORY};
 use crate::split::split;
-use crate::{ClusterError, ClusterSpec, NodeAddress, NodeSpec, Problem};
+use crate::{ClusterError, ClusterSpec, Links, NodeAddress, NodeSpec, Problem};
 
 impl ClusterSpec {
     /// A cluster of node processes `n0`, `n1`, ... on this host, with 4 KiB pages, even shares of
@@ -57,6 +57,7 @@ impl ClusterSpec {
             nodes: specs.collect(),
             devices: BTreeMap::new(),
             attached: Attached::default(),
+            links: Links::default(),
         })
     }
 }

@@ -10,9 +10,11 @@ use crate::attached::Attached;
 use crate::document::{Section, Source, excerpt};
 use crate::nodes::Nodes;
 use crate::spec::{DEFAULT_DEADLINE, MAX_FILE, MAX_MEMORY, MAX_NAME};
-use crate::{ClusterError, ClusterSpec, DeviceKind, NodeSpec, Problem};
+use crate::{ClusterError, ClusterSpec, DeviceKind, Links, NodeSpec, Problem};
 
-const ROOT_KEYS: &[&str] = &["cluster", "node", "device", "disk", "net", "console"];
+const ROOT_KEYS: &[&str] = &[
+    "cluster", "node", "device", "disk", "net", "console", "link",
+];
 const CLUSTER_KEYS: &[&str] = &["name", "memory", "page-size", "vcpus", "deadline-seconds"];
 const DEVICE_KEYS: &[&str] = &["kind", "node"];
 
@@ -74,6 +76,7 @@ impl ClusterSpec {
         let devices = devices(root.sections("device")?, &nodes)?;
         let [disks, nets, consoles] = ["disk", "net", "console"].map(|name| root.sections(name));
         let attached = Attached::read(disks?, nets?, consoles?, &nodes)?;
+        let links = Links::read(root.sections("link")?, &nodes)?;
         Ok(Self {
             name,
             page_size,
@@ -81,6 +84,7 @@ impl ClusterSpec {
             nodes,
             devices,
             attached,
+            links,
         })
     }
 }
@@ -110,6 +114,16 @@ pub(crate) fn node_of(section: &Section<'_>, nodes: &[NodeSpec]) -> Result<NodeI
         Some(name) => Ok(name.check(|name| node_named(name, nodes))?.value),
         None => Ok(NodeId::ZERO),
     }
+}
+
+/// The node that a section has to name by this key.
+pub(crate) fn required_node(
+    section: &Section<'_>,
+    key: &str,
+    nodes: &[NodeSpec],
+) -> Result<NodeId, ClusterError> {
+    let name = section.required_text(key, "the name of a node")?;
+    Ok(name.check(|name| node_named(name, nodes))?.value)
 }
 
 fn node_named(name: &str, nodes: &[NodeSpec]) -> Result<NodeId, Problem> {

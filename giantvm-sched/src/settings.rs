@@ -64,6 +64,16 @@ impl ClusterSpec {
             set(format!("console.{number}.node"), name(console.node));
             set(format!("console.{number}.link"), console.link.clone());
         }
+        for ((one, other), link) in self.links().iter() {
+            let key = format!("link.{}.{}", name(one), name(other));
+            if let Some(round_trip) = link.round_trip {
+                let micros = round_trip.as_micros().to_string();
+                set(format!("{key}.round-trip-us"), micros);
+            }
+            if let Some(bandwidth) = link.bandwidth {
+                set(format!("{key}.bandwidth"), bandwidth.to_string());
+            }
+        }
         settings
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use giantvm_core::{NodeId, PageSize};
 
 use crate::attached::Attached;
-use crate::{DeviceKind, NodeAddress};
+use crate::{DeviceKind, Links, NodeAddress};
 
 /// Most bytes of a cluster file: four times what 64 nodes with every key need.
 pub const MAX_FILE: usize = 64 << 10;
@@ -52,6 +52,7 @@ pub struct ClusterSpec {
     pub(crate) nodes: Vec<NodeSpec>,
     pub(crate) devices: BTreeMap<DeviceKind, NodeId>,
     pub(crate) attached: Attached,
+    pub(crate) links: Links,
 }
 
 impl ClusterSpec {

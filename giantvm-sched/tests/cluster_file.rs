@@ -195,7 +195,7 @@ fn every_mistake_is_named_with_line_column_key_and_mend() {
         (
             "[cluster]",
             "[clutser]",
-            "c.toml:1:2: clutser: unknown key: remove it, or write one of cluster, node, device, disk, net",
+            "c.toml:1:2: clutser: unknown key: remove it, or write one of cluster, node, device, disk, net, console, link",
         ),
         (
             "name = \"lab\"",

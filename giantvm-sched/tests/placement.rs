@@ -1,7 +1,5 @@
 //! What unequal nodes get, and what the guest is told about them.
 
-use std::time::Duration;
-
 use giantvm_core::{NodeId, VcpuId};
 use giantvm_sched::{ClusterSpec, DeviceKind, DistanceError, NodeAddress, Placement, Topology};
 
@@ -100,29 +98,6 @@ fn distances_stay_what_acpi_can_say() {
             Err(error)
         );
     }
-}
-
-#[test]
-fn latencies_are_put_in_proportion_to_the_nearest_two_nodes() {
-    let mut topology = topology();
-    topology.set_latencies(|from, to| match (from.get(), to.get()) {
-        (0, 1) | (1, 0) => Some(Duration::from_micros(40)),
-        (0, 2) => Some(Duration::from_micros(60)),
-        (1, 2) => Some(Duration::from_secs(40)),
-        (2, 1) => Some(Duration::ZERO),
-        _ => None,
-    });
-    assert_eq!(
-        topology.distances()[2],
-        [20, 20, 10],
-        "unmeasured, and nothing is nearer"
-    );
-    assert_eq!(topology.distances()[1], [254, 10, 254]);
-    topology.set_latencies(|from, to| Some(Duration::from_micros(if from < to { 40 } else { 60 })));
-    assert_eq!(
-        topology.distances(),
-        [[10, 20, 20], [30, 10, 20], [30, 30, 10]]
-    );
 }
 
 #[test]
