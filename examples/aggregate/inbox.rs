@@ -1,5 +1,7 @@
 //! What a node's main thread waits for.
 
+use std::time::Duration;
+
 use giantvm_core::NodeId;
 use giantvm_io::machine::Stop;
 use giantvm_transport::Loss;
@@ -10,8 +12,8 @@ use crate::report::NodeReport;
 /// Something the main thread has to know.
 #[derive(Debug)]
 pub(crate) enum Notice {
-    /// A peer is ready to run.
-    Ready(NodeId),
+    /// A peer is ready to run, and how far other nodes are from it.
+    Ready(NodeId, Vec<(NodeId, Duration)>),
     /// vCPUs are being stopped.
     Stopping,
     /// The machine has stopped everywhere.

@@ -10,7 +10,7 @@ use giantvm_core::{NodeId, NodeSet, PageSize, VcpuId};
 use giantvm_dsm::engine::{Dsm, DsmOptions};
 use giantvm_io::machine::{Cause, Stop};
 use giantvm_io::{Bus, BusBuilder, DeviceServer, IoMessage, Unsent};
-use giantvm_sched::{ClusterSpec, Placement};
+use giantvm_sched::{ClusterSpec, Links, Placement};
 use giantvm_transport::{SameHost, Transport};
 use giantvm_vcpu::Layout;
 use giantvm_vcpu::kvm::PageTableWalks;
@@ -22,6 +22,7 @@ use crate::exit::{Exit, Fatal, OrExit};
 use crate::guest::{Guest, Plan};
 use crate::inbox::Notice;
 use crate::lifecycle::LifecycleDriver;
+use crate::link_meter::LinkMeter;
 use crate::linux::devices::{Devices, Makings};
 use crate::linux::interrupts::LineOutput;
 use crate::linux::keyboard::{self, Keyboard};
@@ -70,7 +71,7 @@ pub(crate) fn run(
 ) -> Result<Option<RunReport>, Fatal> {
     let mut node = Node::start(task, transport)?;
     node.stop_on_request(interrupted).or_exit(Exit::Host)?;
-    node.boot()?;
+    node.boot(task)?;
     let stop = node.wait_for_end();
     node.part(task, stop)
 }
@@ -159,6 +160,7 @@ impl Node {
             bus: bus.clone(),
             devices,
             timekeeper: timekeeper.clone(),
+            link_meter: LinkMeter::new(outlet.clone(), transport.peers()),
             notices: Mutex::new(sender),
             looks: Mutex::default(),
             host: host_slot,
@@ -253,8 +255,8 @@ impl Node {
     }
 
     /// Starts the guest once every node is ready: its node loads it, all others say so and wait
-    /// for its first interrupt.
-    fn boot(&mut self) -> Result<(), Fatal> {
+    /// for its first interrupt. A kernel is told how far nodes are from one another.
+    fn boot(&mut self, task: &Task) -> Result<(), Fatal> {
         let settled = self.context.timekeeper.wait_settled();
         settled.or_exit(Exit::Lost)?;
         let boot_node = self
@@ -262,19 +264,31 @@ impl Node {
             .node_of_vcpu(VcpuId::BOOT)
             .ok_or_else(|| anyhow!("the machine has no vCPU"))
             .or_exit(Exit::Usage)?;
+        let own = match &task.plan.work {
+            Work::Linux(_) => self.wiring.link_meter.measure(),
+            Work::Programs(_) => Vec::new(),
+        };
         if boot_node != self.local {
             self.launch().or_exit(Exit::Host)?;
-            self.wiring.outlet.ready(boot_node);
-            return Ok(());
+            return self
+                .wiring
+                .outlet
+                .ready(boot_node, &own)
+                .or_exit(Exit::Lost);
         }
-        self.guest
-            .load(&self.placement.topology())
-            .context("the guest cannot be loaded")
-            .or_exit(Exit::Host)?;
+        let mut measured = Links::default();
+        for (to, round_trip) in own {
+            measured.measured(self.local, to, round_trip);
+        }
         let mut missing = self.transport.peers();
         while !missing.is_empty() {
             match self.notices.recv_timeout(PART_PATIENCE) {
-                Ok(Notice::Ready(node)) => missing = missing.without(node),
+                Ok(Notice::Ready(node, round_trips)) => {
+                    missing = missing.without(node);
+                    for (to, round_trip) in round_trips.into_iter().filter(|(to, _)| *to != node) {
+                        measured.measured(node, to, round_trip);
+                    }
+                }
                 Ok(Notice::Lost(node, loss)) => self.tell_loss(node, &loss),
                 Ok(Notice::Finished(_) | Notice::Stopping) => return Ok(()),
                 Ok(Notice::Failed(error)) => return Err(anyhow!(error)).or_exit(Exit::Host),
@@ -286,6 +300,13 @@ impl Node {
                 }
             }
         }
+        let mut topology = self.placement.topology();
+        topology.set_links(&task.spec.links().clone().or(&measured));
+        tracing::info!(distances = ?topology.distances(), "the guest is told of its nodes");
+        self.guest
+            .load(&topology)
+            .context("the guest cannot be loaded")
+            .or_exit(Exit::Host)?;
         self.launch().or_exit(Exit::Host)
     }
 
@@ -312,7 +333,7 @@ impl Node {
                 }
                 // A peer may know before this node that the machine has stopped everywhere.
                 Ok(Notice::Report(node, report)) => self.reports.push((node, *report)),
-                Ok(Notice::Ready(_)) => {}
+                Ok(Notice::Ready(..)) => {}
                 Ok(Notice::Look(node)) => self.wiring.answer(node, &self.counts()),
                 Ok(Notice::Glimpse(node, counts)) => {
                     if let Some(top) = &mut self.top {

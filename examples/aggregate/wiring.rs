@@ -3,10 +3,11 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use giantvm_core::wire::{Body, Class, DecodeError, Frame, Service, read_body};
-use giantvm_core::{Epoch, NodeId, NodeSet, Stamp, VcpuId};
+use giantvm_core::{Epoch, MAX_NODES, NodeId, NodeSet, Stamp, VcpuId};
 use giantvm_dsm::backing::BackingError;
 use giantvm_dsm::engine::{FrameHandler, Handlers, Refusal, Watcher};
 use giantvm_io::ioapic::Lines;
@@ -23,11 +24,12 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 use crate::counts::Counts;
 use crate::inbox::Notice;
 use crate::lifecycle::LifecycleDriver;
+use crate::link_meter::LinkMeter;
 use crate::looks::Looks;
 use crate::report::NodeReport;
 use crate::timekeeper::Timekeeper;
 
-/// "I am ready to run", to the node of the boot vCPU.
+/// "I am ready to run", to the node of the boot vCPU; with what this node knows of its links, as JSON.
 const READY: u8 = FIRST_FREE_KIND;
 /// A node's report as JSON, to the first node.
 const REPORT: u8 = FIRST_FREE_KIND + 1;
@@ -39,6 +41,10 @@ const TSC_REPLY: u8 = FIRST_FREE_KIND + 3;
 const LOOK: u8 = FIRST_FREE_KIND + 4;
 /// The answer to that, as JSON.
 const GLIMPSE: u8 = FIRST_FREE_KIND + 5;
+/// Say this number back at once.
+const ECHO: u8 = FIRST_FREE_KIND + 6;
+/// The answer to that.
+const ECHOED: u8 = FIRST_FREE_KIND + 7;
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -58,6 +64,12 @@ impl TscBody {
     }
 }
 
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct EchoBody {
+    number: U32,
+}
+
 /// Sends this node's messages of all services but memory.
 #[derive(Debug, Clone)]
 pub(crate) struct Outlet {
@@ -73,8 +85,31 @@ impl Outlet {
         self.transport.local()
     }
 
-    pub(crate) fn ready(&self, to: NodeId) {
-        self.send_or_log(to, Class::Control, self.machine(READY, Bytes::new()));
+    pub(crate) fn ready(
+        &self,
+        to: NodeId,
+        round_trips: &[(NodeId, Duration)],
+    ) -> anyhow::Result<()> {
+        let nanos = round_trips
+            .iter()
+            .map(|(node, trip)| (node.get(), nanos(*trip)));
+        self.json(to, READY, &nanos.collect::<Vec<_>>())
+    }
+
+    /// Asks a node for an echo.
+    pub(crate) fn echo(&self, to: NodeId, number: u32) {
+        self.echo_frame(to, ECHO, number);
+    }
+
+    fn echo_frame(&self, to: NodeId, kind: u8, number: u32) {
+        let body = Body::of(&EchoBody {
+            number: number.into(),
+        });
+        let frame = Frame {
+            body,
+            ..self.machine(kind, Bytes::new())
+        };
+        self.send_or_log(to, Class::Control, frame);
     }
 
     pub(crate) fn tsc_probe(&self, to: NodeId, probe: Probe) {
@@ -156,6 +191,7 @@ pub(crate) struct Wiring {
     pub(crate) bus: Arc<Bus>,
     pub(crate) devices: DeviceServer,
     pub(crate) timekeeper: Arc<Timekeeper>,
+    pub(crate) link_meter: LinkMeter,
     pub(crate) notices: Mutex<Sender<Notice>>,
     pub(crate) looks: Mutex<Looks>,
     /// The vCPUs come last, for they need the memory; before this node says that it is ready, no
@@ -288,7 +324,8 @@ impl FrameHandler for MachineFrames {
             }
             READY => {
                 self.once(&self.ready, frame)?;
-                self.wiring.notice(Notice::Ready(frame.from));
+                let round_trips = round_trips(&frame.payload)?;
+                self.wiring.notice(Notice::Ready(frame.from, round_trips));
                 Ok(())
             }
             REPORT => {
@@ -310,6 +347,15 @@ impl FrameHandler for MachineFrames {
                 let counts = serde_json::from_slice(&frame.payload)?;
                 self.wiring.notice(Notice::Glimpse(frame.from, counts));
                 Ok(())
+            }
+            ECHO => {
+                let number = read_body::<EchoBody>(frame)?.number.get();
+                self.wiring.outlet.echo_frame(frame.from, ECHOED, number);
+                Ok(())
+            }
+            ECHOED => {
+                let number = read_body::<EchoBody>(frame)?.number.get();
+                Ok(self.wiring.link_meter.learn(frame.from, number)?)
             }
             TSC_PROBE => {
                 let probe = read_body::<TscBody>(frame)?.probe();
@@ -336,6 +382,20 @@ impl FrameHandler for MachineFrames {
                 .message(frame.from, MachineMessage::decode(frame)?)?),
         }
     }
+}
+
+/// What a node says of its links.
+fn round_trips(json: &[u8]) -> Result<Vec<(NodeId, Duration)>, Refusal> {
+    let nanos: Vec<(u8, u64)> = serde_json::from_slice(json)?;
+    if nanos.len() > MAX_NODES {
+        return Err(format!("{} links are more than there can be", nanos.len()).into());
+    }
+    let known = |(node, nanos)| Ok((NodeId::new(node)?, Duration::from_nanos(nanos)));
+    nanos.into_iter().map(known).collect()
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 struct Losses(Arc<Wiring>);

@@ -1,7 +1,7 @@
 //! What firmware would tell the kernel: the machine as ACPI describes it.
 
 use giantvm_core::GuestAddress;
-use giantvm_io::acpi::{AcpiError, MemoryRange, Platform, Processor, Tables};
+use giantvm_io::acpi::{AcpiError, MemoryRange, Performance, Platform, Processor, Tables};
 use giantvm_sched::Topology;
 
 use super::attached::Attachment;
@@ -36,9 +36,18 @@ pub(crate) fn tables(
         processors,
         memory,
         distances: topology.distances().to_vec(),
-        performance: None,
+        performance: performance(topology),
         devices: devices::described(attached),
     };
     let room = ACPI_TABLES.end - ACPI_TABLES.start;
     platform.tables(GuestAddress(ACPI_TABLES.start), room)
+}
+
+/// What is known of how nodes' memory is to others; without latencies the guest is told nothing.
+fn performance(topology: &Topology) -> Option<Performance> {
+    let latencies = topology.latencies();
+    (!latencies.is_empty()).then(|| Performance {
+        latencies: latencies.to_vec(),
+        bandwidths: topology.bandwidths().to_vec(),
+    })
 }

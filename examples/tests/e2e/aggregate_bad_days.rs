@@ -140,7 +140,7 @@ fn no_node_outlives_the_process_that_started_it() {
 }
 
 /// A cluster file of three unequal nodes on loopback.
-fn cluster(memory: &str, ports: &[u16; 3]) -> tempfile::NamedTempFile {
+pub(crate) fn cluster(memory: &str, ports: &[u16; 3]) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     write!(
         file,
@@ -157,7 +157,7 @@ fn cluster(memory: &str, ports: &[u16; 3]) -> tempfile::NamedTempFile {
     file
 }
 
-fn free_ports() -> [u16; 3] {
+pub(crate) fn free_ports() -> [u16; 3] {
     let listeners = [(); 3].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
     listeners
         .each_ref()

@@ -11,6 +11,7 @@ mod dsm_bench;
 mod embed_dsm;
 mod linux;
 mod linux_devices;
+mod linux_tables;
 mod litmus;
 mod machine;
 mod rust_vmm;
@@ -35,6 +36,8 @@ mod linux_parts {
     reason = "rates are of these counters; only nodes count them"
 )]
 mod counts;
+#[path = "../../aggregate/echoes.rs"]
+mod echoes;
 #[path = "../../doctor/finding.rs"]
 mod finding;
 #[path = "../../doctor/host.rs"]
