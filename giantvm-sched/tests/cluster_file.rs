@@ -183,6 +183,9 @@ fn mistakes_in_what_is_attached_are_named() {
         error.contains("disk 17.file: there are 16 of them already"),
         "{error}"
     );
+    let apart = "[[console]]\nlink = \"a\"\n[[console]]\nlink = \"a\"\nnode = \"attic\"";
+    let text = format!("{SAMPLE}\n{apart}");
+    assert_eq!(ClusterSpec::parse(&text, "c").unwrap().consoles().len(), 3);
     let shared = "[[disk]]\nfile = \"a\"\nread-only = true\n".repeat(2);
     let text = format!("{SAMPLE}\n{shared}");
     assert_eq!(ClusterSpec::parse(&text, "c").unwrap().disks().len(), 4);
