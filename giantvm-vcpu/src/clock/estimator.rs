@@ -2,10 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::{Nanos, Probe, Reply};
+use super::{Bounds, Nanos, Probe, Reply};
 
 /// Samples that are kept.
-const WINDOW: usize = 16;
+const WINDOW: usize = 32;
 /// Questions that may be open at a time; older ones count as lost.
 const OPEN: usize = 8;
 /// How fast two clocks drift apart at most, in nanoseconds a millisecond: quartz oscillators are
@@ -13,7 +13,7 @@ const OPEN: usize = 8;
 const DRIFT_PER_MS: u64 = 200;
 const MS: u64 = 1_000_000;
 /// The first questions follow one another faster, to fill the window.
-const FAST: (u32, u64) = (8, 2 * MS);
+const FAST: (u32, u64) = (32, 2 * MS);
 /// The time between two questions later. At the greatest drift the clocks part by 20 microseconds
 /// meanwhile, less than a round trip of most networks.
 const INTERVAL: u64 = 100 * MS;
@@ -23,7 +23,7 @@ const INTERVAL: u64 = 100 * MS;
 pub struct Estimate {
     /// What to add to the own time to get guest time, in nanoseconds.
     pub offset: i64,
-    /// How far `offset` can be wrong, in nanoseconds: half a round trip and the drift since.
+    /// How far `offset` can be wrong, in nanoseconds: at most half a round trip and the drift since.
     pub error: u64,
     /// The own time that the estimate is for.
     pub at: Nanos,
@@ -43,23 +43,25 @@ pub enum RefusedReply {
 
 #[derive(Debug, Clone, Copy)]
 struct Sample {
-    offset: i64,
-    /// Half the round trip.
-    error: u64,
+    bounds: Bounds,
     at: Nanos,
 }
 
 impl Sample {
-    fn error_at(&self, now: Nanos) -> u64 {
+    /// What drift has left of it.
+    fn bounds_at(&self, now: Nanos) -> Bounds {
         let age = now.0.saturating_sub(self.at.0);
-        self.error
-            .saturating_add(age.div_ceil(MS).saturating_mul(DRIFT_PER_MS))
+        let (whole, rest) = (age / MS, age % MS);
+        let drift = whole.saturating_mul(DRIFT_PER_MS);
+        let drift = drift.saturating_add((rest * DRIFT_PER_MS).div_ceil(MS));
+        self.bounds.widened(drift)
     }
 }
 
-/// Estimates the offset to the reference's clock from questions and answers, as NTP does: the
-/// offset of one exchange is wrong by at most half the time it was under way, and of the last
-/// exchanges the one counts that was the fastest, less what drift can have made of it since.
+/// Estimates the offset to the reference's clock from questions and answers, as NTP does: a question was
+/// sent before it came, and an answer came after it was sent, which bounds the offset from both sides; the
+/// bounds of the last exchanges hold all at once, less what drift can have made of them since (Marzullo
+/// and Owicki 1983). So the fastest question and the fastest answer count, which need not be of one exchange.
 ///
 /// Pure: time is an argument. All of it is the asker's own, never corrected clock.
 #[derive(Debug, Clone, Default)]
@@ -116,42 +118,51 @@ impl OffsetEstimator {
             self.samples.pop_front();
         }
         self.samples.push_back(sample);
-        Ok(self.estimate(now).unwrap_or(Estimate {
-            offset: sample.offset,
-            error: sample.error,
-            at: now,
-        }))
+        Ok(estimate(self.bounds(now).unwrap_or(sample.bounds), now))
     }
 
     /// What is known now; `None` before the first answer.
     #[must_use]
     pub fn estimate(&self, now: Nanos) -> Option<Estimate> {
-        let best = self
+        Some(estimate(self.bounds(now)?, now))
+    }
+
+    /// Between what the offset is; `None` before the first answer.
+    ///
+    /// Where exchanges contradict one another, as after a clock was set, the later ones count.
+    #[must_use]
+    pub fn bounds(&self, now: Nanos) -> Option<Bounds> {
+        let mut latest_first = self
             .samples
             .iter()
-            .min_by_key(|sample| sample.error_at(now))?;
-        let (offset, error) = (best.offset, best.error_at(now));
-        Some(Estimate {
-            offset,
-            error,
-            at: now,
-        })
+            .rev()
+            .map(|sample| sample.bounds_at(now));
+        let latest = latest_first.next()?;
+        let both = |known: Bounds, more| known.and(more).unwrap_or(known);
+        Some(latest_first.fold(latest, both))
+    }
+}
+
+fn estimate(bounds: Bounds, at: Nanos) -> Estimate {
+    let offset = bounds.middle();
+    Estimate {
+        offset,
+        error: bounds.high.abs_diff(offset),
+        at,
     }
 }
 
 fn sample(now: Nanos, reply: &Reply) -> Option<Sample> {
     let total = now.0.checked_sub(reply.probe.sent.0)?;
     let there = reply.replied.0.checked_sub(reply.received.0)?;
-    let round_trip = total.checked_sub(there)?;
+    total.checked_sub(there)?;
     let out = i128::from(reply.received.0) - i128::from(reply.probe.sent.0);
     let back = i128::from(reply.replied.0) - i128::from(now.0);
-    let offset = i64::try_from((out + back) / 2).ok()?;
-    let error = round_trip.div_ceil(2);
-    Some(Sample {
-        offset,
-        error,
-        at: now,
-    })
+    let bounds = Bounds {
+        low: i64::try_from(back).ok()?,
+        high: i64::try_from(out).ok()?,
+    };
+    Some(Sample { bounds, at: now })
 }
 
 #[cfg(test)]
@@ -179,6 +190,33 @@ mod tests {
         let estimate = exchange(&mut estimator, 1000, 10, 10);
         assert_eq!((estimate.offset, estimate.error), (1000, 10));
         assert_eq!(exchange(&mut estimator, 2000, 100, 500).offset, 1000);
+    }
+
+    #[test]
+    fn the_fastest_way_there_and_the_fastest_way_back_need_not_be_of_one_exchange() {
+        let mut estimator = OffsetEstimator::new();
+        exchange(&mut estimator, 0, 10, 900);
+        let estimate = exchange(&mut estimator, 1000, 900, 30);
+        // The first has drifted by less than 1 since.
+        assert_eq!((estimate.offset, estimate.error), (990, 21));
+        let bounds = estimator.bounds(Nanos(1930)).unwrap();
+        assert_eq!((bounds.low, bounds.high), (970, 1011));
+    }
+
+    #[test]
+    fn exchanges_that_contradict_one_another_give_way_to_the_latest() {
+        let mut estimator = OffsetEstimator::new();
+        exchange(&mut estimator, 0, 10, 10);
+        let probe = estimator.probe(Nanos(1000));
+        let there = Nanos(901_010);
+        let (received, replied) = (there, there);
+        let reply = Reply {
+            probe,
+            received,
+            replied,
+        };
+        let estimate = estimator.reply(Nanos(1020), reply).unwrap();
+        assert_eq!((estimate.offset, estimate.error), (900_000, 10));
     }
 
     #[test]

@@ -10,6 +10,9 @@
 //! on one node and handed to another can be compared there without surprise as long as the handing
 //! over takes longer than the difference; a page takes at least one trip, and its request another.
 //!
+//! Time-stamp counters, which guests read without any exit, are compared the same way before the guest
+//! runs, and then kept in order by messages: [`CounterOffset`] has what is guaranteed of them.
+//!
 //! ```
 //! use giantvm_vcpu::clock::{GuestClock, OffsetEstimator};
 //!
@@ -23,10 +26,14 @@
 //! # Ok::<(), giantvm_vcpu::clock::RefusedReply>(())
 //! ```
 
+mod bounds;
+mod counter;
 mod estimator;
 mod guest;
 mod steering;
 
+pub use bounds::Bounds;
+pub use counter::{CounterOffset, TooFarAhead};
 pub use estimator::{Estimate, OffsetEstimator, RefusedReply};
 pub use guest::GuestClock;
 pub use steering::Steering;
