@@ -193,6 +193,7 @@ impl Node {
             .host(layout, forwarding.clone(), timekeeper.clock())
             .or_exit(Exit::Host)?;
         wiring.host.set(host.clone()).ok();
+        timekeeper.attach(host.clone());
         lifecycle.attach(host.clone(), bus.clone());
         Ok(Self {
             local,

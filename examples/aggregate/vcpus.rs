@@ -62,7 +62,9 @@ fn run(context: &Context, mut vcpu: Box<dyn Vcpu>) -> Result<(), VcpuError> {
         let wanted = context.timekeeper.tsc_offset();
         // The first time in any case: KVM has every machine's counters start at zero.
         if Some(wanted) != tsc_offset {
-            shift_counter(&mut *vcpu, wanted)?;
+            // What cannot be done is said once.
+            let first = tsc_offset.is_none_or(|before| before == 0);
+            shift_counter(&mut *vcpu, wanted, first)?;
             tsc_offset = Some(wanted);
         }
         let turn = std::mem::take(&mut waited);
@@ -125,9 +127,9 @@ fn run(context: &Context, mut vcpu: Box<dyn Vcpu>) -> Result<(), VcpuError> {
 }
 
 /// Lets the guest's time-stamp counter agree with that of other nodes.
-fn shift_counter(vcpu: &mut dyn Vcpu, offset: i64) -> Result<(), VcpuError> {
+fn shift_counter(vcpu: &mut dyn Vcpu, offset: i64, first: bool) -> Result<(), VcpuError> {
     match vcpu.set_tsc_offset(offset) {
-        Err(VcpuError::Unsupported { .. }) if offset == 0 => Ok(()),
+        Err(VcpuError::Unsupported { .. }) if offset == 0 || !first => Ok(()),
         Err(VcpuError::Unsupported { .. }) => {
             eprintln!(
                 "aggregate: vCPU {}: {offset} cycles between this node's time-stamp counter and the \

@@ -51,8 +51,10 @@ const ECHOED: u8 = FIRST_FREE_KIND + 7;
 struct TscBody {
     sequence: U32,
     sent: U64,
-    /// Zero in a question.
+    /// The host's, zero in a question.
     counter: U64,
+    /// The guest's at the sender.
+    guest: U64,
 }
 
 impl TscBody {
@@ -112,15 +114,16 @@ impl Outlet {
         self.send_or_log(to, Class::Control, frame);
     }
 
-    pub(crate) fn tsc_probe(&self, to: NodeId, probe: Probe) {
-        self.tsc(to, TSC_PROBE, probe, Nanos(0));
+    pub(crate) fn tsc_probe(&self, to: NodeId, probe: Probe, guest: Nanos) {
+        self.tsc(to, TSC_PROBE, probe, Nanos(0), guest);
     }
 
-    fn tsc(&self, to: NodeId, kind: u8, probe: Probe, counter: Nanos) {
+    fn tsc(&self, to: NodeId, kind: u8, probe: Probe, counter: Nanos, guest: Nanos) {
         let body = Body::of(&TscBody {
             sequence: probe.sequence.into(),
             sent: probe.sent.0.into(),
             counter: counter.0.into(),
+            guest: guest.0.into(),
         });
         let frame = Frame {
             body,
@@ -358,11 +361,11 @@ impl FrameHandler for MachineFrames {
                 Ok(self.wiring.link_meter.learn(frame.from, number)?)
             }
             TSC_PROBE => {
-                let probe = read_body::<TscBody>(frame)?.probe();
-                let reply = Timekeeper::answer_tsc(probe);
-                self.wiring
-                    .outlet
-                    .tsc(frame.from, TSC_REPLY, probe, reply.replied);
+                let body: TscBody = read_body(frame)?;
+                let sent = Nanos(body.guest.get());
+                let (counter, guest) = self.wiring.timekeeper.answer_tsc(sent)?;
+                let outlet = &self.wiring.outlet;
+                outlet.tsc(frame.from, TSC_REPLY, body.probe(), counter, guest);
                 Ok(())
             }
             TSC_REPLY => {
@@ -374,7 +377,9 @@ impl FrameHandler for MachineFrames {
                     received,
                     replied,
                 };
-                Ok(self.wiring.timekeeper.learn_tsc(frame.from, reply)?)
+                let guest = Nanos(body.guest.get());
+                let timekeeper = &self.wiring.timekeeper;
+                Ok(timekeeper.learn_tsc(frame.from, reply, guest)?)
             }
             _ => Ok(self
                 .wiring
