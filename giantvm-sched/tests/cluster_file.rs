@@ -57,6 +57,17 @@ fn the_sample_describes_three_unequal_nodes() {
 }
 
 #[test]
+fn the_file_of_the_page_about_two_hosts_is_a_cluster() {
+    let page = include_str!("../../examples/docs/linux-on-two-hosts.md");
+    let start = page.find("```toml\n").unwrap() + "```toml\n".len();
+    let text = &page[start..start + page[start..].find("```").unwrap()];
+    let spec = ClusterSpec::parse(text, "page").unwrap();
+    assert_eq!((spec.nodes().len(), spec.vcpus()), (2, 4));
+    assert_eq!((spec.disks().len(), spec.nets().len()), (1, 1));
+    assert_eq!(spec.consoles()[0].node.get(), 1);
+}
+
+#[test]
 fn randomness_is_on_the_first_node_unless_a_section_says_otherwise() {
     let spec = ClusterSpec::parse(SAMPLE, "c").unwrap();
     assert_eq!(spec.device_node(DeviceKind::Rng), NodeId::ZERO);

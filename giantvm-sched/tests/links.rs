@@ -148,7 +148,7 @@ proptest! {
         for ((one, other), trip) in pairs.zip(&trips) {
             let distance = distances[one][other];
             prop_assert_eq!(distance, distances[other][one]);
-            prop_assert!((20..=250).contains(&distance) && distance % 10 == 0);
+            prop_assert!((20..=250).contains(&distance) && distance.is_multiple_of(10));
             seen.extend(trip.map(|trip| (trip, distance)));
         }
         prop_assert!((0..NODES).all(|own| distances[own][own] == 10));

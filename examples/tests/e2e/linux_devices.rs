@@ -21,6 +21,7 @@ const USED: usize = 0x600;
 const BUFFER: usize = 0x700;
 /// Bytes of the buffer.
 const BYTES: usize = 16;
+const BUFFER_BYTES: u32 = 16;
 /// Where the code has the registers' address and the number of values.
 const HOLES: [usize; 2] = [1, 11];
 
@@ -82,7 +83,10 @@ fn driver(device: u32) -> Vec<u8> {
     let mut kernel = vec![0; BUFFER + BYTES];
     let mut put = |at: usize, bytes: &[u8]| kernel[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, &CODE);
-    let filled = [REGISTERS + device * SPACING, values.len() as u32];
+    let filled = [
+        REGISTERS + device * SPACING,
+        u32::try_from(values.len()).unwrap(),
+    ];
     for (hole, value) in HOLES.into_iter().zip(filled) {
         put(hole, &u32::to_le_bytes(value));
     }
@@ -91,7 +95,7 @@ fn driver(device: u32) -> Vec<u8> {
         put(VALUES + 8 * number + 4, &u32::to_le_bytes(value));
     }
     put(DESCRIPTORS, &u64::from(at(BUFFER)).to_le_bytes());
-    put(DESCRIPTORS + 8, &(BYTES as u32).to_le_bytes());
+    put(DESCRIPTORS + 8, &BUFFER_BYTES.to_le_bytes());
     put(DESCRIPTORS + 12, &[2]);
     // One buffer, the first.
     put(AVAILABLE + 2, &[1]);
