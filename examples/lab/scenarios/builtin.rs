@@ -80,7 +80,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "lost",
         about: "a node is killed while the guest works: the others say so and end",
-        short: false,
+        short: true,
         npt: Npt::Off,
         hosts: &[host(
             2,
@@ -99,7 +99,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "hosts",
         about: "the built-in guest over two emulated hosts",
-        short: false,
+        short: true,
         npt: Npt::Off,
         hosts: &[
             host(
