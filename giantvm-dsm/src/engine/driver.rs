@@ -1,18 +1,21 @@
 //! Feeds a protocol, one input at a time, and lets its commands be carried out.
 
+mod clock;
 mod faults;
 mod kept;
+mod loss;
 mod room;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use giantvm_core::wire::{DecodeError, Frame};
 use giantvm_core::{Epoch, NodeId, PageIndex, Stamp};
 use giantvm_transport::Transport;
 
+use self::clock::Clock;
 use self::kept::Kept;
 use super::ahead::Ahead;
 use super::batch::Batch;
@@ -61,7 +64,7 @@ pub struct Driver<P: CoherenceProtocol> {
     protocol: P,
     backing: Box<dyn Backing>,
     outlet: Outlet,
-    origin: Instant,
+    clock: Clock,
     /// When the clock was looked at last, and for how many more inputs that is good.
     looked: (Tick, u32),
     /// Kept between inputs so that no input allocates.
@@ -97,7 +100,7 @@ impl<P: CoherenceProtocol> Driver<P> {
             protocol,
             backing,
             outlet,
-            origin: Instant::now(),
+            clock: Clock::host(),
             looked: (Tick::default(), 0),
             commands: Vec::new(),
             batch: Batch::new(),
@@ -162,7 +165,7 @@ impl<P: CoherenceProtocol> Driver<P> {
     #[must_use]
     pub fn noting_heat(mut self, notes: bool) -> Self {
         self.heat = if notes {
-            Record::new(self.origin)
+            Record::new(self.clock.origin())
         } else {
             Record::default()
         };
@@ -264,16 +267,6 @@ impl<P: CoherenceProtocol> Driver<P> {
             self.feed(Input::Heard { stamp })?;
         }
         Ok(Ok(()))
-    }
-
-    /// Feeds the loss of a peer.
-    ///
-    /// # Errors
-    /// [`BackingError`]: the node has to stop.
-    pub fn lost(&mut self, node: NodeId) -> Result<(), BackingError> {
-        self.pins.retain(|letter| letter.from != node);
-        self.keep_all()?;
-        self.feed(Input::Lost { node })
     }
 
     /// Feeds the time-out that is due, if one is. Returns how long until the next one.
@@ -581,7 +574,7 @@ impl<P: CoherenceProtocol> Driver<P> {
     }
 
     fn now(&self) -> Tick {
-        Tick(u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX))
+        self.clock.now()
     }
 
     /// The way out.

@@ -19,6 +19,7 @@ use super::pin::{Pin, PinError};
 use super::pump::Pump;
 use super::stats::DsmStats;
 use super::stop::StopSwitch;
+use super::terms::{self, Terms};
 use crate::backing::{self, Backing, Mapping, OpenError};
 use crate::protocol::{CoherenceProtocol, HomeMap, Setup, reserve};
 
@@ -91,7 +92,9 @@ pub struct Dsm {
 
 impl Dsm {
     /// Opens the memory that `homes` covers, with the best backing the kernel offers, and starts
-    /// to serve it. Every node of the cluster has to give the same arguments but for `transport`.
+    /// to serve it. Every node of the cluster has to give the same arguments but for `transport` and
+    /// `handlers`. Nodes tell one another, and end the link to one that gave others: a
+    /// [`Watcher`](super::Watcher) hears which differ, as [`TermsDiffer`](super::TermsDiffer) says it.
     ///
     /// # Errors
     /// [`StartError`] if this host cannot serve; the text says what to do.
@@ -141,6 +144,7 @@ impl Dsm {
         if let Some(budget) = budget {
             check_memory(local, &homes, budget)?;
         }
+        let terms = Terms::new::<P>(size, &homes);
         let protocol = P::new(Setup {
             local,
             nodes: transport.peers().with(local),
@@ -163,6 +167,7 @@ impl Dsm {
         let stop = Arc::new(StopSwitch::new().map_err(StartError::Pump)?);
         let pump = Pump::new(
             driver,
+            terms,
             handlers,
             farewells.clone(),
             orders.clone(),
@@ -170,6 +175,8 @@ impl Dsm {
             options,
         )
         .map_err(StartError::Pump)?;
+        // Before anything that the pump says.
+        tell_all(&*transport, epoch, terms::KIND, terms.body());
         let pump = std::thread::Builder::new()
             .name(format!("dsm-pump-{local}"))
             .spawn(move || pump.run())
@@ -236,21 +243,7 @@ impl Dsm {
     /// # Errors
     /// [`FinishError::Missing`] if a peer goes without a word, or `patience` runs out.
     pub fn finish(mut self, patience: Duration) -> Result<(), FinishError> {
-        for peer in self.transport.peers() {
-            let farewell = Frame {
-                service: Service::Dsm,
-                kind: finish::KIND,
-                from: self.transport.local(),
-                epoch: self.epoch,
-                stamp: Stamp::ZERO,
-                body: Body::EMPTY,
-                payload: bytes::Bytes::new(),
-            };
-            match self.transport.send(peer, Class::Control, farewell) {
-                Ok(()) | Err(SendError::Lost(_)) => {}
-                Err(error) => tracing::error!(%error, "a farewell was not sent"),
-            }
-        }
+        tell_all(&*self.transport, self.epoch, finish::KIND, Body::EMPTY);
         let outcome = self.farewells.wait(patience).map_err(FinishError::Missing);
         self.halt();
         outcome
@@ -268,6 +261,25 @@ impl Dsm {
 impl Drop for Dsm {
     fn drop(&mut self) {
         self.halt();
+    }
+}
+
+/// Sends a frame to every peer.
+fn tell_all(transport: &dyn Transport, epoch: Epoch, kind: u8, body: Body) {
+    let frame = Frame {
+        service: Service::Dsm,
+        kind,
+        from: transport.local(),
+        epoch,
+        stamp: Stamp::ZERO,
+        body,
+        payload: bytes::Bytes::new(),
+    };
+    for peer in transport.peers() {
+        match transport.send(peer, Class::Control, frame.clone()) {
+            Ok(()) | Err(SendError::Lost(_)) => {}
+            Err(error) => tracing::error!(%error, %peer, kind, "a peer was not told"),
+        }
     }
 }
 

@@ -47,6 +47,7 @@ mod sleep;
 mod spin;
 mod stats;
 mod stop;
+mod terms;
 
 pub use driver::Driver;
 pub use handle::{Dsm, FinishError, StartError};
@@ -58,6 +59,7 @@ pub use priority::Priority;
 pub use refused::Refused;
 pub use spin::Waiting;
 pub use stats::{DsmStats, FaultKind, MemoryStats};
+pub use terms::TermsDiffer;
 
 /// Bytes of metadata that a page costs a node at most, with the default protocol: its word, its
 /// directory entry on its home, and a byte each of the backing and of a memory budget.

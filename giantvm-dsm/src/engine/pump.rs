@@ -21,6 +21,7 @@ use super::runtime::Runtime;
 use super::sleep::{Sleep, Wakers, Woken};
 use super::spin::Spin;
 use super::stop::StopSwitch;
+use super::terms::{self, Terms};
 use crate::backing::{BackingError, Fault};
 use crate::protocol::CoherenceProtocol;
 
@@ -43,6 +44,8 @@ enum Look {
 #[derive(Debug)]
 pub(super) struct Pump<P: CoherenceProtocol> {
     driver: Driver<P>,
+    /// On which peers have to share the memory, too.
+    terms: Terms,
     handlers: Handlers,
     farewells: Arc<Farewells>,
     orders: Arc<Orders>,
@@ -60,6 +63,7 @@ pub(super) struct Pump<P: CoherenceProtocol> {
 impl<P: CoherenceProtocol> Pump<P> {
     pub(super) fn new(
         mut driver: Driver<P>,
+        terms: Terms,
         handlers: Handlers,
         farewells: Arc<Farewells>,
         orders: Arc<Orders>,
@@ -75,6 +79,7 @@ impl<P: CoherenceProtocol> Pump<P> {
         })?;
         Ok(Self {
             driver,
+            terms,
             handlers,
             farewells,
             orders,
@@ -257,6 +262,9 @@ impl<P: CoherenceProtocol> Pump<P> {
         if let Err(refused) = self.driver.admit(frame) {
             return Ok(Err(refused));
         }
+        if frame.service == Service::Dsm && frame.kind == terms::KIND {
+            return Ok(self.compare(frame));
+        }
         // Coherence messages say themselves what they have to of logical time.
         if frame.service == Service::Dsm && frame.kind != finish::KIND {
             return self.driver.take(frame);
@@ -273,6 +281,12 @@ impl<P: CoherenceProtocol> Pump<P> {
                 None => Err(Refused::NoHandler(service)),
             }),
         }
+    }
+
+    /// Compares the terms that a peer says with those of this node.
+    fn compare(&self, frame: &Frame) -> Result<(), Refused> {
+        self.terms.compare(&Terms::read(frame)?)?;
+        Ok(())
     }
 
     /// Ends the link to a peer that sent what no correct peer sends.

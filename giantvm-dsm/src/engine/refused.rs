@@ -4,6 +4,7 @@ use giantvm_core::wire::{DecodeError, Service};
 use giantvm_core::{Epoch, PageIndex, Stamp};
 
 use super::parcel::BadParcel;
+use super::terms::TermsDiffer;
 use crate::protocol::Violation;
 
 /// Why a peer's frame was refused. The link to the peer has to end.
@@ -27,6 +28,9 @@ pub enum Refused {
         /// The epoch of this node.
         expected: Epoch,
     },
+    /// The peer shares its memory on other terms.
+    #[error(transparent)]
+    Terms(#[from] TermsDiffer),
     /// A message before this one is missing.
     #[error("message {0} is missing: the link loses what it carries")]
     Missing(u32),

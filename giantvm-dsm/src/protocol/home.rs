@@ -70,7 +70,7 @@ impl HomeMap {
     }
 
     /// The same homes, of pages whose home never moves to the node that uses them most. All nodes have
-    /// to say the same.
+    /// to say the same, which [`Dsm::start`](crate::engine::Dsm::start) sees to.
     #[must_use]
     pub fn staying(mut self) -> Self {
         self.moving = false;

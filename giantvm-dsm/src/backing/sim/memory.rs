@@ -137,6 +137,13 @@ impl SimMemory {
         look(page.rights(), page.bytes())
     }
 
+    /// How often the threads that wait for a page were woken: a thread whose access [faulted](Attempt)
+    /// sleeps until this changes.
+    #[must_use]
+    pub fn wakes(&self, page: PageIndex) -> u64 {
+        self.0.lock().pages[index(page)].wakes
+    }
+
     fn wait(
         &self,
         page: PageIndex,
