@@ -120,6 +120,10 @@ mutants! {
     DeltaAgainstAnyBase: "a page is sent as a delta against another copy than the receiver named",
     TrustsAnyBase: "a delta is put on the copy that was named, whatever it is against",
     DropsNamedBases: "a copy that was named makes room for others",
+    SheafIsBackwards: "letters that go together are bound backwards",
+    SheafLosesALetter: "the last of letters that came together is not handled",
+    SheafIsOvertaken: "a letter with a payload goes before those that wait to go together",
+    SheafIsNeverFlushed: "what the transport may hold back is never flushed",
 }
 
 /// The place of the chosen one in the list, counted from 1; 0 for none.

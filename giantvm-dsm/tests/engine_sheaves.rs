@@ -4,7 +4,7 @@ mod sheaves;
 
 use giantvm_dsm::protocol::{CoherenceProtocol, Directory, Ivy, Lease};
 
-/// Runs a protocol: seeds.
+/// Runs of each protocol.
 const SEEDS: u64 = 6;
 
 fn keeps_the_laws<P: CoherenceProtocol>() {
@@ -12,7 +12,6 @@ fn keeps_the_laws<P: CoherenceProtocol>() {
         sheaves::check::<P>(seed).unwrap_or_else(|what| panic!("{}, seed {seed}: {what}", P::NAME))
     });
     let runs: Vec<_> = runs.collect();
-    println!("{}: {runs:?}", P::NAME);
     assert!(
         runs.iter()
             .all(|run| run.sheaves > 0 && run.read_ahead > 0 && run.waits > 0)

@@ -15,6 +15,7 @@ use super::parcel::{Packer, Packing, Tag};
 use super::sequence::Sequences;
 use super::sheaf::Sheaf;
 use super::stats::{DsmStats, FaultKind};
+use crate::mutants::mutant;
 use crate::protocol::{Access, PageMessage, Rights};
 
 /// A fault whose answer is under way.
@@ -187,7 +188,7 @@ impl Outlet {
             let alone = filled == 1 && !self.posted;
             (0..self.sheaves.len()).for_each(|at| self.send_sheaf(at, alone));
         }
-        if std::mem::take(&mut self.posted) {
+        if std::mem::take(&mut self.posted) && !mutant!(SheafIsNeverFlushed) {
             self.transport.flush();
         }
     }
@@ -217,7 +218,9 @@ impl<M: PageMessage> Outside<M> for Outlet {
                     self.bind(to, frame);
                 } else {
                     // What was said before it goes before it.
-                    self.send_sheaf_to(to);
+                    if !mutant!(SheafIsOvertaken) {
+                        self.send_sheaf_to(to);
+                    }
                     let sent = self.transport.post(to, class, frame, self.packer.payload());
                     self.posted = true;
                     self.sent(to, sent);

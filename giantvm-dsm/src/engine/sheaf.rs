@@ -15,6 +15,8 @@
 use bytes::Bytes;
 use giantvm_core::wire::{Body, DecodeError, Frame, MAX_BODY};
 
+use crate::mutants::mutant;
+
 /// The frame kind of a sheaf: the last but one, which no protocol uses.
 pub(crate) const KIND: u8 = u8::MAX - 1;
 /// Most letters of a sheaf. So the one that is handled last waits for few.
@@ -35,8 +37,13 @@ impl Sheaf {
     pub(super) fn add(&mut self, kind: u8, body: Body) {
         let bytes = body.as_slice();
         let len = u8::try_from(bytes.len()).unwrap_or(u8::MAX);
-        self.bytes.extend_from_slice(&[kind, len]);
-        self.bytes.extend_from_slice(bytes);
+        let at = if mutant!(SheafIsBackwards) {
+            0
+        } else {
+            self.bytes.len()
+        };
+        let letter = [kind, len].into_iter().chain(bytes.iter().copied());
+        self.bytes.splice(at..at, letter);
         self.first.get_or_insert((kind, body));
         self.count += 1;
     }
@@ -103,6 +110,9 @@ pub(crate) fn untie(sheaf: &Frame) -> Result<impl Iterator<Item = Frame>, Decode
     Ok(std::iter::from_fn(move || {
         let (kind, body, left) = split(rest)?;
         rest = left;
+        if mutant!(SheafLosesALetter) && rest.is_empty() {
+            return None;
+        }
         Some(Frame {
             kind,
             body,
