@@ -37,13 +37,13 @@ impl Sheaf {
     pub(super) fn add(&mut self, kind: u8, body: Body) {
         let bytes = body.as_slice();
         let len = u8::try_from(bytes.len()).unwrap_or(u8::MAX);
-        let at = if mutant!(SheafIsBackwards) {
-            0
+        if mutant!(SheafIsBackwards) {
+            let letter = [kind, len].into_iter().chain(bytes.iter().copied());
+            self.bytes.splice(..0, letter);
         } else {
-            self.bytes.len()
-        };
-        let letter = [kind, len].into_iter().chain(bytes.iter().copied());
-        self.bytes.splice(at..at, letter);
+            self.bytes.extend_from_slice(&[kind, len]);
+            self.bytes.extend_from_slice(bytes);
+        }
         self.first.get_or_insert((kind, body));
         self.count += 1;
     }
