@@ -163,4 +163,4 @@ fn weight(rate: u64) -> i64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

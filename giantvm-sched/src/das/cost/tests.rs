@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::das::graph::Home;
-use crate::schedule::{Nanos, PageGroup};
+use crate::das::graph::tests::made_of;
+use crate::schedule::Nanos;
 
 /// A processor's time, in ns a second.
 const CPU: i64 = 1_000_000_000;
@@ -20,31 +20,6 @@ fn terrain(vcpus: &[usize]) -> Terrain {
     Terrain::new(&machine, &capacities, 50_000)
 }
 
-fn graph(threads: usize, edges: &[(usize, usize, i64)], pulls: &[(usize, usize, i64)]) -> Graph {
-    let mut graph = Graph {
-        edges: vec![Vec::new(); threads],
-        pulls: vec![Vec::new(); threads],
-        homes: Vec::new(),
-        warm: vec![10; threads],
-    };
-    for &(a, b, weight) in edges.iter().filter(|(a, b, _)| a != b) {
-        graph.edges[a].push((b, weight));
-        graph.edges[b].push((a, weight));
-    }
-    for &(thread, node, weight) in pulls {
-        let index = graph.homes.len();
-        graph.pulls[thread].push((index, weight));
-        graph.homes.push(Home {
-            group: PageGroup(index as u64),
-            node,
-            pages: 16,
-            movable: true,
-            users: vec![(thread, weight)],
-        });
-    }
-    graph
-}
-
 proptest! {
     #[test]
     fn a_gain_is_the_difference_of_what_is_lost(
@@ -55,7 +30,7 @@ proptest! {
         shifts in prop::collection::btree_map(0..8_usize, 0..3_usize, 1..8),
         home in 0..8_usize, to in 0..3_usize,
     ) {
-        let (terrain, graph) = (terrain(&[2, 1, 1]), graph(8, &edges, &pulls));
+        let (terrain, graph) = (terrain(&[2, 1, 1]), made_of(8, 10, &edges, &pulls));
         let mut assignment = Assignment::new(&terrain, &graph, &demands, placed);
         let shifts: Vec<_> = shifts.into_iter().collect();
         let before = assignment.total();
@@ -82,7 +57,7 @@ fn threads_too_many_wait_and_more_so_where_many_do() {
 
 #[test]
 fn far_nodes_lose_more_than_near_ones() {
-    let (terrain, graph) = (terrain(&[2, 2, 2]), graph(2, &[(0, 1, 1000)], &[]));
+    let (terrain, graph) = (terrain(&[2, 2, 2]), made_of(2, 10, &[(0, 1, 1000)], &[]));
     let demands = [0, 0];
     let near = Assignment::new(&terrain, &graph, &demands, vec![0, 1]).total();
     let far = Assignment::new(&terrain, &graph, &demands, vec![0, 2]).total();
@@ -94,7 +69,7 @@ fn a_full_node_takes_no_one_but_for_someone() {
     let mut terrain = terrain(&[2, 2]);
     terrain.capacities[1].threads = 1;
     terrain.capacities[1].groups = 0;
-    let (graph, demands) = (graph(3, &[], &[(0, 0, 5)]), [0; 3]);
+    let (graph, demands) = (made_of(3, 10, &[], &[(0, 0, 5)]), [0; 3]);
     let assignment = Assignment::new(&terrain, &graph, &demands, vec![0, 0, 1]);
     assert_eq!(assignment.weigh(&[(0, 1)]), None);
     assert!(assignment.weigh(&[(0, 1), (2, 0)]).is_some());
@@ -103,7 +78,7 @@ fn a_full_node_takes_no_one_but_for_someone() {
 
 #[test]
 fn a_move_costs_what_a_thread_has_fetched() {
-    let (terrain, graph) = (terrain(&[2, 2]), graph(1, &[], &[]));
+    let (terrain, graph) = (terrain(&[2, 2]), made_of(1, 10, &[], &[]));
     let assignment = Assignment::new(&terrain, &graph, &[0], vec![0]);
     assert_eq!(
         assignment.weigh(&[(0, 1)]).unwrap().cost,

@@ -34,6 +34,36 @@ fn graph(all: &[Faults]) -> Graph {
     Graph::new(&evidence, &threads, decay, 10, PAGES)
 }
 
+/// A graph of these edges, and of pulls as (thread, home's node, weight), each to a home of its own.
+pub(in crate::das) fn made_of(
+    threads: usize,
+    warm: u64,
+    edges: &[(usize, usize, i64)],
+    pulls: &[(usize, usize, i64)],
+) -> Graph {
+    let mut graph = Graph {
+        edges: vec![Vec::new(); threads],
+        pulls: vec![Vec::new(); threads],
+        homes: Vec::new(),
+        warm: vec![warm; threads],
+    };
+    for &(a, b, weight) in edges.iter().filter(|(a, b, _)| a != b) {
+        graph.edges[a].push((b, weight));
+        graph.edges[b].push((a, weight));
+    }
+    for (index, &(thread, node, weight)) in pulls.iter().enumerate() {
+        graph.pulls[thread].push((index, weight));
+        graph.homes.push(Home {
+            group: PageGroup(index as u64),
+            node,
+            pages: 16,
+            movable: true,
+            users: vec![(thread, weight)],
+        });
+    }
+    graph
+}
+
 fn near(weight: i64, expected: i64) -> bool {
     (weight - expected).abs() <= expected / 100 + 100
 }

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::das::cost::Terrain;
-use crate::das::graph::Home;
-use crate::schedule::{Capacity, Machine, PageGroup};
+use crate::das::graph::tests::made_of;
+use crate::schedule::{Capacity, Machine};
 
 const CPU: i64 = 1_000_000_000;
 
@@ -22,26 +22,7 @@ impl Case<'_> {
     /// All steps that are taken, and what is lost before and after each.
     fn steps(&self, params: &Parameters) -> (Vec<Best>, Vec<i64>) {
         let threads = self.placed.len();
-        let mut graph = Graph {
-            edges: vec![Vec::new(); threads],
-            pulls: vec![Vec::new(); threads],
-            homes: Vec::new(),
-            warm: vec![self.warm; threads],
-        };
-        for &(a, b, weight) in self.edges.iter().filter(|(a, b, _)| a != b) {
-            graph.edges[a].push((b, weight));
-            graph.edges[b].push((a, weight));
-        }
-        for (index, &(thread, node, weight)) in self.pulls.iter().enumerate() {
-            graph.pulls[thread].push((index, weight));
-            graph.homes.push(Home {
-                group: PageGroup(index as u64),
-                node,
-                pages: 16,
-                movable: true,
-                users: vec![(thread, weight)],
-            });
-        }
+        let graph = made_of(threads, self.warm, self.edges, self.pulls);
         let machine = Machine::new(self.vcpus).unwrap();
         let capacities: Vec<_> = self
             .vcpus
