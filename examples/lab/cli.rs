@@ -6,9 +6,9 @@ use anyhow::Context as _;
 use clap::Parser;
 
 use crate::cache::Cache;
+use crate::emulators::Paging;
 use crate::fetch::Fetched;
 use crate::interrupt::Interrupt;
-use crate::qemu::Npt;
 use crate::run::{Stage, run};
 use crate::scenario::Scenario;
 use crate::scenarios;
@@ -20,7 +20,7 @@ Examples:
   lab --list                       all scenarios
   lab --scenario nodes             only this one; may be said more than once
   lab --all --json all.json        every one, with figures for machines
-  lab --scenario host --npt off    with shadow page tables
+  lab --scenario host --paging shadow   with shadow page tables
 
 Exit status:
   0  all was seen that must be seen
@@ -30,7 +30,7 @@ Exit status:
 /// Tries the project where a processor's own virtualization is emulated, so that it needs neither
 /// KVM nor a second machine.
 ///
-/// Fetches QEMU, kernels and tools from Debian's packages into a cache, builds the project's programs
+/// Fetches emulators, kernels and tools from Debian's packages into a cache, builds the project's programs
 /// without libraries, boots emulated hosts, runs scenarios in them and checks what they print.
 /// Nothing of the machine's own configuration changes. Needs Debian's apt, Rust and gcc.
 #[derive(Debug, Parser)]
@@ -48,10 +48,9 @@ pub(crate) struct Cli {
     #[arg(long)]
     all: bool,
 
-    /// How the emulated processors find their guests' memory: with nested page tables or, `off`, with
-    /// shadow page tables. Each scenario has its own default.
+    /// How the emulated processors find their guests' memory. Each scenario has its own default.
     #[arg(long, value_enum)]
-    npt: Option<Npt>,
+    paging: Option<Paging>,
 
     /// Where to keep what was fetched. $XDG_CACHE_HOME/giantvm-lab by default.
     #[arg(long, value_name = "DIR")]
@@ -82,14 +81,14 @@ impl Cli {
         let logs = tempfile::Builder::new().prefix("giantvm-lab.").tempdir()?;
         let mut results = Vec::new();
         for scenario in scenarios {
-            let npt = self.npt.unwrap_or(scenario.npt);
+            let paging = self.paging.unwrap_or(scenario.paging);
             let boots = scenario
                 .hosts
                 .iter()
                 .map(|host| fetched.boot(scenario, host.role));
             let stage = Stage {
-                qemu: fetched.qemu(npt)?,
-                npt,
+                emulator: fetched.emulator(paging)?,
+                paging,
                 boots: boots.collect::<Result<_, _>>()?,
                 logs: logs.path(),
                 interrupt: &interrupt,

@@ -8,10 +8,10 @@ use tempfile::NamedTempFile;
 
 use crate::binaries;
 use crate::cache::Cache;
+use crate::emulators::{Emulator, Paging};
 use crate::image;
 use crate::kernel::Kernel;
 use crate::packages::{self, Unpacked};
-use crate::qemu::{Npt, Qemu};
 use crate::scenario::{Role, Scenario};
 use crate::sources::Suite;
 
@@ -60,9 +60,9 @@ impl Fetched {
         })
     }
 
-    /// QEMU for a kind of paging.
-    pub(crate) fn qemu(&self, npt: Npt) -> anyhow::Result<Qemu> {
-        Qemu::fetch(&self.cache, npt)
+    /// What emulates a host with a kind of paging.
+    pub(crate) fn emulator(&self, paging: Paging) -> anyhow::Result<Emulator> {
+        Emulator::fetch(&self.cache, paging)
     }
 
     /// What a scenario's machines boot from.

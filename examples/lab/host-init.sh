@@ -11,14 +11,17 @@ mount -t tmpfs shm /dev/shm
 
 for parameter in $(cat /proc/cmdline); do
     case $parameter in
-    lab.npt=*) npt=${parameter#*=} ;;
+    lab.paging=*) paging=${parameter#*=} ;;
     lab.host=*) index=${parameter#*=} ;;
     tsc_early_khz=*) export KHZ=${parameter#*=} ;;
     esac
 done
 for module in /modules/*.ko; do
-    case $module in
-    *kvm_amd.ko) insmod "$module" "npt=$npt" ;;
+    case $paging$module in
+    nested*kvm_amd.ko) insmod "$module" npt=1 ;;
+    shadow*kvm_amd.ko) insmod "$module" npt=0 ;;
+    extended*kvm_intel.ko) insmod "$module" eptad=0 ;;
+    *kvm_amd.ko | *kvm_intel.ko) ;;
     *) insmod "$module" ;;
     esac
 done
@@ -28,7 +31,9 @@ if [ -e /sys/class/net/eth0 ]; then
     ip link set eth0 up
 fi
 
-echo "LAB host up after $(cut -d' ' -f1 /proc/uptime) s: Linux $(uname -r), npt=$(cat /sys/module/kvm_amd/parameters/npt)"
+echo "LAB host up after $(cut -d' ' -f1 /proc/uptime) s: Linux $(uname -r), $paging page tables"
 cd /lab && sh "run$index.sh"
 echo "LAB host end"
+# Waits until a console that takes its time has sent everything.
+stty -F /dev/ttyS0 sane
 poweroff -f

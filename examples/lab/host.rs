@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::Context as _;
 use rustix::process::{Pid, Signal, kill_process_group};
+use tempfile::TempDir;
 
 use crate::console::Console;
 
@@ -15,12 +16,17 @@ use crate::console::Console;
 pub(crate) struct Host {
     child: Child,
     console: Console,
+    _files: Option<TempDir>,
 }
 
 impl Host {
-    /// Starts it; what it prints goes to `name`.log in the directory.
-    pub(crate) fn start(mut command: Command, logs: &Path, name: &str) -> anyhow::Result<Self> {
-        let complaints = File::create(logs.join(format!("{name}-qemu.log")))?;
+    /// Starts it; what it prints goes to `name`.log in the directory. The files it needs end with it.
+    pub(crate) fn start(
+        (mut command, files): (Command, Option<TempDir>),
+        logs: &Path,
+        name: &str,
+    ) -> anyhow::Result<Self> {
+        let complaints = File::create(logs.join(format!("{name}-emulator.log")))?;
         let mut child = command
             // A terminal's Ctrl-C is for the lab, which then ends the host.
             .process_group(0)
@@ -28,10 +34,14 @@ impl Host {
             .stdout(Stdio::piped())
             .stderr(complaints)
             .spawn()
-            .context("cannot start QEMU")?;
-        let stdout = child.stdout.take().context("QEMU has no output")?;
+            .context("cannot start the emulator")?;
+        let stdout = child.stdout.take().context("the emulator has no output")?;
         let console = Console::gather(stdout, &logs.join(format!("{name}.log")))?;
-        Ok(Self { child, console })
+        Ok(Self {
+            child,
+            console,
+            _files: files,
+        })
     }
 
     /// What it printed so far.
@@ -65,7 +75,7 @@ mod tests {
     fn start(script: &str, logs: &Path) -> Host {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
-        Host::start(command, logs, "a").unwrap()
+        Host::start((command, None), logs, "a").unwrap()
     }
 
     #[test]

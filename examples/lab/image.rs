@@ -14,7 +14,7 @@ use crate::script::script;
 const HOST_INIT: &[u8] = include_bytes!("host-init.sh");
 const GUEST_INIT: &[u8] = include_bytes!("guest-init.sh");
 /// What an emulated host's kernel has to load, in this order.
-const HOST_MODULES: &[&str] = &["virtio_pci", "virtio_net", "tun", "kvm_amd"];
+const HOST_MODULES: &[&str] = &["virtio_pci", "virtio_net", "tun", "kvm_amd", "kvm_intel"];
 
 /// What a guest's kernel has to load: devices that may be there.
 const GUEST_MODULES: &[&str] = &[

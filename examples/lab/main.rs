@@ -1,7 +1,7 @@
 //! The lab: unmodified Linux, and everything else that needs a processor's own virtualization, tried
 //! on a machine that has none.
 //!
-//! QEMU's emulation stands for the host's hardware. [`fetch`] takes it, kernels and tools from
+//! An emulator stands for the host's hardware ([`emulators`]). [`fetch`] takes it, kernels and tools from
 //! Debian's packages; [`image`] packs what an emulated host and the guest in it run; [`host`] boots
 //! it; [`scenario`] says what runs there and what must be seen; [`run`] does one of them, and
 //! [`verdict`] tells how it went.
@@ -13,6 +13,7 @@ mod checks;
 mod cli;
 mod console;
 mod cpio;
+mod emulators;
 mod fetch;
 mod host;
 mod hub;
@@ -21,7 +22,6 @@ mod interrupt;
 mod kernel;
 mod packages;
 mod progress;
-mod qemu;
 mod run;
 mod scenario;
 mod scenarios;

@@ -6,18 +6,16 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use crate::checks;
+use crate::emulators::{Emulator, Machine, Paging};
 use crate::fetch::Boot;
 use crate::host::Host;
 use crate::hub::Hub;
 use crate::interrupt::Interrupt;
 use crate::progress::Step;
-use crate::qemu::{Machine, Npt, Qemu};
 use crate::scenario::{self, Role, Scenario};
 use crate::script::{end, told, up};
 use crate::verdict::{ScenarioResult, StepResult};
 
-/// An emulated host that is not up by then never will be.
-const BOOT: Duration = Duration::from_secs(90);
 /// How often hosts are looked at.
 const PERIOD: Duration = Duration::from_millis(100);
 /// How often hosts that do not come up are started.
@@ -26,8 +24,8 @@ const BOOTS: usize = 2;
 /// What a scenario runs with.
 #[derive(Debug)]
 pub(crate) struct Stage<'a> {
-    pub(crate) qemu: Qemu,
-    pub(crate) npt: Npt,
+    pub(crate) emulator: Emulator,
+    pub(crate) paging: Paging,
     /// What each of the scenario's machines boots from.
     pub(crate) boots: Vec<Boot>,
     pub(crate) logs: &'a Path,
@@ -48,6 +46,7 @@ enum Waited {
 /// Runs a scenario. It fails only if it cannot be tried; what was seen is in the result.
 pub(crate) fn run(scenario: &Scenario, stage: &Stage<'_>) -> anyhow::Result<ScenarioResult> {
     let start = Instant::now();
+    let (emulator, longest) = (stage.emulator.name(), stage.emulator.longest_boot());
     let mut retries = Vec::new();
     let mut hosts = Vec::new();
     for boot in 1..=BOOTS {
@@ -56,14 +55,14 @@ pub(crate) fn run(scenario: &Scenario, stage: &Stage<'_>) -> anyhow::Result<Scen
         let hub = (scenario.hosts.len() > 1).then(|| Hub::start(scenario.hosts.len()));
         let hub = hub.transpose()?;
         hosts = start_hosts(scenario, stage, hub.as_ref(), boot)?;
-        let step = Step::until(&format!("{}: boot", scenario.name), BOOT);
-        match wait(scenario, &mut hosts, up, BOOT, stage.interrupt, &step)? {
+        let step = Step::until(&format!("{}: boot", scenario.name), longest);
+        match wait(scenario, &mut hosts, up, longest, stage.interrupt, &step)? {
             Waited::Done => break,
-            Waited::Ended => retries.push(format!("QEMU ended in boot {boot} of a host")),
+            Waited::Ended => retries.push(format!("{emulator} ended in boot {boot} of a host")),
             Waited::TimedOut => retries.push(format!("a host hung in its boot {boot}")),
         }
     }
-    let limit = scenario.limit();
+    let limit = scenario.limit() * stage.emulator.second();
     let step = Step::until(scenario.name, limit);
     wait(scenario, &mut hosts, end, limit, stage.interrupt, &step)?;
     drop(step);
@@ -83,7 +82,7 @@ fn start_hosts(
 ) -> anyhow::Result<Vec<Host>> {
     let start = |(index, (host, boot)): (usize, (&scenario::Host, &Boot))| {
         let machine = Machine {
-            npt: stage.npt,
+            paging: stage.paging,
             cpus: host.cpus,
             memory: host.memory,
             kernel: &boot.kernel,
@@ -99,7 +98,7 @@ fn start_hosts(
             1 => format!("{}-{index}", scenario.name),
             _ => format!("{}-{index}-boot{attempt}", scenario.name),
         };
-        Host::start(stage.qemu.command(&machine), stage.logs, &name)
+        Host::start(stage.emulator.start(&machine)?, stage.logs, &name)
     };
     scenario
         .hosts

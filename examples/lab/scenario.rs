@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::qemu::Npt;
+use crate::emulators::Paging;
 
 /// Something to try, and what must be seen.
 #[derive(Debug, Clone, Copy)]
@@ -14,7 +14,7 @@ pub(crate) struct Scenario {
     /// Whether it is part of the short form.
     pub(crate) short: bool,
     /// How the hosts' processors find their guests' memory, if nobody says otherwise.
-    pub(crate) npt: Npt,
+    pub(crate) paging: Paging,
     /// The emulated machines. More than one are joined by a network, on which hosts are 198.18.0.1
     /// and so on.
     pub(crate) hosts: &'static [Host],
@@ -63,7 +63,7 @@ pub(crate) struct Step {
     pub(crate) name: &'static str,
     /// The command, for the shell of the host, without single quotes.
     pub(crate) command: &'static str,
-    /// It is killed after so many seconds.
+    /// It is killed after so many seconds, by its host's clock.
     pub(crate) limit: u64,
     /// What must be seen besides the status 0.
     pub(crate) checks: &'static [Check],
@@ -83,7 +83,7 @@ pub(crate) enum Check {
 }
 
 impl Scenario {
-    /// How long its hosts may take once they are up.
+    /// How long its hosts may take once they are up, by their own clocks.
     pub(crate) fn limit(&self) -> Duration {
         let host = |host: &Host| host.steps.iter().map(|step| step.limit).sum::<u64>();
         let longest = self.hosts.iter().map(host).max();

@@ -1,6 +1,6 @@
 //! Scenarios without Linux as a guest.
 
-use crate::qemu::Npt;
+use crate::emulators::Paging;
 use crate::scenario::Check::{Has, Lacks, Shows};
 use crate::scenario::{Check, Scenario, Step};
 use crate::scenarios::host;
@@ -14,7 +14,7 @@ pub(super) const ALL: &[Scenario] = &[
         name: "host",
         about: "one emulated host can serve, and runs the built-in guest on one node",
         short: true,
-        npt: Npt::On,
+        paging: Paging::Nested,
         hosts: &[host(
             2,
             1024,
@@ -39,7 +39,7 @@ pub(super) const ALL: &[Scenario] = &[
         name: "nodes",
         about: "the built-in guest over two nodes of one emulated host, by memory and by TCP",
         short: true,
-        npt: Npt::Off,
+        paging: Paging::Shadow,
         hosts: &[host(
             2,
             1536,
@@ -64,7 +64,7 @@ pub(super) const ALL: &[Scenario] = &[
         name: "unequal",
         about: "three nodes of one emulated host, of which one has no vCPU and little memory",
         short: false,
-        npt: Npt::Off,
+        paging: Paging::Shadow,
         hosts: &[host(
             2,
             1536,
@@ -81,7 +81,7 @@ pub(super) const ALL: &[Scenario] = &[
         name: "lost",
         about: "a node is killed while the guest works: the others say so and end",
         short: true,
-        npt: Npt::Off,
+        paging: Paging::Shadow,
         hosts: &[host(
             2,
             1536,
@@ -100,7 +100,7 @@ pub(super) const ALL: &[Scenario] = &[
         name: "hosts",
         about: "the built-in guest over two emulated hosts",
         short: true,
-        npt: Npt::Off,
+        paging: Paging::Shadow,
         hosts: &[
             host(
                 1,

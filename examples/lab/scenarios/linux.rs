@@ -1,6 +1,6 @@
 //! Scenarios with Linux as the guest.
 
-use crate::qemu::Npt;
+use crate::emulators::Paging;
 use crate::scenario::Check::{Guest, Has, Shows};
 use crate::scenario::{Check, Host, Role, Scenario, Step};
 use crate::scenarios::linux_host;
@@ -101,7 +101,7 @@ pub(super) const ALL: &[Scenario] = &[
         name: "reference",
         about: "the Linux guest on a whole emulated machine, without any of the project",
         short: false,
-        npt: Npt::On,
+        paging: Paging::Nested,
         hosts: &[Host {
             role: Role::Guest,
             cpus: 2,
@@ -119,7 +119,7 @@ pub(super) const ALL: &[Scenario] = &[
         name: "linux",
         about: "Linux on one node, with two vCPUs",
         short: false,
-        npt: Npt::On,
+        paging: Paging::Nested,
         hosts: &[linux_host(
             4,
             2048,
@@ -136,7 +136,7 @@ pub(super) const ALL: &[Scenario] = &[
         name: "devices",
         about: "Linux on one node, with a disk and a network card",
         short: true,
-        npt: Npt::On,
+        paging: Paging::Nested,
         hosts: &[linux_host(
             4,
             2048,
@@ -169,7 +169,7 @@ pub(super) const ALL: &[Scenario] = &[
         name: "linux-nodes",
         about: "Linux over two nodes of one emulated host, after the same on one",
         short: false,
-        npt: Npt::On,
+        paging: Paging::Nested,
         hosts: &[linux_host(
             4,
             2048,
@@ -191,10 +191,35 @@ pub(super) const ALL: &[Scenario] = &[
         files: &[],
     },
     Scenario {
+        name: "linux-reads",
+        about: "the same where walks of page tables only read, as Intel's do; takes half an hour",
+        short: false,
+        paging: Paging::Extended,
+        hosts: &[linux_host(
+            2,
+            1024,
+            &[
+                Step {
+                    name: "1 node x 1",
+                    command: linux!(1, 1, 24, "", start!()),
+                    limit: 120,
+                    checks: START,
+                },
+                Step {
+                    name: "2 nodes x 1",
+                    command: linux!(2, 2, 24, "", start!()),
+                    limit: 480,
+                    checks: START,
+                },
+            ],
+        )],
+        files: &[],
+    },
+    Scenario {
         name: "far-devices",
         about: "Linux with its only vCPU on one node, and a disk and a network card on another",
         short: true,
-        npt: Npt::On,
+        paging: Paging::Nested,
         hosts: &[linux_host(
             4,
             2048,
@@ -226,7 +251,7 @@ pub(super) const ALL: &[Scenario] = &[
         name: "linux-four",
         about: "Linux over two nodes with two vCPUs each",
         short: false,
-        npt: Npt::On,
+        paging: Paging::Nested,
         hosts: &[linux_host(
             5,
             2048,
