@@ -6,7 +6,7 @@
 //!
 //! While a machine runs, [`schedule`] says what schedulers of threads are told and decide; [`das`] is
 //! one that knows what threads wait for, [`fair`] a model of Linux' default, and [`trace`] records and
-//! replays what they were told.
+//! replays what they were told. [`channel`] is how a guest hears of its faults and tells of its threads.
 //!
 //! This crate reads no file, opens no socket and measures nothing: text goes in, values come out.
 //!
@@ -39,6 +39,7 @@
 
 mod address;
 mod attached;
+pub mod channel;
 pub mod das;
 mod device;
 mod document;

@@ -77,7 +77,8 @@ impl Machine {
         Self::on(placement.nodes().count(), nodes.collect())
     }
 
-    fn on(nodes: usize, vcpus: Vec<NodeId>) -> Result<Self, MachineError> {
+    /// A machine of so many nodes, with the node of each vCPU.
+    pub(crate) fn on(nodes: usize, vcpus: Vec<NodeId>) -> Result<Self, MachineError> {
         if vcpus.is_empty() {
             return Err(MachineError::NoVcpu);
         }
