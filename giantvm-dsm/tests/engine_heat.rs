@@ -113,6 +113,33 @@ fn a_page_that_two_nodes_fight_for_is_the_hottest_under_leases() {
 }
 
 #[test]
+fn waits_are_told_of_the_thread_that_waited_and_of_what() {
+    let test = "waits_are_told_of_the_thread_that_waited_and_of_what";
+    let Some(nodes) = fight::<Directory>(test, DsmOptions::default()) else {
+        return;
+    };
+    let this = rustix::thread::gettid().as_raw_nonzero().get();
+    for node in &nodes[1..] {
+        let stalls = node.stalls(3);
+        let [thread] = stalls.threads[..] else {
+            panic!("one thread waited: {stalls:?}");
+        };
+        assert_eq!(thread.thread, u32::try_from(this).unwrap());
+        assert_eq!(thread.reads + thread.writes, node.stats().faults_remote());
+        assert!(thread.writes >= u64::from(TURNS / 2 - 1), "{thread:?}");
+        let group = stalls.groups[0];
+        assert_eq!(group.first, PageIndex(32), "the hot page's group");
+        assert!(
+            group.writes >= TURNS / 2 - 1 && group.stall <= thread.stall,
+            "{stalls:?}"
+        );
+        assert!(group.stall > std::time::Duration::ZERO);
+    }
+    // The home answers itself and uses nothing.
+    assert_eq!(nodes[0].stalls(3).threads, []);
+}
+
+#[test]
 fn nothing_is_noted_when_it_is_off() {
     let mut off = DsmOptions::default();
     off.heat = false;
@@ -120,6 +147,7 @@ fn nothing_is_noted_when_it_is_off() {
         return;
     };
     assert!(nodes.iter().all(|node| node.heat(20).is_empty()));
+    assert!(nodes.iter().all(|node| node.stalls(20).threads.is_empty()));
 }
 
 /// Prints what noting heat costs a remote write fault: `cargo test --release -p giantvm-dsm --test

@@ -248,6 +248,9 @@ impl<P: CoherenceProtocol> Driver<P> {
         self.outlet.flush();
         self.batch.flush(&mut *self.backing, &mut self.outlet)?;
         self.outlet.flush();
+        for waited in self.outlet.waited.drain(..) {
+            self.heat.waited(waited);
+        }
         Ok(())
     }
 

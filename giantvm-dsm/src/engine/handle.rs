@@ -11,7 +11,7 @@ use giantvm_transport::{SendError, Transport};
 use super::driver::Driver;
 use super::farewells::Farewells;
 use super::finish;
-use super::heat::{Gauge, PageHeat};
+use super::heat::{Gauge, PageHeat, Stalls};
 use super::hooks::Handlers;
 use super::options::DsmOptions;
 use super::orders::{Order, Orders, PinReply};
@@ -214,6 +214,14 @@ impl Dsm {
     #[must_use]
     pub fn heat(&self, most: usize) -> Vec<PageHeat> {
         self.heat.hottest(most)
+    }
+
+    /// Which threads waited for other nodes and how long, and for the `most` groups of
+    /// [`STALL_GROUP`](super::STALL_GROUP) pages that they waited for most often of late. None if
+    /// [`DsmOptions::heat`] is off.
+    #[must_use]
+    pub fn stalls(&self, most: usize) -> Stalls {
+        self.heat.stalls(most)
     }
 
     /// Asks for `page` to be given up, because its memory is wanted for others. A wish: see

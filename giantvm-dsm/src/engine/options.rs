@@ -36,8 +36,9 @@ pub struct DsmOptions {
     pub gather: bool,
     /// Most pages that are asked for ahead of a thread that walks through memory; 0 to ask for none.
     pub read_ahead: u32,
-    /// Whether it is noted which pages are asked for and taken most, for [`Dsm::heat`](super::Dsm::heat):
-    /// 150 KiB, and a few nanoseconds of a fault.
+    /// Whether it is noted which pages are asked for and taken most, and who waits for them, for
+    /// [`Dsm::heat`](super::Dsm::heat) and [`Dsm::stalls`](super::Dsm::stalls): 250 KiB, and some
+    /// ten nanoseconds of a fault.
     pub heat: bool,
     /// How the pages that this node sends are packed, and what it keeps for that.
     pub parcels: Parcels,

@@ -1,6 +1,7 @@
 //! Where a driver's messages go, and who counts what it does.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -10,11 +11,13 @@ use giantvm_core::{Epoch, NodeId, PageIndex, PageSize, Stamp};
 use giantvm_transport::{Loss, SendError, Transport};
 
 use super::execute::{Deed, Outside};
+use super::heat::Waited;
 use super::letter;
 use super::parcel::{Packer, Packing, Tag};
 use super::sequence::Sequences;
 use super::sheaf::Sheaf;
 use super::stats::{DsmStats, FaultKind};
+use crate::backing::Fault;
 use crate::mutants::mutant;
 use crate::protocol::{Access, PageMessage, Rights};
 
@@ -24,6 +27,17 @@ struct Waiting {
     since: Instant,
     access: Access,
     before: Option<Rights>,
+    /// Who waits: the first, and the others, who are rare.
+    first: Waiter,
+    others: Vec<Waiter>,
+}
+
+/// A thread that waits for a page.
+#[derive(Debug, Clone, Copy)]
+struct Waiter {
+    thread: u32,
+    access: Access,
+    since: Instant,
 }
 
 /// A driver's way out of its memory: frames, counters, and who waits for a page.
@@ -44,6 +58,8 @@ pub(super) struct Outlet {
     waiting: HashMap<PageIndex, Waiting>,
     /// Pages woken since someone last looked.
     pub(super) woken: Vec<PageIndex>,
+    /// Who waited for other nodes, since someone last looked.
+    pub(super) waited: Vec<Waited>,
     /// How many pages local threads began to wait for since someone last looked.
     pub(super) begun: usize,
     /// Whether the input being carried out is a fault that needs no message.
@@ -63,23 +79,40 @@ impl Outlet {
             stats: Arc::default(),
             waiting: HashMap::new(),
             woken: Vec::new(),
+            waited: Vec::new(),
             begun: 0,
             alone: false,
         }
     }
 
-    /// Notes that a local thread waits for a page.
-    pub(super) fn awaits(&mut self, page: PageIndex, access: Access, before: Option<Rights>) {
-        let waiting = self.waiting.entry(page).or_insert_with(|| {
-            self.begun += 1;
-            Waiting {
-                since: Instant::now(),
-                access,
-                before,
+    /// Notes that a local thread waits for a page; the protocol is asked for `access`.
+    pub(super) fn awaits(&mut self, fault: Fault, access: Access, before: Option<Rights>) {
+        let waiter = Waiter {
+            thread: fault.thread,
+            access: fault.access,
+            since: Instant::now(),
+        };
+        match self.waiting.entry(fault.page) {
+            Entry::Vacant(none) => {
+                self.begun += 1;
+                none.insert(Waiting {
+                    since: waiter.since,
+                    access,
+                    before,
+                    first: waiter,
+                    others: Vec::new(),
+                });
             }
-        });
-        // A reader and a writer may wait for one page: their common answer is the writer's.
-        waiting.access = waiting.access.max(access);
+            Entry::Occupied(mut waiting) => {
+                let waiting = waiting.get_mut();
+                // A reader and a writer may wait for one page: their common answer is the writer's.
+                waiting.access = waiting.access.max(access);
+                let known = |of: &Waiter| of.thread == waiter.thread;
+                if !known(&waiting.first) && !waiting.others.iter().any(known) {
+                    waiting.others.push(waiter);
+                }
+            }
+        }
         self.count(|stats| stats.waiting = self.waiting.len());
     }
 
@@ -245,10 +278,21 @@ impl<M: PageMessage> Outside<M> for Outlet {
             } else {
                 FaultKind::remote(waiting.access, waiting.before)
             };
+            let now = Instant::now();
             self.count(|stats| {
-                stats.count_fault(kind, waiting.since.elapsed());
+                stats.count_fault(kind, now - waiting.since);
                 stats.waiting = self.waiting.len();
             });
+            if kind != FaultKind::Local {
+                let of = |waiter: Waiter| Waited {
+                    thread: waiter.thread,
+                    page,
+                    access: waiter.access,
+                    time: now - waiter.since,
+                };
+                let all = std::iter::once(waiting.first).chain(waiting.others);
+                self.waited.extend(all.map(of));
+            }
         }
     }
 

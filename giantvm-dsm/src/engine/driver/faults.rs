@@ -24,7 +24,7 @@ impl<P: CoherenceProtocol> Driver<P> {
         if access != fault.access {
             self.outlet.count(|stats| stats.guesses += 1);
         }
-        self.outlet.awaits(page, access, before);
+        self.outlet.awaits(fault, access, before);
         self.give(Input::Fault { page, access })?;
         // Before anything is asked for ahead.
         self.outlet.flush();

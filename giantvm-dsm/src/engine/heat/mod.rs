@@ -1,7 +1,7 @@
 //! Which pages are asked for most, by whom, and which go to and fro.
 //!
-//! Each node notes what its own pump sees: faults of its threads, pages that others take away, and
-//! who sends them back. What is known is bounded whatever the number of pages: [`table`] keeps the
+//! Each node notes what its own pump sees: faults of its threads, how long those waited for other nodes
+//! ([`waits`]), pages that others take away, and who sends them back. What is known is bounded whatever the number of pages: [`table`] keeps the
 //! pages with the most events. Counts are never more than there were, and what is long ago counts
 //! less: all are halved every [`HALF_LIFE`].
 //!
@@ -12,14 +12,18 @@
 mod page;
 mod record;
 mod table;
+mod waits;
 
 use giantvm_core::{NodeId, NodeSet, PageIndex};
 
 use self::table::Table;
+use self::waits::Waits;
 use crate::protocol::{Access, Command, PageMessage, Tick};
 
 pub use self::page::PageHeat;
 pub(super) use self::record::{Gauge, Record};
+pub(super) use self::waits::Waited;
+pub use self::waits::{GroupStall, STALL_GROUP, Stalls, ThreadStall};
 
 /// Pages that are known at most. A page with more than one in 1024 of all events is among them.
 const MOST: usize = 2048;
@@ -38,6 +42,8 @@ enum Note {
     Taken(PageIndex, Option<NodeId>),
     /// Its bytes came from this node.
     Came(PageIndex, Option<NodeId>),
+    /// A local thread waited for it.
+    Waited(Waited),
 }
 
 /// What became of one page here.
@@ -80,6 +86,7 @@ impl Uses {
 #[derive(Debug)]
 struct Heat {
     table: Table<Uses>,
+    waits: Waits,
     /// When counts were last halved.
     halved: Tick,
 }
@@ -88,6 +95,7 @@ impl Heat {
     fn new() -> Self {
         Self {
             table: Table::new(MOST),
+            waits: Waits::new(),
             halved: Tick(0),
         }
     }
@@ -119,6 +127,7 @@ impl Heat {
                     uses.meets(from);
                 }
             }
+            Note::Waited(waited) => self.waits.count(&waited),
         }
     }
 
@@ -128,7 +137,7 @@ impl Heat {
         let of = |entry: &table::Entry<Uses>| {
             let uses = &entry.value;
             PageHeat {
-                page: entry.page,
+                page: entry.key,
                 reads: uses.reads,
                 writes: uses.writes,
                 taken: uses.taken,
@@ -139,6 +148,12 @@ impl Heat {
         self.table.entries().iter().map(of).collect()
     }
 
+    /// Who waited for what, and the `most` groups of those that were waited for most often of late.
+    fn stalls(&mut self, now: Tick, most: usize) -> Stalls {
+        self.fade(now);
+        self.waits.stalls(most)
+    }
+
     /// Halves all that is known as often as it is due.
     fn fade(&mut self, now: Tick) {
         let due = now.0.saturating_sub(self.halved.0) / HALF_LIFE;
@@ -146,6 +161,7 @@ impl Heat {
             self.halved.0 += due * HALF_LIFE;
             let times = u32::try_from(due).unwrap_or(u32::MAX);
             self.table.halve(times, |uses| uses.fade(times));
+            self.waits.halve(times);
         }
     }
 }

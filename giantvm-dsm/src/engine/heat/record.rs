@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use giantvm_core::{NodeId, PageIndex};
 
-use super::{Heat, Note, PageHeat, noted};
+use super::{Heat, Note, PageHeat, Stalls, Waited, noted};
 use crate::protocol::{Access, Command, PageMessage, Tick};
 
 /// Notes that are kept before they are counted.
@@ -62,6 +62,11 @@ impl Record {
         }
     }
 
+    /// Notes that a local thread waited for another node.
+    pub(in crate::engine) fn waited(&mut self, waited: Waited) {
+        self.note(Note::Waited(waited));
+    }
+
     /// Whether something was noted that is to be counted.
     pub(in crate::engine) const fn has_notes(&self) -> bool {
         !self.notes.is_empty()
@@ -97,17 +102,24 @@ impl Record {
 impl Gauge {
     /// The `most` hottest pages, the hottest first.
     pub(in crate::engine) fn hottest(&self, most: usize) -> Vec<PageHeat> {
-        let Some(shared) = &self.0 else {
-            return Vec::new();
-        };
-        let now = shared.origin.elapsed().as_nanos();
-        let now = Tick(u64::try_from(now).unwrap_or(u64::MAX));
-        let mut heat = shared.heat.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut pages = heat.pages(now);
-        drop(heat);
+        let mut pages = self.look(Heat::pages).unwrap_or_default();
         pages.sort_unstable_by_key(|page| (Reverse(page.heat()), page.page));
         pages.truncate(most);
         pages
+    }
+
+    /// Who waited for other nodes, and the `most` groups that were waited for most often of late.
+    pub(in crate::engine) fn stalls(&self, most: usize) -> Stalls {
+        self.look(|heat, now| heat.stalls(now, most))
+            .unwrap_or_default()
+    }
+
+    fn look<T>(&self, at: impl FnOnce(&mut Heat, Tick) -> T) -> Option<T> {
+        let shared = self.0.as_ref()?;
+        let now = shared.origin.elapsed().as_nanos();
+        let now = Tick(u64::try_from(now).unwrap_or(u64::MAX));
+        let mut heat = shared.heat.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(at(&mut heat, now))
     }
 }
 

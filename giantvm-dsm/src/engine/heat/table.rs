@@ -1,11 +1,11 @@
-//! The pages with the most events, in a table of fixed size.
+//! Whatever has the most events, pages for one, in a table of fixed size.
 //!
 //! The algorithm is that of Misra and Gries ("Finding repeated elements", 1982), in the variant of
 //! Anderson and others ("A high-performance algorithm for identifying frequent items in data
 //! streams", 2017): when the table is full, the median of all weights is taken off every weight, and
-//! pages without weight leave. That frees half of the table at once, so an event costs a constant
-//! time on average. As each such cut takes as much from half of the table as from any one page, no
-//! page loses more than all events together divided by half of the table's size.
+//! what is without weight leaves. That frees half of the table at once, so an event costs a constant
+//! time on average. As each such cut takes as much from half of the table as from any one key, no
+//! key loses more than all events together divided by half of the table's size.
 
 use giantvm_core::PageIndex;
 
@@ -14,28 +14,40 @@ const EMPTY: u16 = u16::MAX;
 /// The most entries that a table may have.
 const LARGEST: usize = 1 << 15;
 
-/// What is known of one page.
+/// What events are counted by.
+pub(super) trait Key: Copy + Eq {
+    /// Another number for each.
+    fn number(self) -> u64;
+}
+
+impl Key for PageIndex {
+    fn number(self) -> u64 {
+        self.0
+    }
+}
+
+/// What is known of one page, or whatever else is a key.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Entry<V> {
-    pub(super) page: PageIndex,
+pub(super) struct Entry<V, K = PageIndex> {
+    pub(super) key: K,
     /// Its events, less what cuts took; never more than there were.
-    weight: u32,
+    pub(super) weight: u32,
     pub(super) value: V,
 }
 
-/// At most a fixed number of pages, each with a value. It allocates when it is made, and never again.
+/// At most a fixed number of keys, each with a value. It allocates when it is made, and never again.
 #[derive(Debug)]
-pub(super) struct Table<V> {
+pub(super) struct Table<V, K = PageIndex> {
     /// Places of a hash table: each names an entry.
     places: Vec<u16>,
-    entries: Vec<Entry<V>>,
+    entries: Vec<Entry<V, K>>,
     /// Kept so that a cut does not allocate.
     weights: Vec<u32>,
     most: usize,
 }
 
-impl<V: Copy + Default> Table<V> {
-    /// A table of up to `most` pages, 2 to 32768. A page with more than one in `most / 2` of all
+impl<V: Copy + Default, K: Key> Table<V, K> {
+    /// A table of up to `most` keys, 2 to 32768. One with more than one in `most / 2` of all
     /// events is in it.
     pub(super) fn new(most: usize) -> Self {
         let most = most.clamp(2, LARGEST);
@@ -47,24 +59,24 @@ impl<V: Copy + Default> Table<V> {
         }
     }
 
-    /// Counts an event of `page`, and gives its value: a new one if it was not here.
-    pub(super) fn count(&mut self, page: PageIndex) -> &mut V {
-        let found = match self.find(page) {
+    /// Counts an event of `key`, and gives its value: a new one if it was not here.
+    pub(super) fn count(&mut self, key: K) -> &mut V {
+        let found = match self.find(key) {
             Ok(entry) => entry,
             Err(_) if self.entries.len() == self.most => {
                 self.cut();
-                self.enter(page)
+                self.enter(key)
             }
-            Err(place) => self.enter_at(place, page),
+            Err(place) => self.enter_at(place, key),
         };
         let entry = &mut self.entries[found];
         entry.weight = entry.weight.saturating_add(1);
         &mut entry.value
     }
 
-    /// The value of `page`, if it is here.
-    pub(super) fn get(&mut self, page: PageIndex) -> Option<&mut V> {
-        let entry = self.find(page).ok()?;
+    /// The value of `key`, if it is here.
+    pub(super) fn get(&mut self, key: K) -> Option<&mut V> {
+        let entry = self.find(key).ok()?;
         Some(&mut self.entries[entry].value)
     }
 
@@ -78,8 +90,8 @@ impl<V: Copy + Default> Table<V> {
         self.place_all();
     }
 
-    /// All pages, in no order.
-    pub(super) fn entries(&self) -> &[Entry<V>] {
+    /// All that are known, in no order.
+    pub(super) fn entries(&self) -> &[Entry<V, K>] {
         &self.entries
     }
 
@@ -101,7 +113,7 @@ impl<V: Copy + Default> Table<V> {
     fn place_all(&mut self) {
         self.places.fill(EMPTY);
         for (entry, number) in self.entries.iter().zip(0..) {
-            let mut place = home(entry.page, self.places.len());
+            let mut place = home(entry.key, self.places.len());
             while self.places[place] != EMPTY {
                 place = next(place, self.places.len());
             }
@@ -109,42 +121,42 @@ impl<V: Copy + Default> Table<V> {
         }
     }
 
-    fn enter(&mut self, page: PageIndex) -> usize {
-        match self.find(page) {
+    fn enter(&mut self, key: K) -> usize {
+        match self.find(key) {
             Ok(entry) => entry,
-            Err(place) => self.enter_at(place, page),
+            Err(place) => self.enter_at(place, key),
         }
     }
 
-    fn enter_at(&mut self, place: usize, page: PageIndex) -> usize {
+    fn enter_at(&mut self, place: usize, key: K) -> usize {
         let number = self.entries.len();
         self.places[place] = u16::try_from(number).unwrap_or(EMPTY);
         self.entries.push(Entry {
-            page,
+            key,
             weight: 0,
             value: V::default(),
         });
         number
     }
 
-    /// The entry of `page`, or the place where it would be named. Half of the places are free, so
+    /// The entry of `key`, or the place where it would be named. Half of the places are free, so
     /// there is always one.
-    fn find(&self, page: PageIndex) -> Result<usize, usize> {
-        let mut place = home(page, self.places.len());
+    fn find(&self, key: K) -> Result<usize, usize> {
+        let mut place = home(key, self.places.len());
         loop {
             let entry = usize::from(self.places[place]);
             match self.entries.get(entry) {
                 None => return Err(place),
-                Some(entry) if entry.page != page => place = next(place, self.places.len()),
+                Some(entry) if entry.key != key => place = next(place, self.places.len()),
                 Some(_) => return Ok(entry),
             }
         }
     }
 }
 
-/// Where to look for a page first. Neighbours are spread by the golden ratio.
-fn home(page: PageIndex, places: usize) -> usize {
-    let spread = page.0.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+/// Where to look for a key first. Neighbours are spread by the golden ratio.
+fn home(key: impl Key, places: usize) -> usize {
+    let spread = key.number().wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let bits = places.trailing_zeros();
     usize::try_from(spread >> (u64::BITS - bits)).unwrap_or(0)
 }
@@ -162,7 +174,7 @@ mod tests {
     use super::*;
 
     fn weight(table: &Table<()>, page: u64) -> u32 {
-        let entry = table.entries().iter().find(|entry| entry.page.0 == page);
+        let entry = table.entries().iter().find(|entry| entry.key.0 == page);
         entry.map_or(0, |entry| entry.weight)
     }
 
@@ -202,12 +214,12 @@ mod tests {
             let before = table.entries().to_vec();
             table.halve(times, |()| {});
             for one in &before {
-                prop_assert_eq!(table.get(one.page).is_some(), weight(&table, one.page.0) > 0);
-                let faded = weight(&table, one.page.0);
+                prop_assert_eq!(table.get(one.key).is_some(), weight(&table, one.key.0) > 0);
+                let faded = weight(&table, one.key.0);
                 prop_assert!(faded <= one.weight);
                 prop_assert_eq!(faded, one.weight.checked_shr(times).unwrap_or(0));
                 for other in before.iter().filter(|other| other.weight <= one.weight) {
-                    prop_assert!(weight(&table, other.page.0) <= faded);
+                    prop_assert!(weight(&table, other.key.0) <= faded);
                 }
             }
         }
@@ -241,7 +253,7 @@ mod tests {
             table
                 .entries()
                 .iter()
-                .all(|entry| entry.value == entry.page.0)
+                .all(|entry| entry.value == entry.key.0)
         );
     }
 }
