@@ -170,6 +170,11 @@ pub(crate) struct Cli {
           value_parser = linux::arguments::console)]
     pub(crate) virtio_console: Vec<ConsoleSpec>,
 
+    /// Tell the guest what its vCPUs wait for: a port of a virtio console with the name giantvm.channel,
+    /// which the agent in the guest reads. All nodes have to say the same.
+    #[arg(long, requires = "kernel")]
+    pub(crate) channel: bool,
+
     /// Let time pass so many times slower for the kernel (1 to 32): for hosts that are themselves emulated,
     /// on which a kernel may else do nothing but answer its timer.
     #[arg(long, value_name = "TIMES", requires = "kernel", default_value = "1",
@@ -316,7 +321,7 @@ impl Cli {
                 initrd: self.initrd.clone(),
                 cmdline: self.cmdline.clone(),
                 slow_motion: NonZeroU8::new(self.slow_motion).unwrap_or(NonZeroU8::MIN),
-                attached: linux::attached::all(&spec).or_exit(Exit::Usage)?,
+                attached: linux::attached::all(&spec, self.channel).or_exit(Exit::Usage)?,
             }),
             Some(_) => {
                 let error = anyhow!("a kernel runs on real vCPUs only: leave out --vcpu thread");

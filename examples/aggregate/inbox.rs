@@ -24,6 +24,8 @@ pub(crate) enum Notice {
     Look(NodeId),
     /// What a peer counted so far.
     Glimpse(NodeId, Box<Counts>),
+    /// A peer asks what this node's vCPUs wait for.
+    AskStalls(NodeId),
     /// A peer is gone, and why.
     Lost(NodeId, Loss),
     /// The shared memory of this node failed.

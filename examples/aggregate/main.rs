@@ -4,6 +4,7 @@
 //! host, [`join`] finds the other nodes, [`node`] runs one node from then to its end.
 
 mod address_map;
+mod channel;
 mod cli;
 mod console;
 mod counts;
@@ -30,6 +31,7 @@ mod rates;
 mod report;
 mod screen;
 mod signals;
+mod stalls;
 mod threads;
 mod timekeeper;
 mod top;

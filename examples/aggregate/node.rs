@@ -10,11 +10,13 @@ use giantvm_core::{NodeId, NodeSet, PageSize, VcpuId};
 use giantvm_dsm::engine::{Dsm, DsmOptions};
 use giantvm_io::machine::{Cause, Stop};
 use giantvm_io::{Bus, BusBuilder, DeviceServer, IoMessage, Unsent};
+use giantvm_sched::schedule::Machine;
 use giantvm_sched::{ClusterSpec, Links, Placement};
 use giantvm_transport::{SameHost, Transport};
 use giantvm_vcpu::Layout;
 use giantvm_vcpu::kvm::PageTableWalks;
 
+use crate::channel::{Channel, Service};
 use crate::console::{Console, ConsoleTo};
 use crate::counts::Counts;
 use crate::devices::{self, Parts};
@@ -30,6 +32,7 @@ use crate::linux::late::LateMemory;
 use crate::linux::terminal::Output;
 use crate::memory::Memory;
 use crate::report::{NodeReport, RunReport};
+use crate::stalls::{HOTTEST, NodeStalls, VcpuThreads};
 use crate::timekeeper::Timekeeper;
 use crate::top::Top;
 use crate::vcpus;
@@ -126,6 +129,8 @@ impl Node {
         };
         let (host_slot, mut lines) = (Arc::new(OnceLock::new()), None);
         let memory = LateMemory::default();
+        let channel = Channel::new().or_exit(Exit::Host)?;
+        let threads = Arc::new(VcpuThreads::default());
         let builder = match &plan.work {
             Work::Programs(_) => devices::bus(local, &placement, &parts).or_exit(Exit::Host)?,
             Work::Linux(options) => {
@@ -137,6 +142,7 @@ impl Node {
                         host: Arc::clone(&host_slot),
                     },
                     memory: memory.clone(),
+                    channel: &channel,
                 };
                 let made = Devices::new(local, &placement, &options.attached, makings);
                 let made = made.or_exit(Exit::Host)?;
@@ -163,6 +169,8 @@ impl Node {
             link_meter: LinkMeter::new(outlet.clone(), transport.peers()),
             notices: Mutex::new(sender),
             looks: Mutex::default(),
+            stall_looks: Mutex::default(),
+            channel: OnceLock::new(),
             host: host_slot,
             lines: lines.clone(),
         });
@@ -179,6 +187,18 @@ impl Node {
                 options,
             )
             .or_exit(Exit::Host)?;
+        if plan.work.channel() == Some(local) {
+            let service = Service {
+                local,
+                peers: transport.peers(),
+                machine: Machine::of(&placement).or_exit(Exit::Usage)?,
+                homes: task.memory.homes.clone(),
+                gauge: dsm.stall_gauge(),
+                threads: threads.clone(),
+                wiring: wiring.clone(),
+            };
+            channel.serve(service).or_exit(Exit::Host)?;
+        }
         timekeeper.start().or_exit(Exit::Host)?;
 
         let vcpu_nodes = VcpuId::first(placement.vcpu_count())
@@ -214,6 +234,7 @@ impl Node {
                 map,
                 lines,
                 relaxes: matches!(plan.work, Work::Programs(_)),
+                threads,
             },
             threads: Vec::new(),
             reports: Vec::new(),
@@ -294,6 +315,7 @@ impl Node {
                 Ok(Notice::Finished(_) | Notice::Stopping) => return Ok(()),
                 Ok(Notice::Failed(error)) => return Err(anyhow!(error)).or_exit(Exit::Host),
                 Ok(Notice::Look(node)) => self.wiring.answer(node, &self.counts()),
+                Ok(Notice::AskStalls(node)) => self.wiring.tell_stalls(node, &self.stalls()),
                 Ok(Notice::Report(..) | Notice::Glimpse(..)) => {}
                 Err(_) => {
                     let error = anyhow!("{} did not get ready", self.names_of(missing));
@@ -336,6 +358,7 @@ impl Node {
                 Ok(Notice::Report(node, report)) => self.reports.push((node, *report)),
                 Ok(Notice::Ready(..)) => {}
                 Ok(Notice::Look(node)) => self.wiring.answer(node, &self.counts()),
+                Ok(Notice::AskStalls(node)) => self.wiring.tell_stalls(node, &self.stalls()),
                 Ok(Notice::Glimpse(node, counts)) => {
                     if let Some(top) = &mut self.top {
                         top.learn(node, *counts);
@@ -363,6 +386,10 @@ impl Node {
 
     fn counts(&self) -> Counts {
         Counts::of(&self.dsm, self.transport.traffic(), self.page_size)
+    }
+
+    fn stalls(&self) -> NodeStalls {
+        NodeStalls::new(&self.dsm.stalls(HOTTEST), &self.context.threads)
     }
 
     /// Reports, checks and parts from the other nodes.

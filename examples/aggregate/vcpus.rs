@@ -13,6 +13,7 @@ use giantvm_vcpu::{Exit, Vcpu, VcpuError, VcpuHost};
 
 use crate::address_map::AddressMap;
 use crate::lifecycle::LifecycleDriver;
+use crate::stalls::VcpuThreads;
 use crate::timekeeper::Timekeeper;
 
 /// Turns of a waiting vCPU that only yield; after them it also sleeps for [`NAP`].
@@ -33,6 +34,8 @@ pub(crate) struct Context {
     pub(crate) lines: Option<Arc<Lines>>,
     /// Whether the guest says by a port that a vCPU waits.
     pub(crate) relaxes: bool,
+    /// Which thread is which vCPU.
+    pub(crate) threads: Arc<VcpuThreads>,
 }
 
 /// Starts a thread for `vcpu`, which runs until the machine stops.
@@ -41,6 +44,7 @@ pub(crate) fn spawn(context: Context, vcpu: Box<dyn Vcpu>) -> std::io::Result<Jo
         .name(format!("vcpu-{}", vcpu.id()))
         .spawn(move || {
             let id = vcpu.id();
+            context.threads.enter(id);
             if let Err(error) = run(&context, vcpu) {
                 tracing::error!(%error, vcpu = %id, "a vCPU failed");
                 eprintln!("aggregate: vCPU {id}: {error}");

@@ -1,7 +1,7 @@
 //! Connects the crates: whose frames go to whom.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{Sender, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
@@ -21,12 +21,14 @@ use serde::Serialize;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+use crate::channel::Request;
 use crate::counts::Counts;
 use crate::inbox::Notice;
 use crate::lifecycle::LifecycleDriver;
 use crate::link_meter::LinkMeter;
 use crate::looks::Looks;
 use crate::report::NodeReport;
+use crate::stalls::NodeStalls;
 use crate::timekeeper::Timekeeper;
 
 /// "I am ready to run", to the node of the boot vCPU; with what this node knows of its links, as JSON.
@@ -45,6 +47,11 @@ const GLIMPSE: u8 = FIRST_FREE_KIND + 5;
 const ECHO: u8 = FIRST_FREE_KIND + 6;
 /// The answer to that.
 const ECHOED: u8 = FIRST_FREE_KIND + 7;
+
+/// What do your vCPUs wait for?
+const ASK_STALLS: u8 = FIRST_FREE_KIND + 8;
+/// The answer to that, as JSON.
+const STALLS: u8 = FIRST_FREE_KIND + 9;
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -197,6 +204,9 @@ pub(crate) struct Wiring {
     pub(crate) link_meter: LinkMeter,
     pub(crate) notices: Mutex<Sender<Notice>>,
     pub(crate) looks: Mutex<Looks>,
+    pub(crate) stall_looks: Mutex<Looks>,
+    /// The guest's channel, if it is on this node.
+    pub(crate) channel: OnceLock<SyncSender<Request>>,
     /// The vCPUs come last, for they need the memory; before this node says that it is ready, no
     /// one sends them anything.
     pub(crate) host: Arc<OnceLock<Arc<dyn VcpuHost>>>,
@@ -232,8 +242,28 @@ impl Wiring {
         }
     }
 
+    /// Asks `peers` what their vCPUs wait for, but for those that still owe an answer.
+    pub(crate) fn ask_stalls(&self, peers: NodeSet) {
+        for peer in self.stall_looks().ask(peers) {
+            let ask = self.outlet.machine(ASK_STALLS, Bytes::new());
+            self.outlet.send_or_log(peer, Class::Control, ask);
+        }
+    }
+
+    /// Answers a peer that asked for that.
+    pub(crate) fn tell_stalls(&self, to: NodeId, stalls: &NodeStalls) {
+        self.stall_looks().answered(to);
+        if let Err(error) = self.outlet.json(to, STALLS, stalls) {
+            tracing::debug!(%error, %to, "stalls were not sent");
+        }
+    }
+
     fn looks(&self) -> MutexGuard<'_, Looks> {
         self.looks.lock().expect("no panic while it is held")
+    }
+
+    fn stall_looks(&self) -> MutexGuard<'_, Looks> {
+        self.stall_looks.lock().expect("no panic while it is held")
     }
 
     fn notice(&self, notice: Notice) {
@@ -317,7 +347,9 @@ impl MachineFrames {
 impl FrameHandler for MachineFrames {
     fn frame(&self, frame: &Frame) -> Result<(), Refusal> {
         match frame.kind {
-            READY | REPORT | LOOK | GLIMPSE if !frame.body.as_slice().is_empty() => {
+            READY | REPORT | LOOK | GLIMPSE | ASK_STALLS | STALLS
+                if !frame.body.as_slice().is_empty() =>
+            {
                 Err(Box::new(DecodeError::BodyLength {
                     service: frame.service,
                     kind: frame.kind,
@@ -349,6 +381,23 @@ impl FrameHandler for MachineFrames {
                 }
                 let counts = serde_json::from_slice(&frame.payload)?;
                 self.wiring.notice(Notice::Glimpse(frame.from, counts));
+                Ok(())
+            }
+            ASK_STALLS => {
+                if self.wiring.stall_looks().asked(frame.from) {
+                    self.wiring.notice(Notice::AskStalls(frame.from));
+                }
+                Ok(())
+            }
+            STALLS => {
+                if !self.wiring.stall_looks().came(frame.from) {
+                    return Err("stalls that no one asked for".into());
+                }
+                let stalls = serde_json::from_slice(&frame.payload)?;
+                if let Some(channel) = self.wiring.channel.get() {
+                    // Whoever has too much to do hears it the next time.
+                    channel.try_send(Request::Stalls(frame.from, stalls)).ok();
+                }
                 Ok(())
             }
             ECHO => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU8;
 
-use giantvm_core::PageSize;
+use giantvm_core::{NodeId, PageSize};
 use giantvm_guest::Config;
 use giantvm_io::machine::Cause;
 
@@ -41,8 +41,17 @@ impl Work {
             ("run.guest", guest.to_owned()),
             ("run.programs", programs),
             ("run.slow-motion", self.slow_motion().to_string()),
+            ("run.channel", self.channel().is_some().to_string()),
         ];
         settings.map(|(key, value)| (key.to_owned(), value)).into()
+    }
+
+    /// Where the guest's channel is, if it has one.
+    pub(crate) fn channel(&self) -> Option<NodeId> {
+        match self {
+            Self::Programs(_) => None,
+            Self::Linux(options) => options.channel(),
+        }
     }
 
     /// How many times slower the guest's time passes.

@@ -16,6 +16,7 @@ use giantvm_sched::{ClusterSpec, ConsoleSpec, DeviceKind, DiskSpec, NetSpec};
 
 use super::late::LateMemory;
 use super::pty;
+use crate::channel::Channel;
 
 /// Where registers are, in the hole that memory leaves, a page for each device.
 const REGISTERS: u32 = 0xd000_0000;
@@ -38,23 +39,28 @@ enum What {
     Console(ConsoleSpec),
     /// Randomness of this node's host.
     Rng(NodeId),
+    /// What the guest is told of its memory, on this node.
+    Channel(NodeId),
 }
 
 /// What is attached to the machine of a cluster: disks, cards, consoles, and last what every machine
-/// has, so that the others' numbers are those of what was asked for.
-pub(crate) fn all(spec: &ClusterSpec) -> anyhow::Result<Vec<Attachment>> {
+/// has, so that the others' numbers are those of what was asked for; then the channel, if it `has_channel`.
+pub(crate) fn all(spec: &ClusterSpec, has_channel: bool) -> anyhow::Result<Vec<Attachment>> {
     let disks = spec.disks().iter().cloned().map(What::Disk);
     let mut what: Vec<_> = disks
         .chain(spec.nets().iter().cloned().map(What::Net))
         .chain(spec.consoles().iter().cloned().map(What::Console))
         .collect();
-    let (have, limit) = (what.len(), LINES.len() - 1);
+    let (have, limit) = (what.len(), LINES.len() - 1 - usize::from(has_channel));
     if have > limit {
         return Err(anyhow!(
             "{have} disks, network cards and consoles are more than {limit}: leave some out"
         ));
     }
     what.push(What::Rng(spec.device_node(DeviceKind::Rng)));
+    if has_channel {
+        what.push(What::Channel(spec.device_node(DeviceKind::Power)));
+    }
     let addresses = (REGISTERS..).step_by(SPACING as usize);
     let attached = what.into_iter().zip(addresses).zip(LINES);
     attached
@@ -66,13 +72,18 @@ pub(crate) fn all(spec: &ClusterSpec) -> anyhow::Result<Vec<Attachment>> {
 }
 
 impl Attachment {
-    pub(super) const fn node(&self) -> NodeId {
+    pub(crate) const fn node(&self) -> NodeId {
         match &self.what {
             What::Disk(disk) => disk.node,
             What::Net(net) => net.node,
             What::Console(console) => console.node,
-            What::Rng(node) => *node,
+            What::Rng(node) | What::Channel(node) => *node,
         }
+    }
+
+    /// Whether it is the guest's channel.
+    pub(crate) const fn is_channel(&self) -> bool {
+        matches!(self.what, What::Channel(_))
     }
 
     pub(super) const fn pin(&self) -> Pin {
@@ -99,6 +110,7 @@ impl Attachment {
         &self,
         memory: &LateMemory,
         line: Arc<dyn InterruptLine>,
+        channel: &Channel,
     ) -> anyhow::Result<Box<dyn Device>> {
         match &self.what {
             What::Disk(DiskSpec {
@@ -118,6 +130,7 @@ impl Attachment {
                 start(console, memory, line)
             }
             What::Rng(_) => start(Entropy, memory, line),
+            What::Channel(_) => start(channel.port()?, memory, line),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::attached::Attachment;
 use super::interrupts::LineOutput;
 use super::late::LateMemory;
 use super::terminal::Output;
+use crate::channel::Channel;
 use crate::lifecycle::LifecycleDriver;
 
 /// The first serial port of a PC, and its interrupt line.
@@ -106,11 +107,12 @@ pub(crate) struct Devices {
 }
 
 /// What devices are made of.
-pub(crate) struct Makings {
+pub(crate) struct Makings<'a> {
     pub(crate) console: Output,
     pub(crate) lifecycle: Arc<LifecycleDriver>,
     pub(crate) lines: LineOutput,
     pub(crate) memory: LateMemory,
+    pub(crate) channel: &'a Channel,
 }
 
 impl Devices {
@@ -119,7 +121,7 @@ impl Devices {
         local: NodeId,
         placement: &Placement,
         attached: &[Attachment],
-        makings: Makings,
+        makings: Makings<'_>,
     ) -> anyhow::Result<Self> {
         let vcpus = (0..placement.vcpu_count())
             .filter_map(|index| placement.node_of_vcpu(index.try_into().ok()?));
@@ -167,7 +169,7 @@ impl Devices {
         for one in attached {
             // Only the device's own node has its line.
             let device = match lines.line(one.pin()) {
-                Some(line) => bus.local(one.device(&makings.memory, line)?),
+                Some(line) => bus.local(one.device(&makings.memory, line, makings.channel)?),
                 None => bus.remote(one.node()),
             };
             for window in one.windows() {

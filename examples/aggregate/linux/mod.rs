@@ -22,7 +22,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use giantvm_core::GuestAddress;
+use giantvm_core::{GuestAddress, NodeId};
 use giantvm_sched::Topology;
 use giantvm_vcpu::StartState;
 use linux_loader::loader::bootparam::setup_header;
@@ -46,6 +46,14 @@ pub(crate) struct Options {
     pub(crate) cmdline: String,
     /// Its devices on virtio.
     pub(crate) attached: Vec<Attachment>,
+}
+
+impl Options {
+    /// Where the guest's channel is, if it has one.
+    pub(crate) fn channel(&self) -> Option<NodeId> {
+        let channel = self.attached.iter().find(|one| one.is_channel());
+        channel.map(Attachment::node)
+    }
 }
 
 /// The machine that the kernel finds itself on.

@@ -11,7 +11,7 @@ use giantvm_transport::{SendError, Transport};
 use super::driver::Driver;
 use super::farewells::Farewells;
 use super::finish;
-use super::heat::{Gauge, PageHeat, Stalls};
+use super::heat::{Gauge, PageHeat, StallGauge, Stalls};
 use super::hooks::Handlers;
 use super::options::DsmOptions;
 use super::orders::{Order, Orders, PinReply};
@@ -222,6 +222,12 @@ impl Dsm {
     #[must_use]
     pub fn stalls(&self, most: usize) -> Stalls {
         self.heat.stalls(most)
+    }
+
+    /// The same for another thread to look at.
+    #[must_use]
+    pub fn stall_gauge(&self) -> StallGauge {
+        StallGauge(self.heat.clone())
     }
 
     /// Asks for `page` to be given up, because its memory is wanted for others. A wish: see

@@ -51,7 +51,7 @@ mod terms;
 
 pub use driver::Driver;
 pub use handle::{Dsm, FinishError, StartError};
-pub use heat::{GroupStall, PageHeat, STALL_GROUP, Stalls, ThreadStall};
+pub use heat::{GroupStall, PageHeat, STALL_GROUP, StallGauge, Stalls, ThreadStall};
 pub use hooks::{FrameHandler, Handlers, Refusal, Watcher};
 pub use options::{DsmOptions, MemoryBudget};
 pub use pin::{Pin, PinError};

@@ -60,6 +60,12 @@ pub trait VirtioDevice: Send + Debug + 'static {
         memory: &M,
     ) -> Result<Served, Malformed>;
 
+    /// The queues that have something to do because of what was served, as bits, and forgets them. They
+    /// are served as if their bells had rung.
+    fn take_due(&mut self) -> u64 {
+        0
+    }
+
     /// Where the device's input comes from, and the queue that it is for. Waited for where the device
     /// is [`Hungry`](Served::Hungry); a source that has ended or failed is to be named no more, as it
     /// would be ready for ever.

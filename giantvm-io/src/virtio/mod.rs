@@ -22,6 +22,7 @@ pub mod console;
 mod device;
 mod mmio;
 pub mod net;
+pub mod port;
 mod ring;
 pub mod rng;
 mod shared;

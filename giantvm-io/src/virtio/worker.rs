@@ -96,6 +96,7 @@ impl<D: VirtioDevice, M: GuestMemory + Send + 'static, I: Interrupts> Worker<D, 
                     if input == Some(queue) {
                         self.hungry = served == Served::Hungry;
                     }
+                    self.pending |= self.device.take_due();
                 }
                 Err(malformed) => {
                     self.fail(queue, &malformed);

@@ -4,5 +4,6 @@ mod blk;
 mod console;
 mod driver;
 mod net;
+mod port;
 mod support;
 mod transport;

@@ -51,6 +51,7 @@
 //! # Ok::<(), giantvm_sched::schedule::MachineError>(())
 //! ```
 
+mod adviser;
 mod decode;
 mod deltas;
 mod encode;
@@ -62,6 +63,7 @@ mod register;
 mod snapshot;
 mod stream;
 
+pub use adviser::Adviser;
 pub use deltas::Deltas;
 pub use error::ChannelError;
 pub use event::{Report, ThreadEvent};

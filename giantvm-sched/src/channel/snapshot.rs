@@ -286,6 +286,20 @@ impl Snapshot {
         fits
     }
 
+    /// The same with other names for whom advice is about.
+    #[must_use]
+    pub fn with_subjects(mut self, name: impl Fn(Subject) -> Subject) -> Self {
+        let said = std::mem::take(&mut self.advice);
+        for advice in said {
+            let mut named = Advice::new(advice.node, advice.gain);
+            for subject in advice.subjects {
+                named.add(name(subject));
+            }
+            self.push_advice(named);
+        }
+        self
+    }
+
     /// Whether it says the same as `other`, whenever that was asked for.
     #[must_use]
     pub fn says_the_same(&self, other: &Self) -> bool {

@@ -21,6 +21,7 @@ use self::waits::Waits;
 use crate::protocol::{Access, Command, PageMessage, Tick};
 
 pub use self::page::PageHeat;
+pub use self::record::StallGauge;
 pub(super) use self::record::{Gauge, Record};
 pub(super) use self::waits::Waited;
 pub use self::waits::{GroupStall, STALL_GROUP, Stalls, ThreadStall};

@@ -123,6 +123,19 @@ impl Gauge {
     }
 }
 
+/// A look at who waits for what on a node, for as long as it runs and after; see
+/// [`Dsm::stalls`](crate::engine::Dsm::stalls).
+#[derive(Debug, Clone)]
+pub struct StallGauge(pub(in crate::engine) Gauge);
+
+impl StallGauge {
+    /// Who waited for other nodes, and the `most` groups that were waited for most often of late.
+    #[must_use]
+    pub fn stalls(&self, most: usize) -> Stalls {
+        self.0.stalls(most)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -62,6 +62,8 @@ pub struct GroupStall {
     pub writes: u32,
     /// How long they took.
     pub stall: Duration,
+    /// How many of them were of late: half of those ten seconds ago count, a quarter of those twenty.
+    pub recent: u32,
 }
 
 /// Who waited for what on one node.
@@ -154,6 +156,7 @@ impl Waits {
                     reads: of.value.reads,
                     writes: of.value.writes,
                     stall: of.value.stall,
+                    recent: of.weight,
                 })
                 .collect(),
         }

@@ -1,0 +1,91 @@
+//! What this node's vCPUs wait for.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use giantvm_core::VcpuId;
+use giantvm_dsm::engine::{STALL_GROUP, Stalls};
+use giantvm_sched::schedule::GroupSize;
+use serde::{Deserialize, Serialize};
+
+/// Groups that a node tells of: more than are told on, so that few sharers of those are missed.
+pub(crate) const HOTTEST: usize = 512;
+
+const _: () = assert!(GroupSize::DEFAULT.pages() == STALL_GROUP);
+
+/// Which thread of this process runs which vCPU.
+#[derive(Debug, Default)]
+pub(crate) struct VcpuThreads(Mutex<BTreeMap<u32, VcpuId>>);
+
+impl VcpuThreads {
+    /// Notes that the calling thread runs a vCPU from now on.
+    pub(crate) fn enter(&self, vcpu: VcpuId) {
+        let thread = rustix::thread::gettid().as_raw_nonzero().get();
+        self.map().insert(thread.unsigned_abs(), vcpu);
+    }
+
+    fn map(&self) -> MutexGuard<'_, BTreeMap<u32, VcpuId>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What one vCPU waited for other nodes, since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct VcpuStall {
+    pub(crate) vcpu: u8,
+    pub(crate) reads: u64,
+    pub(crate) writes: u64,
+    pub(crate) nanos: u64,
+}
+
+/// What one vCPU waited for one group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct GroupStall {
+    pub(crate) group: u64,
+    pub(crate) vcpu: u8,
+    pub(crate) reads: u32,
+    pub(crate) writes: u32,
+    pub(crate) nanos: u64,
+    pub(crate) recent: u32,
+}
+
+/// What a node's vCPUs wait for. Devices' threads are left out: they cannot be placed by a guest.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NodeStalls {
+    pub(crate) vcpus: Vec<VcpuStall>,
+    pub(crate) groups: Vec<GroupStall>,
+}
+
+impl NodeStalls {
+    pub(crate) fn new(stalls: &Stalls, threads: &VcpuThreads) -> Self {
+        let threads = threads.map();
+        let vcpu = |thread: u32| threads.get(&thread).map(|vcpu| vcpu.get());
+        let vcpus = stalls.threads.iter().filter_map(|of| {
+            Some(VcpuStall {
+                vcpu: vcpu(of.thread)?,
+                reads: of.reads,
+                writes: of.writes,
+                nanos: nanos(of.stall),
+            })
+        });
+        let groups = stalls.groups.iter().filter_map(|of| {
+            Some(GroupStall {
+                group: of.first.0 / STALL_GROUP,
+                vcpu: vcpu(of.thread)?,
+                reads: of.reads,
+                writes: of.writes,
+                nanos: nanos(of.stall),
+                recent: of.recent,
+            })
+        });
+        Self {
+            vcpus: vcpus.collect(),
+            groups: groups.collect(),
+        }
+    }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
