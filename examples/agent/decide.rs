@@ -35,11 +35,8 @@ pub(crate) struct Decider {
 impl Decider {
     /// One for the machine of the first snapshot, which plans once in `period`.
     pub(crate) fn new(first: &Snapshot, cpus: Cpus, period: Nanos) -> Self {
-        let parameters = Parameters {
-            period,
-            group: first.group_size,
-            ..Parameters::default()
-        };
+        let mut parameters = Parameters::default();
+        (parameters.period, parameters.group) = (period, first.group_size);
         let mut deltas = Deltas::default();
         deltas.take(first);
         Self {
@@ -106,10 +103,10 @@ impl Decider {
             let Some(node) = self.cpus.node(of.cpu) else {
                 continue;
             };
-            if !self.known.contains(number) {
-                if self.planner.place(now, thread, node).is_ok() {
-                    self.known.insert(*number);
-                }
+            // The kernel moves threads, too, as long as no one has told it where they belong.
+            let was = self.planner.node_of(thread);
+            if was != Some(node) && self.planner.place(now, thread, node).is_ok() {
+                self.known.insert(*number);
             }
             let last = self.last.threads.get(number).map(|last| last.used);
             let ran = last.is_none_or(|last| of.used > last);
@@ -162,35 +159,81 @@ mod tests {
 
     const PERIOD: u64 = 100_000_000;
 
-    /// After so many periods in which the vCPUs of each group waited for half of the time.
-    fn snapshot(period: u64, groups: &[(u64, [u8; 2])]) -> Snapshot {
-        let mut snapshot = Snapshot::new(Machine::new(&[2, 2]).unwrap());
-        for (group, vcpus) in groups {
-            let mut group = HotGroup::new(PageGroup(*group), NodeId::ZERO);
-            for vcpu in vcpus {
-                group.add(Sharer {
-                    vcpu: VcpuId::new(*vcpu).unwrap(),
-                    reads: 0,
-                    writes: u32::try_from(period * 1000).unwrap(),
-                    stall: Nanos(period * PERIOD / 2),
-                });
-            }
-            assert!(snapshot.push_group(group));
-        }
-        snapshot
+    /// Four threads, of which two by two write the same pages, on two nodes of two processors.
+    struct World {
+        period: u64,
+        /// The processor of each thread.
+        cpus: [u8; 4],
+        /// What each vCPU waited for each team's pages, in periods.
+        waited: [[u64; 4]; 2],
     }
 
-    /// A thread on each processor, all of which run all the time.
-    fn look(period: u64) -> Look {
-        let thread = |cpu| Thread {
-            cpu,
-            used: period * PERIOD,
-        };
-        Look {
-            threads: (0..4)
-                .map(|cpu| (100 + u32::try_from(cpu).unwrap(), thread(cpu)))
-                .collect(),
-            busy: (0..4).map(|cpu| (cpu, period * PERIOD)).collect(),
+    impl World {
+        const TEAMS: [[usize; 2]; 2] = [[0, 2], [1, 3]];
+
+        const fn new(cpus: [u8; 4]) -> Self {
+            Self {
+                period: 0,
+                cpus,
+                waited: [[0; 4]; 2],
+            }
+        }
+
+        fn are_together(&self) -> bool {
+            let node = |thread: usize| self.cpus[thread] / 2;
+            Self::TEAMS.iter().all(|[a, b]| node(*a) == node(*b))
+        }
+
+        /// One period in which all threads run, and those of a team wait half of it if they are apart.
+        fn run(&mut self) -> (Nanos, Look, Snapshot) {
+            self.period += 1;
+            for (team, waited) in Self::TEAMS.iter().zip(&mut self.waited) {
+                let [a, b] = team.map(|thread| self.cpus[thread]);
+                if a / 2 != b / 2 {
+                    waited[usize::from(a)] += 1;
+                    waited[usize::from(b)] += 1;
+                }
+            }
+            (Nanos(self.period * PERIOD), self.look(), self.snapshot())
+        }
+
+        fn look(&self) -> Look {
+            let used = self.period * PERIOD;
+            let thread = |cpu: &u8| Thread {
+                cpu: (*cpu).into(),
+                used,
+            };
+            Look {
+                threads: (100..).zip(self.cpus.iter().map(thread)).collect(),
+                busy: (0..4).map(|cpu| (cpu, used)).collect(),
+            }
+        }
+
+        fn snapshot(&self) -> Snapshot {
+            let mut snapshot = Snapshot::new(Machine::new(&[2, 2]).unwrap());
+            for (team, waited) in (7..).zip(&self.waited) {
+                let mut group = HotGroup::new(PageGroup(team), NodeId::ZERO);
+                for (vcpu, periods) in VcpuId::first(4).zip(waited) {
+                    group.add(Sharer {
+                        vcpu,
+                        reads: 0,
+                        writes: u32::try_from(periods * 1000).unwrap(),
+                        stall: Nanos(periods * PERIOD / 2),
+                    });
+                }
+                assert!(snapshot.push_group(group));
+            }
+            snapshot
+        }
+
+        /// Threads that are wanted elsewhere take one another's processors.
+        fn place(&mut self, wanted: &[Wanted]) {
+            let index = |of: &Wanted| usize::try_from(of.thread - 100).unwrap();
+            let mut free: Vec<_> = wanted.iter().map(|of| self.cpus[index(of)]).collect();
+            for of in wanted {
+                let at = free.iter().position(|cpu| cpu / 2 == of.to.get());
+                self.cpus[index(of)] = free.remove(at.expect("they change places"));
+            }
         }
     }
 
@@ -198,55 +241,66 @@ mod tests {
         Decider::new(first, Cpus::new("", first.machine()), Nanos(PERIOD))
     }
 
-    /// What is wanted in so many periods of the same.
-    fn wanted(groups: &[(u64, [u8; 2])], stays: bool) -> Vec<Wanted> {
-        let mut decider = decider(&snapshot(0, groups));
-        let mut all = Vec::new();
-        for period in 1..30 {
-            let now = Nanos(period * PERIOD);
-            let (wanted, report) = decider.turn(now, look(period), &snapshot(period, groups));
-            assert_eq!(report.events().len(), 4);
-            for of in wanted {
-                if stays {
-                    decider.stays(now, &of);
-                }
-                all.push(of);
-            }
-        }
-        all
-    }
-
     #[test]
-    fn threads_that_share_pages_across_nodes_change_places() {
-        let wanted = wanted(&[(7, [0, 2]), (9, [1, 3])], false);
-        let nodes = |thread: u32| {
-            let moved = wanted.iter().rev().find(|of| of.thread == thread);
-            moved.map_or(u8::from(thread >= 102), |of| of.to.get())
-        };
-        assert_eq!(wanted.len(), 2, "{wanted:?}");
-        assert_eq!(nodes(100), nodes(102), "{wanted:?}");
-        assert_eq!(nodes(101), nodes(103), "{wanted:?}");
-        assert_eq!(wanted[0].why, Why::Sharing);
+    fn threads_that_share_pages_across_nodes_change_places_once() {
+        let mut world = World::new([0, 1, 2, 3]);
+        let (mut decider, mut moves) = (decider(&world.snapshot()), 0);
+        for _ in 0..100 {
+            let (now, look, snapshot) = world.run();
+            let (wanted, report) = decider.turn(now, look, &snapshot);
+            assert_eq!(report.events().len(), 4);
+            assert!(wanted.iter().all(|of| of.why == Why::Sharing), "{wanted:?}");
+            moves += wanted.len();
+            world.place(&wanted);
+        }
+        assert!(world.are_together());
+        assert_eq!(moves, 2, "two change places");
     }
 
     #[test]
     fn threads_that_share_on_their_node_stay() {
-        assert_eq!(wanted(&[(7, [0, 1]), (9, [2, 3])], false), []);
-        assert_eq!(wanted(&[], false), []);
+        let mut world = World::new([0, 2, 1, 3]);
+        let mut decider = decider(&world.snapshot());
+        for _ in 0..30 {
+            let (now, look, snapshot) = world.run();
+            assert_eq!(decider.turn(now, look, &snapshot).0, []);
+        }
     }
 
     #[test]
     fn what_was_not_done_is_wanted_again() {
-        assert!(wanted(&[(7, [0, 2]), (9, [1, 3])], true).len() > 2);
+        let mut world = World::new([0, 1, 2, 3]);
+        let (mut decider, mut times) = (decider(&world.snapshot()), 0);
+        for _ in 0..60 {
+            let (now, look, snapshot) = world.run();
+            let (wanted, _) = decider.turn(now, look, &snapshot);
+            wanted.iter().for_each(|of| decider.stays(now, of));
+            times += usize::from(!wanted.is_empty());
+        }
+        assert!(times > 1, "once is not enough");
+    }
+
+    #[test]
+    fn threads_that_the_kernel_brought_together_stay() {
+        let mut world = World::new([0, 1, 2, 3]);
+        let mut decider = decider(&world.snapshot());
+        let (now, look, snapshot) = world.run();
+        assert_eq!(decider.turn(now, look, &snapshot).0, []);
+        world.cpus = [0, 2, 1, 3];
+        for _ in 0..30 {
+            let (now, look, snapshot) = world.run();
+            assert_eq!(decider.turn(now, look, &snapshot).0, []);
+        }
     }
 
     #[test]
     fn threads_that_end_are_forgotten() {
-        let first = snapshot(0, &[]);
-        let mut decider = decider(&first);
-        decider.turn(Nanos(PERIOD), look(1), &first);
+        let mut world = World::new([0, 1, 2, 3]);
+        let mut decider = decider(&world.snapshot());
+        let (now, look, snapshot) = world.run();
+        decider.turn(now, look, &snapshot);
         assert_eq!(decider.known.len(), 4);
-        decider.turn(Nanos(2 * PERIOD), Look::default(), &first);
+        decider.turn(Nanos(2 * PERIOD), Look::default(), &snapshot);
         assert!(decider.known.is_empty());
         assert_eq!(decider.planner.node_of(ThreadId(100)), None);
     }

@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::Write as _;
 use std::time::Duration;
 
+use giantvm_sched::channel::Message;
+
 use crate::linux::{boot, elf};
 use crate::machine::turn;
 
@@ -58,18 +60,17 @@ const CODE: [u8; 82] = [
     0xeb, 0xfe, // jmp to itself
 ];
 
-/// A kernel that hands the device of this number a buffer to fill, by its first queue.
-fn driver(device: u32) -> Vec<u8> {
-    let at = |part: usize| KERNEL + u32::try_from(part).unwrap();
-    let values = [
-        (0x70, 1),
-        (0x70, 3),
-        // VIRTIO_F_VERSION_1, and nothing else.
-        (0x24, 1),
-        (0x20, 1),
-        (0x70, 11),
-        (0x30, 0),
-        (0x38, 8),
+/// How far a part of one queue is from that of the next.
+const NEXT: usize = 0x40;
+/// Where the second queue's buffer is.
+const SAID: usize = 0x780;
+
+/// The values that set a queue up.
+fn queue(number: u32) -> [(u32, u32); 9] {
+    let at = |part: usize| KERNEL + u32::try_from(part + number as usize * NEXT).unwrap();
+    [
+        (0x30, number),
+        (0x38, 4),
         (0x80, at(DESCRIPTORS)),
         (0x84, 0),
         (0x90, at(AVAILABLE)),
@@ -77,10 +78,31 @@ fn driver(device: u32) -> Vec<u8> {
         (0xa0, at(USED)),
         (0xa4, 0),
         (0x44, 1),
-        (0x70, 15),
-        (0x50, 0),
+    ]
+}
+
+/// A kernel that hands the device of this number a buffer to fill, by its first queue, and before that
+/// says something by its second, if there is something to say.
+fn driver(device: u32, says: &[u8]) -> Vec<u8> {
+    let at = |part: usize| KERNEL + u32::try_from(part).unwrap();
+    let mut values = vec![
+        (0x70, 1),
+        (0x70, 3),
+        // VIRTIO_F_VERSION_1, and nothing else.
+        (0x24, 1),
+        (0x20, 1),
+        (0x70, 11),
     ];
-    let mut kernel = vec![0; BUFFER + BYTES];
+    values.extend(queue(0));
+    if !says.is_empty() {
+        values.extend(queue(1));
+    }
+    values.push((0x70, 15));
+    if !says.is_empty() {
+        values.push((0x50, 1));
+    }
+    values.push((0x50, 0));
+    let mut kernel = vec![0; SAID + says.len()];
     let mut put = |at: usize, bytes: &[u8]| kernel[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, &CODE);
     let filled = [
@@ -99,6 +121,13 @@ fn driver(device: u32) -> Vec<u8> {
     put(DESCRIPTORS + 12, &[2]);
     // One buffer, the first.
     put(AVAILABLE + 2, &[1]);
+    if !says.is_empty() {
+        put(SAID, says);
+        put(DESCRIPTORS + NEXT, &u64::from(at(SAID)).to_le_bytes());
+        let length = u32::try_from(says.len()).unwrap();
+        put(DESCRIPTORS + NEXT + 8, &length.to_le_bytes());
+        put(AVAILABLE + NEXT + 2, &[1]);
+    }
     elf(&kernel)
 }
 
@@ -122,7 +151,7 @@ fn every_kernel_finds_randomness_behind_what_was_asked_for() {
     let console = ["--virtio-console", link.to_str().unwrap()];
     let mut all = Vec::new();
     for (before, more) in [(0, &[][..]), (0, &[]), (1, &console)] {
-        let kernel = driver(before);
+        let kernel = driver(before, &[]);
         let nodes = ["--nodes", "2", "--vcpus", "2"];
         let (said, status) = boot(&kernel, &[&nodes[..], more].concat());
         assert_eq!(status, Some(0), "{said}");
@@ -153,12 +182,30 @@ fn what_is_typed_at_a_consoles_link_reaches_the_guest() {
             }
         }
     });
-    let kernel = driver(0);
+    let kernel = driver(0, &[]);
     let more = ["--nodes", "2", "--vcpus", "1", "--virtio-console", &place];
     let (said, status) = boot(&kernel, &more);
     assert_eq!(status, Some(0), "{said}");
     assert_eq!(letters(&said), "ifmmpagcpnaigdak", "{said}");
     types.join().unwrap().unwrap();
+}
+
+#[test]
+fn a_kernel_that_asks_by_the_channel_is_told_of_its_machine() {
+    let Some(_turn) = turn("a_kernel_that_asks_by_the_channel", true) else {
+        return;
+    };
+    // Behind the randomness.
+    let kernel = driver(1, &Message::Ask(7).encode());
+    for nodes in ["1", "2"] {
+        let more = ["--nodes", nodes, "--vcpus", "2", "--channel"];
+        let (said, status) = boot(&kernel, &more);
+        assert_eq!(status, Some(0), "{said}");
+        // The low halves of `GVCH`, version 1, kind 1; then the length.
+        let told = letters(&said);
+        assert!(told.starts_with("hgdibaba"), "{told} {said}");
+        assert!(told.ends_with("aaaa"), "{told}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The examples, run as a user runs them, and the tests of their parts, which Cargo does
 //! not run where they are.
 
+mod agent;
 mod aggregate_bad_days;
 mod aggregate_runs;
 mod aggregate_top;
@@ -40,6 +41,8 @@ mod counts;
 mod echoes;
 #[path = "../../doctor/finding.rs"]
 mod finding;
+#[path = "../../aggregate/channel/gather.rs"]
+mod gather;
 #[path = "../../doctor/host.rs"]
 mod host;
 #[path = "../../aggregate/hot.rs"]
@@ -56,3 +59,6 @@ mod rates;
 mod sample;
 #[path = "../../aggregate/screen.rs"]
 mod screen;
+#[path = "../../aggregate/stalls.rs"]
+#[expect(dead_code, reason = "nodes tell of their vCPUs")]
+mod stalls;
