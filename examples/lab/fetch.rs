@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
@@ -24,7 +24,7 @@ const HOST_MODULES: [&str; 1] = ["*/kernel/drivers/crypto/ccp/*"];
 const GUEST_KERNEL: &str = "linux-image-cloud-amd64";
 /// The project's programs: for hosts, and for guests.
 const HOST_PROGRAMS: [&str; 2] = ["aggregate", "doctor"];
-const GUEST_PROGRAM: &str = "lab_guest";
+const GUEST_PROGRAMS: [&str; 2] = ["lab_guest", "agent"];
 
 /// What was fetched and built.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Fetched {
         let kernel = |meta, more| Kernel::new(packages::kernel(&cache, meta, more)?);
         let host = kernel(HOST_KERNEL, &HOST_MODULES)?;
         let guest = kernel(GUEST_KERNEL, &[])?;
-        let programs = binaries::build(&[&HOST_PROGRAMS[..], &[GUEST_PROGRAM]].concat())?;
+        let programs = binaries::build(&[HOST_PROGRAMS, GUEST_PROGRAMS].concat())?;
         Ok(Self {
             cache,
             programs,
@@ -77,14 +77,17 @@ impl Fetched {
         Ok(Boot { kernel, initrd })
     }
 
+    fn named<const N: usize>(&self, names: [&'static str; N]) -> [(&'static str, &Path); N] {
+        names.map(|name| (name, &*self.programs[name]))
+    }
+
     fn guest_image(&self) -> anyhow::Result<Vec<u8>> {
-        image::guest(&self.tools, &self.guest, &self.programs[GUEST_PROGRAM])
+        image::guest(&self.tools, &self.guest, &self.named(GUEST_PROGRAMS))
     }
 
     fn host_image(&self, scenario: &Scenario, role: Role) -> anyhow::Result<Vec<u8>> {
         let mut image = image::host(&self.tools, &self.host)?;
-        let programs = HOST_PROGRAMS.map(|name| (name, &*self.programs[name]));
-        image.extend(image::scenario(scenario, &programs)?);
+        image.extend(image::scenario(scenario, &self.named(HOST_PROGRAMS))?);
         if role == Role::LinuxHost {
             let kernel = self.guest.program(&self.tools)?;
             image.extend(image::linux(&kernel, &self.guest_image()?)?);

@@ -29,10 +29,16 @@ const GUEST_TOOLS: [&str; 2] = ["lscpu", "numactl"];
 const GUEST_LIBRARIES: [&str; 3] = ["libc.so.6", "libnuma.so.1", "libsmartcols.so.1"];
 
 /// What a guest has.
-pub(crate) fn guest(tools: &Unpacked, kernel: &Kernel, checks: &Path) -> anyhow::Result<Vec<u8>> {
+pub(crate) fn guest(
+    tools: &Unpacked,
+    kernel: &Kernel,
+    programs: &[(&str, &Path)],
+) -> anyhow::Result<Vec<u8>> {
     let mut archive = base(tools)?;
     archive.program("init", GUEST_INIT);
-    archive.program("bin/lab_guest", &read(checks)?);
+    for (name, path) in programs {
+        archive.program(&format!("bin/{name}"), &read(path)?);
+    }
     for tool in GUEST_TOOLS {
         let path = tools.path(&format!("usr/bin/{tool}"));
         archive.program(&format!("bin/{tool}"), &read(&path)?);

@@ -3,6 +3,7 @@
 //! Which ones, and of what size, is on the kernel's command line. Every check ends with a line
 //! `LAB name ok detail` or `LAB name FAIL detail`, and all of them with `LAB end`.
 
+mod channel;
 mod clock;
 mod disk;
 mod everywhere;
@@ -30,13 +31,14 @@ use crate::options::Options;
 /// A check: what is worth telling if all is well.
 type Check = fn(&Options) -> anyhow::Result<String>;
 
-const CHECKS: [(&str, Check); 17] = [
+const CHECKS: [(&str, Check); 18] = [
     ("cpus", layout::cpus),
     ("layout", layout::layout),
     ("interrupts", layout::interrupts),
     ("disk", disk::disk),
     ("net", net::net),
     ("rng", rng::rng),
+    ("channel", channel::channel),
     ("sort", sort::sort),
     ("memory", memory::memory),
     ("futex", wake::futex),

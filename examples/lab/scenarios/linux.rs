@@ -134,7 +134,7 @@ pub(super) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "devices",
-        about: "Linux on one node, with a disk and a network card",
+        about: "Linux on one node, with a disk, a network card and the channel",
         short: true,
         paging: Paging::Nested,
         hosts: &[linux_host(
@@ -148,8 +148,8 @@ pub(super) const ALL: &[Scenario] = &[
                         1,
                         2,
                         1,
-                        "--disk /www/file,ro --net tap0",
-                        "lab=cpus,disk,net,rng lab.disk=$sum lab.net=$sum"
+                        "--disk /www/file,ro --net tap0 --channel",
+                        "lab=cpus,disk,net,rng,channel lab.disk=$sum lab.net=$sum"
                     )
                 ),
                 limit: 240,
@@ -159,6 +159,7 @@ pub(super) const ALL: &[Scenario] = &[
                     Guest("disk"),
                     Guest("net"),
                     Guest("rng"),
+                    Guest("channel"),
                     Has("LAB end: 0 of "),
                 ],
             }],
