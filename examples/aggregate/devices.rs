@@ -6,9 +6,11 @@ use giantvm_core::NodeId;
 use giantvm_guest::abi;
 use giantvm_io::devices::{ClockDevice, PowerDevice, ScratchDevice, ScratchFactors, SerialDevice};
 use giantvm_io::{BusBuilder, Device, MapError, Window};
+use giantvm_sched::channel::layout;
 use giantvm_sched::{DeviceKind, Placement};
 use giantvm_vcpu::clock::GuestClock;
 
+use crate::channel::ChannelWindow;
 use crate::console::Console;
 use crate::lifecycle::LifecycleDriver;
 
@@ -25,6 +27,7 @@ pub(crate) fn bus(
     local: NodeId,
     placement: &Placement,
     parts: &Parts,
+    channel: ChannelWindow,
 ) -> Result<BusBuilder, MapError> {
     let vcpus = (0..placement.vcpu_count())
         .filter_map(|index| placement.node_of_vcpu(index.try_into().ok()?));
@@ -43,6 +46,9 @@ pub(crate) fn bus(
             bus.map(device, window)?;
         }
     }
+    // Each node's own.
+    let channel = bus.local(Box::new(channel));
+    bus.map(channel, Window::memory(abi::MMIO_CHANNEL, layout::WINDOW))?;
     Ok(bus)
 }
 

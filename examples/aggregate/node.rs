@@ -16,7 +16,7 @@ use giantvm_transport::{SameHost, Transport};
 use giantvm_vcpu::Layout;
 use giantvm_vcpu::kvm::PageTableWalks;
 
-use crate::channel::{Channel, Service};
+use crate::channel::{Channel, Local, Service};
 use crate::console::{Console, ConsoleTo};
 use crate::counts::Counts;
 use crate::devices::{self, Parts};
@@ -130,9 +130,13 @@ impl Node {
         let (host_slot, mut lines) = (Arc::new(OnceLock::new()), None);
         let memory = LateMemory::default();
         let channel = Channel::new().or_exit(Exit::Host)?;
+        let machine = Machine::of(&placement).or_exit(Exit::Usage)?;
         let threads = Arc::new(VcpuThreads::default());
         let builder = match &plan.work {
-            Work::Programs(_) => devices::bus(local, &placement, &parts).or_exit(Exit::Host)?,
+            Work::Programs(_) => {
+                let window = channel.window(machine.clone());
+                devices::bus(local, &placement, &parts, window).or_exit(Exit::Host)?
+            }
             Work::Linux(options) => {
                 let makings = Makings {
                     console: Output::new(parts.console, local),
@@ -187,14 +191,16 @@ impl Node {
                 options,
             )
             .or_exit(Exit::Host)?;
-        if plan.work.channel() == Some(local) {
+        if plan.work.has_channel(local) {
             let service = Service {
                 local,
                 peers: transport.peers(),
-                machine: Machine::of(&placement).or_exit(Exit::Usage)?,
+                machine,
                 homes: task.memory.homes.clone(),
-                gauge: dsm.stall_gauge(),
-                threads: threads.clone(),
+                known: Local {
+                    gauge: dsm.stall_gauge(),
+                    threads: threads.clone(),
+                },
                 wiring: wiring.clone(),
             };
             channel.serve(service).or_exit(Exit::Host)?;

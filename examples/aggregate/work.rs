@@ -30,27 +30,27 @@ impl Work {
 
     /// What all nodes have to agree on. A kernel's files are read by the boot vCPU's node only.
     pub(crate) fn settings(&self) -> BTreeMap<String, String> {
-        let (guest, programs) = match self {
+        let (guest, programs, channel) = match self {
             Self::Programs(config) => {
                 let programs = config.runs.iter().map(|run| run.program.name());
-                ("programs", programs.collect::<Vec<_>>().join(","))
+                ("programs", programs.collect::<Vec<_>>().join(","), true)
             }
-            Self::Linux(_) => ("linux", String::new()),
+            Self::Linux(options) => ("linux", String::new(), options.channel().is_some()),
         };
         let settings = [
             ("run.guest", guest.to_owned()),
             ("run.programs", programs),
             ("run.slow-motion", self.slow_motion().to_string()),
-            ("run.channel", self.channel().is_some().to_string()),
+            ("run.channel", channel.to_string()),
         ];
         settings.map(|(key, value)| (key.to_owned(), value)).into()
     }
 
-    /// Where the guest's channel is, if it has one.
-    pub(crate) fn channel(&self) -> Option<NodeId> {
+    /// Whether the guest's channel is on this node: programs have one on each.
+    pub(crate) fn has_channel(&self, node: NodeId) -> bool {
         match self {
-            Self::Programs(_) => None,
-            Self::Linux(options) => options.channel(),
+            Self::Programs(_) => true,
+            Self::Linux(options) => options.channel() == Some(node),
         }
     }
 

@@ -15,6 +15,11 @@ use crate::stalls::{GroupStall, HOTTEST, NodeStalls};
 
 /// Remote faults of a node from which on their mean is told as what its links cost.
 const ENOUGH: u64 = 100;
+/// What is told and heard.
+pub(super) const FEATURES: Features = Features::FAULTS
+    .with(Features::GROUPS)
+    .with(Features::ADVICE)
+    .with(Features::THREADS);
 
 /// Puts together what nodes tell. Pure: time is an argument.
 #[derive(Debug)]
@@ -85,10 +90,7 @@ impl Gatherer {
         self.set_links();
         let mut snapshot = Snapshot::new(self.machine.clone());
         snapshot.time = now;
-        snapshot.features = Features::FAULTS
-            .with(Features::GROUPS)
-            .with(Features::ADVICE)
-            .with(Features::THREADS);
+        snapshot.features = FEATURES;
         for (vcpu, of) in &self.counters {
             if let Some(counters) = snapshot.counters_mut(*vcpu) {
                 *counters = *of;

@@ -12,16 +12,19 @@
 //! | vsock | an address family instead of a file: whoever can open a socket can ask |
 //! | network | the guest has to be given an address |
 //!
-//! A thread on the port's node answers: it asks the other nodes, [gathers](gather) and writes. It works
+//! The guest that ships with the project has no drivers, and reads [registers](window).
+//!
+//! A thread on the port's node, or on each node that has registers, answers: it asks the other nodes, [gathers](gather) and writes. It works
 //! only when asked, for at most one question at a time.
 
 mod gather;
+mod window;
 
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use giantvm_core::{NodeId, NodeSet};
@@ -32,6 +35,7 @@ use giantvm_sched::channel::{Message, Report, Stream};
 use giantvm_sched::schedule::{Machine, Nanos};
 
 use self::gather::Gatherer;
+pub(crate) use self::window::ChannelWindow;
 use crate::stalls::{HOTTEST, NodeStalls, VcpuThreads};
 use crate::wiring::Wiring;
 
@@ -53,6 +57,8 @@ pub(crate) enum Request {
     Report(Report),
     /// A node tells what its vCPUs wait for.
     Stalls(NodeId, NodeStalls),
+    /// The window wants a snapshot, with its generation.
+    Take(SyncSender<(Vec<u8>, u64)>),
 }
 
 /// The channel before there is memory: what the port is made of, and what its thread will be.
@@ -63,6 +69,21 @@ pub(crate) struct Channel {
     answers: File,
     /// The port's end; taken by the port.
     input: OwnedFd,
+    local: Arc<OnceLock<Local>>,
+}
+
+/// What this node knows of its vCPUs.
+#[derive(Debug, Clone)]
+pub(crate) struct Local {
+    pub(crate) gauge: StallGauge,
+    pub(crate) threads: Arc<VcpuThreads>,
+}
+
+impl Local {
+    /// What they wait for, and the `most` hottest groups of that.
+    pub(crate) fn stalls(&self, most: usize) -> NodeStalls {
+        NodeStalls::new(&self.gauge.stalls(most), &self.threads)
+    }
 }
 
 /// What the thread that answers works with.
@@ -72,8 +93,7 @@ pub(crate) struct Service {
     pub(crate) peers: NodeSet,
     pub(crate) machine: Machine,
     pub(crate) homes: HomeMap,
-    pub(crate) gauge: StallGauge,
-    pub(crate) threads: Arc<VcpuThreads>,
+    pub(crate) known: Local,
     pub(crate) wiring: Arc<Wiring>,
 }
 
@@ -86,6 +106,7 @@ impl Channel {
             inbox,
             answers: answers.into(),
             input,
+            local: Arc::default(),
         })
     }
 
@@ -113,9 +134,15 @@ impl Channel {
         Ok(Port::new(NAME, hear).with_input(self.input.try_clone()?))
     }
 
+    /// The registers.
+    pub(crate) fn window(&self, machine: Machine) -> ChannelWindow {
+        ChannelWindow::new(machine, self.requests.clone(), self.local.clone())
+    }
+
     /// Starts to answer. It ends with the process, or when the port is gone.
     pub(crate) fn serve(self, service: Service) -> io::Result<()> {
         service.wiring.channel.set(self.requests).ok();
+        self.local.set(service.known.clone()).ok();
         let (inbox, answers) = (self.inbox, self.answers);
         std::thread::Builder::new()
             .name("channel".into())
@@ -132,17 +159,24 @@ impl Service {
             match request {
                 Request::Report(report) => gatherer.hear(&report),
                 Request::Stalls(node, stalls) => gatherer.learn(node, stalls),
-                Request::Ask(id) => {
+                Request::Take(_) | Request::Ask(_) => {
                     let is_fresh = gathered.is_some_and(|at: Instant| at.elapsed() < FRESH);
-                    let mut ids = vec![id];
+                    let mut asked = vec![request];
                     if !is_fresh {
-                        ids.extend(self.gather(&mut gatherer, inbox));
+                        asked.extend(self.gather(&mut gatherer, inbox));
                         gathered = Some(Instant::now());
                     }
                     let mut snapshot = gatherer.snapshot(Nanos::from(started.elapsed()));
-                    for id in ids {
-                        snapshot.id = id;
+                    for request in asked {
+                        if let Request::Ask(id) = request {
+                            snapshot.id = id;
+                        }
                         let answer = Message::from(snapshot.clone()).encode();
+                        if let Request::Take(reply) = request {
+                            // Who did not wait so long needs it no more.
+                            reply.try_send((answer, snapshot.generation)).ok();
+                            continue;
+                        }
                         // Waits for a guest that does not read what it asked for.
                         if let Err(error) = answers.write_all(&answer) {
                             tracing::warn!(%error, "the guest's channel ends");
@@ -155,10 +189,11 @@ impl Service {
     }
 
     /// Asks all nodes. Returns the questions that came meanwhile.
-    fn gather(&self, gatherer: &mut Gatherer, inbox: &Receiver<Request>) -> Vec<u64> {
+    fn gather(&self, gatherer: &mut Gatherer, inbox: &Receiver<Request>) -> Vec<Request> {
         self.wiring.ask_stalls(self.peers);
-        gatherer.learn(self.local, self.own());
-        let (deadline, mut missing, mut ids) = (Instant::now() + PATIENCE, self.peers, Vec::new());
+        gatherer.learn(self.local, self.known.stalls(HOTTEST));
+        let (deadline, mut missing, mut asked) =
+            (Instant::now() + PATIENCE, self.peers, Vec::new());
         while !missing.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             match inbox.recv_timeout(left) {
@@ -167,15 +202,11 @@ impl Service {
                     missing = missing.without(node);
                 }
                 Ok(Request::Report(report)) => gatherer.hear(&report),
-                Ok(Request::Ask(id)) if ids.len() < MOST_REQUESTS => ids.push(id),
-                Ok(Request::Ask(_)) => {}
+                Ok(question) if asked.len() < MOST_REQUESTS => asked.push(question),
+                Ok(_) => {}
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }
-        ids
-    }
-
-    fn own(&self) -> NodeStalls {
-        NodeStalls::new(&self.gauge.stalls(HOTTEST), &self.threads)
+        asked
     }
 }

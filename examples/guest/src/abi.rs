@@ -78,6 +78,9 @@ pub const MMIO_SCRATCH: u64 = MMIO;
 pub const SCRATCH_TOTAL: u64 = 511;
 /// Memory-mapped clock: an 8-byte read gives nanoseconds that all nodes agree on.
 pub const MMIO_CLOCK: u64 = MMIO + 0x1000;
+/// Registers of the channel to the host, as `giantvm_sched::channel::layout` has them; not quite as long
+/// as the rest of the window.
+pub const MMIO_CHANNEL: u64 = MMIO + 0x8_0000;
 
 /// First port of the 16550 serial line.
 pub const PORT_SERIAL: u16 = 0x3f8;
