@@ -19,6 +19,8 @@ const CLASS: &str = "/sys/class/virtio-ports";
 const DEVICES: &str = "/dev";
 /// How long the host may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked whether the host listens, if it does not.
+const NAP: Duration = Duration::from_millis(20);
 /// Bytes that are read at a time.
 const PIECE: usize = 16 << 10;
 
@@ -36,8 +38,8 @@ pub(crate) enum PortError {
     Ended,
     #[error("the channel failed")]
     Failed(#[from] io::Error),
-    #[error("the host does not answer within {} s", PATIENCE.as_secs())]
-    Late,
+    #[error("the host does not answer within {} s: {bytes} bytes came, {skipped} of them no message", PATIENCE.as_secs())]
+    Late { bytes: u64, skipped: u64 },
     #[error(transparent)]
     Foreign(ChannelError),
 }
@@ -49,6 +51,8 @@ pub(crate) struct Port {
     stream: Stream,
     /// The number of the last question.
     asked: u64,
+    /// Bytes that came.
+    came: u64,
 }
 
 impl Port {
@@ -66,6 +70,7 @@ impl Port {
             file: opened.into(),
             stream: Stream::default(),
             asked: u64::try_from(since.as_nanos()).unwrap_or_default(),
+            came: 0,
         })
     }
 
@@ -98,6 +103,7 @@ impl Port {
                 Ok(0) => return Err(PortError::Ended),
                 Ok(read) => {
                     self.stream.feed(&piece[..read]);
+                    self.came += read as u64;
                 }
                 Err(error) if is_passing(&error) => {}
                 Err(error) => return Err(error.into()),
@@ -120,16 +126,25 @@ impl Port {
 
     fn wait(&self, events: PollFlags, deadline: Instant) -> Result<(), PortError> {
         let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Err(PortError::Late);
-        }
-        let left = Timespec::try_from(left).map_err(|_| PortError::Late)?;
+        let late = PortError::Late {
+            bytes: self.came,
+            skipped: self.stream.skipped(),
+        };
+        let Some(left) = Timespec::try_from(left).ok().filter(|_| !left.is_zero()) else {
+            return Err(late);
+        };
         let mut wait = [PollFd::new(&self.file, events)];
         match poll(&mut wait, Some(&left)) {
-            Ok(0) => Err(PortError::Late),
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(error) => Err(PortError::Failed(error.into())),
+            Ok(0) => return Err(late),
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(PortError::Failed(error.into())),
         }
+        let came = wait[0].revents();
+        if came.contains(PollFlags::HUP) && !came.intersects(events) {
+            // A port whose host is not there yet says so at once and all the time.
+            std::thread::sleep(NAP);
+        }
+        Ok(())
     }
 }
 

@@ -156,6 +156,7 @@ impl Service {
         let mut gatherer = Gatherer::new(self.machine.clone(), self.homes.clone());
         let (started, mut gathered) = (Instant::now(), None);
         while let Ok(request) = inbox.recv() {
+            tracing::debug!(?request, "the guest's channel");
             match request {
                 Request::Report(report) => gatherer.hear(&report),
                 Request::Stalls(node, stalls) => gatherer.learn(node, stalls),

@@ -14,7 +14,8 @@ pub enum Served {
     Idle,
     /// It has done its share, and others wait: it is to be called again.
     More,
-    /// It has buffers and waits for what to put there, from its [`input`](VirtioDevice::input).
+    /// It has buffers and waits for what to put there, from its [`input`](VirtioDevice::input) or from
+    /// what it will have to say.
     Hungry,
 }
 

@@ -6,15 +6,18 @@ use std::os::unix::net::UnixStream;
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
+use giantvm_io::virtio::Trigger;
 use giantvm_io::virtio::port::Port;
 use vm_memory::{Bytes, GuestAddress};
 
-use crate::support::{BUFFERS, Rig};
+use crate::support::{BUFFERS, EVENT_IDX, Rig, VERSION_1};
 
 /// Where the driver's messages are, and where its buffers for the device's, this far apart.
 const SAYS: u64 = BUFFERS;
 const HEARS: u64 = BUFFERS + 0x1000;
 const APART: u64 = 0x100;
+/// The driver knows of ports.
+const MULTIPORT: u64 = 1 << 1;
 
 fn message(event: u16) -> [u8; 8] {
     let [event, event2] = event.to_le_bytes();
@@ -117,4 +120,29 @@ fn what_is_no_message_stops_nothing() {
     say(&mut rig, 0);
     // Nine bytes of zeroes and more are a message, that the driver is not ready.
     assert_eq!(hear(&mut rig, &mut given), message(1));
+}
+
+#[test]
+fn input_that_comes_later_fills_buffers_that_wait_for_it() {
+    let (mut host, input) = UnixStream::pair().unwrap();
+    let port = Port::new("later", |_| ()).with_input(OwnedFd::from(input));
+    let mut rig = Rig::cold(port, Trigger::Edge);
+    rig.begin(VERSION_1 | EVENT_IDX | MULTIPORT);
+    let (memory, mut given) = (rig.memory.clone(), 0);
+    give_buffers(&mut rig);
+    say(&mut rig, 0);
+    hear(&mut rig, &mut given);
+    for number in 0..4 {
+        rig.queues[0].add(&memory, &[(SAYS + 0x4000 + number * APART, 0x100, true)]);
+        rig.ring(0);
+    }
+    say(&mut rig, 3);
+    hear(&mut rig, &mut given);
+    hear(&mut rig, &mut given);
+    memory.write_slice(b"ask", GuestAddress(SAYS)).unwrap();
+    for answer in [b"an answer", b"and again"] {
+        request(&mut rig, 1, &[(SAYS, 3, false)]);
+        host.write_all(answer).unwrap();
+        assert_eq!(used(&mut rig, 0), 9);
+    }
 }

@@ -69,7 +69,8 @@ impl Port {
     fn say<M: GuestMemory>(&mut self, ring: &mut Ring, memory: &M) -> Result<Served, Malformed> {
         for _ in 0..SHARE {
             if self.control.is_silent() {
-                return Ok(Served::Idle);
+                // Its buffers wait, and it is served again when there is something to say.
+                return Ok(Served::Hungry);
             }
             let Some(chain) = ring.pop(memory)? else {
                 return Ok(Served::Idle);
