@@ -58,3 +58,85 @@ impl<P: CoherenceProtocol> Driver<P> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use giantvm_core::wire::Limits;
+    use giantvm_core::{Epoch, NodeId, NodeSet, PageIndex, PageSize};
+    use giantvm_transport::{Event, Transport, inproc};
+
+    use super::*;
+    use crate::backing::sim::SimBacking;
+    use crate::protocol::{Access, Directory, HomeMap, Setup};
+
+    const PAGES: u64 = 64;
+
+    fn driver(transport: &Arc<dyn Transport>) -> Driver<Directory> {
+        let protocol = Directory::new(Setup {
+            local: transport.local(),
+            nodes: NodeSet::first(2),
+            pages: PAGES,
+            homes: HomeMap::even(PAGES, [NodeId::ZERO]),
+        });
+        let backing = Box::new(SimBacking::new(PageSize::K4, PAGES as usize));
+        Driver::new(protocol, backing, transport.clone(), Epoch::FIRST).noting_heat(true)
+    }
+
+    /// Lets two drivers hear what they say to one another, until they are silent.
+    fn talk(ends: &[Arc<dyn Transport>], drivers: &mut [Driver<Directory>; 2]) {
+        let mut is_quiet = false;
+        while !is_quiet {
+            is_quiet = true;
+            for (end, driver) in ends.iter().zip(drivers.iter_mut()) {
+                let mut events = Vec::new();
+                end.poll(&mut |event| events.push(event));
+                for event in events {
+                    if let Event::Frame { frame, .. } = event {
+                        driver.take(&frame).unwrap().unwrap();
+                        is_quiet = false;
+                    }
+                }
+                driver.flush().unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn everyone_who_waited_for_a_page_is_told_of_once_and_who_waited_for_no_node_is_not() {
+        let ends = inproc::cluster(2, Epoch::FIRST, Limits::for_pages(PageSize::K4)).unwrap();
+        let mut drivers = [driver(&ends[0]), driver(&ends[1])];
+        let mut fault = |node: usize, thread, page, access| {
+            let page = PageIndex(page);
+            let fault = Fault {
+                page,
+                access,
+                thread,
+            };
+            drivers[node].fault(fault).unwrap();
+        };
+        // Two threads of the second node wait for one page, one of them reported twice.
+        fault(1, 8, 20, Access::Read);
+        fault(1, 7, 20, Access::Write);
+        fault(1, 8, 20, Access::Read);
+        // The home answers itself.
+        fault(0, 9, 40, Access::Write);
+        talk(&ends, &mut drivers);
+        let [home, other] = drivers.each_mut().map(|driver| {
+            driver.tick().unwrap();
+            driver.heat().stalls(9)
+        });
+        assert_eq!(home.threads, []);
+        let told = other
+            .threads
+            .iter()
+            .map(|of| (of.thread, of.reads, of.writes));
+        assert_eq!(told.collect::<Vec<_>>(), [(7, 0, 1), (8, 1, 0)]);
+        let groups = other
+            .groups
+            .iter()
+            .map(|of| (of.first.0, of.thread, of.reads, of.writes));
+        assert_eq!(groups.collect::<Vec<_>>(), [(16, 8, 1, 0), (16, 7, 0, 1)]);
+    }
+}

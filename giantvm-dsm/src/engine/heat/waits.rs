@@ -249,4 +249,28 @@ mod tests {
         assert!(stalls.groups.len() <= MOST_GROUPS);
         assert_eq!(stalls.threads[0].thread, 1);
     }
+
+    /// Prints what a wait costs: `cargo test --release -p giantvm-dsm -- --ignored a_wait_costs --nocapture`.
+    #[test]
+    #[ignore = "it measures"]
+    fn what_a_wait_costs() {
+        const BATCH: u64 = 100;
+        for (name, threads, spread) in
+            [("one group", 1, 1), ("1000 groups of 8 threads", 8, 16_000)]
+        {
+            let mut waits = Waits::new();
+            // The fastest, as others use the processor, too.
+            let mut best = Duration::MAX;
+            for batch in 0..20_000 {
+                let start = std::time::Instant::now();
+                for event in 0..BATCH {
+                    let number = (batch * BATCH + event).wrapping_mul(0x9e37_79b9);
+                    let thread = 1 + u32::try_from(number % threads).unwrap();
+                    wait(&mut waits, thread, number % spread, Access::Write);
+                }
+                best = best.min(start.elapsed());
+            }
+            println!("{name}: {:.0} ns", best.as_secs_f64() * 1e9 / BATCH as f64);
+        }
+    }
 }
