@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use giantvm_core::{GuestAddress, VcpuId};
-use giantvm_guest::programs::{Context, run_all};
+use giantvm_guest::programs::{Context, run};
 use giantvm_guest::{Destination, Machine, Memory, Vector, abi};
 use giantvm_vcpu::clock::GuestClock;
 use giantvm_vcpu::thread::{Start, ThreadCpu, ThreadHost};
@@ -35,7 +35,7 @@ pub(crate) fn host(
             });
         }
         match Context::new(&machine) {
-            Ok(context) => run_all(&context),
+            Ok(context) => run(&context),
             Err(_) => machine.port_out32(abi::PORT_POWER, abi::status::BAD_TABLE),
         }
     };

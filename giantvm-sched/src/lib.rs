@@ -6,7 +6,8 @@
 //!
 //! While a machine runs, [`schedule`] says what schedulers of threads are told and decide; [`das`] is
 //! one that knows what threads wait for, [`fair`] a model of Linux' default, and [`trace`] records and
-//! replays what they were told. [`channel`] is how a guest hears of its faults and tells of its threads.
+//! replays what they were told. [`dispatch`] lets vCPUs run what they decide. [`channel`] is how a guest
+//! hears of its faults and tells of its threads.
 //!
 //! This crate reads no file, opens no socket and measures nothing: text goes in, values come out.
 //!
@@ -42,6 +43,7 @@ mod attached;
 pub mod channel;
 pub mod das;
 mod device;
+pub mod dispatch;
 mod document;
 mod error;
 pub mod fair;

@@ -23,6 +23,8 @@ mod memory_functions;
 mod metal;
 #[path = "../src/programs/mod.rs"]
 mod programs;
+#[path = "../src/threads/mod.rs"]
+mod threads;
 
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -71,7 +73,7 @@ extern "C" fn vcpu_main(vcpu: u32) -> ! {
     if vcpu == 0 {
         start_others(&machine, &context);
     }
-    programs::run_all(&context);
+    programs::run(&context);
     machine.stop();
 }
 

@@ -8,7 +8,7 @@
 /// First word of the table.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"GIANTVM\0");
 /// Version of this layout. A guest refuses a table of another version.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Bytes of a page of guest memory.
 pub const PAGE: u64 = 4096;
@@ -82,6 +82,9 @@ pub const MMIO_CLOCK: u64 = MMIO + 0x1000;
 /// as the rest of the window.
 pub const MMIO_CHANNEL: u64 = MMIO + 0x8_0000;
 
+/// Where vCPUs that carry threads ask for the next one: [`word`](crate::threads::word) says how.
+pub const MMIO_THREADS: u64 = MMIO + 0x1_0000;
+
 /// First port of the 16550 serial line.
 pub const PORT_SERIAL: u16 = 0x3f8;
 /// A 32-bit write of a [`status`] ends the virtual machine.
@@ -150,6 +153,10 @@ pub struct Table {
     pub deadline_ms: u32,
     /// Entries used in `runs`.
     pub run_count: u32,
+    /// Threads that run the programs; 0 if the vCPUs do.
+    pub threads: u32,
+    /// Zero.
+    pub reserved: u32,
     /// Node of each vCPU, for the messages.
     pub nodes: [u8; 256],
     /// The programs to run, in order.

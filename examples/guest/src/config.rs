@@ -7,6 +7,7 @@ use crate::abi::{self, RunEntry, Table};
 use crate::boot::{self, BootState};
 use crate::elf::{ElfError, Segment, load};
 use crate::programs::{cg, ft, is, mg};
+use crate::threads::{ARENA, MAX_THREADS};
 use crate::{IMAGE, Program};
 
 /// One entry of the list of programs to run.
@@ -41,6 +42,9 @@ impl From<Program> for Run {
 pub struct Config {
     /// Node of each vCPU; as many entries as vCPUs.
     pub nodes: Vec<u8>,
+    /// Threads that run the programs, on all vCPUs by turns; 0 if the vCPUs run them. Where there are
+    /// any, the host has to [say](crate::threads) which thread a vCPU runs.
+    pub threads: u32,
     /// Bytes of memory from address 0; a multiple of 2 MiB.
     pub memory: u64,
     /// Cycles of the vCPUs' time stamp counter in a millisecond (its frequency in kHz).
@@ -82,6 +86,12 @@ pub enum ConfigError {
         /// Bytes it has.
         available: u64,
     },
+    /// Too many threads.
+    #[error("{0} threads; the guest has at most {MAX_THREADS}")]
+    Threads(u32),
+    /// A program that is about vCPUs cannot run on threads.
+    #[error("{program} is about vCPUs and cannot run on threads", program = .0.name())]
+    OnThreads(Program),
     /// The frequency of the counter or the deadline is zero or beyond measure.
     #[error(
         "the counter's frequency and the deadline must not be zero; the deadline is at most an hour"
@@ -101,6 +111,7 @@ impl Default for Config {
             .filter(|program| !program.on_request());
         Self {
             nodes: vec![0; 4],
+            threads: 0,
             memory: 128 << 20,
             cycles_per_ms: 1_000_000,
             deadline: Duration::from_secs(30),
@@ -130,6 +141,18 @@ impl Config {
             .ok()
             .filter(fits)
             .ok_or(ConfigError::Vcpus(count))
+    }
+
+    /// How many share the work: the threads, or the vCPUs if there are none.
+    ///
+    /// # Errors
+    /// As [`Config::vcpus`], and [`ConfigError::Threads`].
+    pub fn workers(&self) -> Result<u32, ConfigError> {
+        match self.threads {
+            0 => self.vcpus(),
+            threads if threads <= MAX_THREADS => Ok(threads),
+            threads => Err(ConfigError::Threads(threads)),
+        }
     }
 
     /// Image, page tables, descriptor tables and table of programs.
@@ -166,8 +189,13 @@ impl Config {
         if self.runs.iter().filter(litmus).count() > 1 {
             return Err(ConfigError::Twice(Program::Litmus));
         }
+        let workers = self.workers()?;
         for run in &self.runs {
-            let (needed, available) = (run.memory(vcpus), self.memory);
+            if self.threads > 0 && !run.program.on_threads() {
+                return Err(ConfigError::OnThreads(run.program));
+            }
+            let arenas = u64::from(self.threads) * ARENA;
+            let (needed, available) = (run.memory(workers) + arenas, self.memory);
             if needed > available {
                 return Err(ConfigError::ProgramMemory {
                     program: run.program,
@@ -213,6 +241,8 @@ impl Config {
             offset_of!(Table, run_count),
             &run_count.to_le_bytes(),
         );
+        let threads = self.threads.to_le_bytes();
+        put(&mut bytes, offset_of!(Table, threads), &threads);
         put(&mut bytes, offset_of!(Table, nodes), &self.nodes);
         for (index, run) in self.runs.iter().enumerate() {
             let entry = offset_of!(Table, runs) + index * size_of::<RunEntry>();
@@ -232,7 +262,7 @@ impl Config {
 }
 
 impl Run {
-    /// Bytes of memory a machine needs for this run.
+    /// Bytes of memory a machine needs for this run, without threads' stacks.
     #[must_use]
     pub fn memory(&self, vcpus: u32) -> u64 {
         let data = match self.program {

@@ -25,6 +25,7 @@ mod litmus;
 mod machine;
 mod memory;
 pub mod programs;
+pub mod threads;
 mod verify;
 
 pub use boot::BootState;

@@ -55,6 +55,11 @@ pub trait Machine {
     /// Identifier of this vCPU, from 0.
     fn vcpu(&self) -> u32;
 
+    /// How many share the work, if those are not the machine's vCPUs but threads on them.
+    fn team(&self) -> Option<u32> {
+        None
+    }
+
     /// The memory all vCPUs share.
     fn memory(&self) -> Memory<'_>;
 
@@ -93,4 +98,12 @@ pub trait Machine {
 
     /// Sleeps until the next interrupt, unless `vector` has been received more than `seen` times.
     fn halt_while(&self, vector: Vector, seen: u64);
+
+    /// Waits until all who share the work came here, if the machine has a way to; `false` if it has none.
+    fn meet(&self) -> bool {
+        false
+    }
+
+    /// Says that a piece of work is done, a page's or so: others may have their turn.
+    fn worked(&self) {}
 }

@@ -53,6 +53,28 @@ impl<'a> Memory<'a> {
         unsafe { Self::new(base, size_of_val(words) as u64) }
     }
 
+    /// The memory that a thread was made in, whose stack is in it.
+    #[must_use]
+    pub(crate) fn inherited(base: usize, size: u64) -> Self {
+        // SAFETY: both are those of the memory in which the thread's maker put its stack, and what runs on
+        // that does not outlive it.
+        unsafe { Self::new(core::ptr::with_exposed_provenance_mut(base), size) }
+    }
+
+    /// Its first bytes, all if there are no more.
+    #[must_use]
+    pub fn first(self, bytes: u64) -> Self {
+        Self {
+            size: self.size.min(bytes),
+            ..self
+        }
+    }
+
+    /// Where its first byte is.
+    pub(crate) const fn base(self) -> usize {
+        self.base
+    }
+
     /// Bytes of this memory.
     #[must_use]
     pub const fn size(self) -> u64 {

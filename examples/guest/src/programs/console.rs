@@ -50,12 +50,15 @@ impl Write for Line {
 pub fn print<M: Machine>(context: &Context<'_, M>, text: fmt::Arguments<'_>) {
     let mut line = Line::new();
     // A line takes everything and cuts the rest; it has no errors.
-    let _ = write!(
-        line,
-        "vcpu {} node {}: {text}",
-        context.vcpu(),
-        context.node()
-    );
+    let _ = match context.machine().team() {
+        Some(_) => write!(line, "thread {}: {text}", context.vcpu()),
+        None => write!(
+            line,
+            "vcpu {} node {}: {text}",
+            context.vcpu(),
+            context.node()
+        ),
+    };
     let next = context.hot_page(HOT_CONSOLE_NEXT);
     let serving = context.hot_page(HOT_CONSOLE_SERVING);
     let mine = next.fetch_add(1, SeqCst);

@@ -9,6 +9,7 @@ use super::outcome::{Failure, Site};
 use crate::abi::{self, RunEntry, Table};
 use crate::machine::Machine;
 use crate::memory::Memory;
+use crate::threads::MAX_THREADS;
 
 /// Shared words in use outside of programs; programs have those from [`HOT_PROGRAM`].
 const HOT_ARRIVALS: u64 = 0;
@@ -36,6 +37,7 @@ pub struct Context<'m, M> {
     machine: &'m M,
     memory: Memory<'m>,
     vcpus: u32,
+    threads: u32,
     cycles_per_ms: u64,
     deadline_ms: u64,
     barriers: Cell<u64>,
@@ -49,10 +51,12 @@ impl<'m, M: Machine> Context<'m, M> {
     pub fn new(machine: &'m M) -> Result<Self, BadTable> {
         let memory = machine.memory();
         let vcpus = table_u32(memory, offset_of!(Table, vcpus));
+        let vcpus = machine.team().unwrap_or(vcpus);
         let context = Self {
             machine,
             memory,
             vcpus,
+            threads: table_u32(memory, offset_of!(Table, threads)),
             cycles_per_ms: table_u64(memory, offset_of!(Table, cycles_per_ms)),
             deadline_ms: u64::from(table_u32(memory, offset_of!(Table, deadline_ms))),
             barriers: Cell::new(0),
@@ -61,6 +65,7 @@ impl<'m, M: Machine> Context<'m, M> {
             && table_u32(memory, offset_of!(Table, version)) == abi::VERSION
             && (1..=abi::MAX_VCPUS).contains(&vcpus)
             && machine.vcpu() < vcpus
+            && context.threads <= MAX_THREADS
             && context.cycles_per_ms > 0
             && context.deadline_ms > 0
             && context.run_count() <= abi::MAX_RUNS
@@ -90,6 +95,12 @@ impl<'m, M: Machine> Context<'m, M> {
     #[must_use]
     pub fn vcpus(&self) -> u32 {
         self.vcpus
+    }
+
+    /// Threads that run the programs; 0 if the vCPUs do.
+    #[must_use]
+    pub fn threads(&self) -> u32 {
+        self.threads
     }
 
     /// Node of this vCPU.
@@ -219,6 +230,9 @@ impl<'m, M: Machine> Context<'m, M> {
     /// # Errors
     /// As [`Context::wait`].
     pub fn barrier(&self) -> Result<(), Failure> {
+        if self.machine.meet() {
+            return Ok(());
+        }
         let turn = self.barriers.get() + 1;
         self.barriers.set(turn);
         let generation = self.hot_page(HOT_GENERATION);
@@ -228,6 +242,11 @@ impl<'m, M: Machine> Context<'m, M> {
             return Ok(());
         }
         self.wait(Site::Barrier, || generation.load(SeqCst) >= turn)
+    }
+
+    /// Says that a piece of work is done: a thread's vCPU may run another.
+    pub fn worked(&self) {
+        self.machine.worked();
     }
 
     /// Makes every other vCPU's wait end; tells whether none had done so before.

@@ -10,6 +10,8 @@ use crate::machine::Machine;
 
 /// Logarithm of the pairs in a batch.
 const BATCH: u64 = 16;
+/// Pairs that are a piece of work.
+const PIECE: u64 = 1 << 12;
 /// The generator's first number.
 const SEED: u64 = 271_828_183;
 /// Counts by the size of the larger deviate.
@@ -36,10 +38,14 @@ struct Tally {
 }
 
 impl Tally {
-    fn batch(&mut self, batch: u64) {
+    /// Counts a batch. Calls `worked` after each [`PIECE`].
+    fn batch(&mut self, batch: u64, worked: impl Fn()) {
         let pairs = 1u64 << BATCH;
         let mut random = Nas::after(SEED, 2 * pairs * batch);
-        for _ in 0..pairs {
+        for pair in 0..pairs {
+            if pair % PIECE == 0 {
+                worked();
+            }
             let x = 2.0 * random.next_fraction() - 1.0;
             let y = 2.0 * random.next_fraction() - 1.0;
             let t = x * x + y * y;
@@ -70,7 +76,7 @@ pub(super) fn run<M: Machine>(
     let mut tally = Tally::default();
     let step = context.vcpus() as usize;
     for batch in (u64::from(context.vcpu())..1 << (class - BATCH)).step_by(step) {
-        tally.batch(batch);
+        tally.batch(batch, || context.worked());
     }
     let own = [tally.x.to_bits(), tally.y.to_bits()]
         .into_iter()

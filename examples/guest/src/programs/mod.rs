@@ -34,6 +34,7 @@ use core::sync::atomic::Ordering::SeqCst;
 
 use crate::abi::{self, status};
 use crate::machine::Machine;
+use crate::threads::carry;
 
 pub use console::{LINE, print, print_unlocked};
 pub use context::{BadTable, Context, memory_in_table, share_of};
@@ -130,6 +131,22 @@ impl Program {
         )
     }
 
+    /// Whether threads can run it: not if it is about interrupts, devices or vCPUs themselves.
+    #[must_use]
+    pub const fn on_threads(self) -> bool {
+        matches!(
+            self,
+            Self::Ticket
+                | Self::Atomic
+                | Self::Sum
+                | Self::Ep
+                | Self::Is
+                | Self::Cg
+                | Self::Mg
+                | Self::Ft
+        )
+    }
+
     /// Parameters that keep a run short.
     #[must_use]
     pub const fn defaults(self) -> [u64; abi::PARAMETERS] {
@@ -181,16 +198,27 @@ impl Program {
     }
 }
 
-/// Runs the list of programs on this vCPU; every vCPU of the machine calls it once.
+/// Runs the list of programs on this vCPU, or carries threads that do; every vCPU of the machine
+/// calls it once. Returns when this vCPU has nothing left to do.
+pub fn run<M: Machine>(context: &Context<'_, M>) {
+    if context.threads() > 0 {
+        context.announce();
+        carry(context);
+    } else {
+        run_all(context);
+    }
+}
+
+/// Runs the list of programs.
 ///
 /// vCPU 0 ends the machine by a write to [`abi::PORT_POWER`] when all is done; a vCPU whose wait
-/// passes its deadline does so at once. Returns when this vCPU has nothing left to do.
-pub fn run_all<M: Machine>(context: &Context<'_, M>) {
+/// passes its deadline does so at once.
+pub(crate) fn run_all<M: Machine>(context: &Context<'_, M>) {
     context.announce();
-    print(
-        context,
-        format_args!("up, one of {} vCPUs", context.vcpus()),
-    );
+    if context.machine().team().is_none() {
+        let vcpus = context.vcpus();
+        print(context, format_args!("up, one of {vcpus} vCPUs"));
+    }
     let mut passed = true;
     for index in 0..context.run_count() {
         match run_entry(context, index) {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use giantvm_guest::programs::{Context, run_all};
+use giantvm_guest::programs::{Context, run};
 use giantvm_guest::{Config, Destination, Machine, Memory, Run, Vector, Verdict, abi, verify};
 
 use crate::support::Scratch;
@@ -64,7 +64,7 @@ impl Host {
                         vcpu,
                         timer: Mutex::new(None),
                     };
-                    run_all(&Context::new(&machine).expect("the table is good"));
+                    run(&Context::new(&machine).expect("the table is good"));
                 });
             }
         });

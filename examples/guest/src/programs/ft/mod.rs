@@ -77,20 +77,36 @@ impl<'c, 'm, M: Machine> Solver<'c, 'm, M> {
         let transform = Transform::new(Direction::Forth);
         let cube = self.frequencies;
         cube.randomize(self.planes.clone());
-        cube.transform_planes(&transform, self.planes.clone());
+        self.each(&self.planes, |planes| {
+            cube.transform_planes(&transform, planes)
+        });
         self.context.barrier()?;
-        cube.transform_across(&transform, self.across.clone(), cube);
+        self.each(&self.across, |planes| {
+            cube.transform_across(&transform, planes, cube)
+        });
         Ok(())
     }
 
     /// One step in time, and the points after it.
     fn step(&self, factors: &Factors, transform: &Transform) -> Result<(), Failure> {
-        self.frequencies.scale(factors, self.across.clone());
-        self.frequencies
-            .transform_across(transform, self.across.clone(), self.points);
+        let (from, to) = (self.frequencies, self.points);
+        from.scale(factors, self.across.clone());
+        self.each(&self.across, |planes| {
+            from.transform_across(transform, planes, to)
+        });
         self.context.barrier()?;
-        self.points.transform_planes(transform, self.planes.clone());
+        self.each(&self.planes, |planes| {
+            to.transform_planes(transform, planes)
+        });
         Ok(())
+    }
+
+    /// Does something to planes, one after the other.
+    fn each(&self, planes: &Range<usize>, step: impl Fn(Range<usize>)) {
+        for plane in planes.clone() {
+            step(plane..plane + 1);
+            self.context.worked();
+        }
     }
 
     /// The mean of the points that are checked: real and imaginary part.

@@ -89,6 +89,15 @@ impl<'c, 'm, M: Machine> Solver<'c, 'm, M> {
         self.parts.owned(2 << level)
     }
 
+    /// Does something to each of the vCPU's planes of a level, one after the other, and meets the others.
+    fn each(&self, level: usize, step: impl Fn(Range<usize>)) -> Result<(), Failure> {
+        for z in self.planes(level) {
+            step(z..z + 1);
+            self.context.worked();
+        }
+        self.context.barrier()
+    }
+
     fn clear(&self, level: usize) {
         for z in self.planes(level) {
             self.estimates[level].plane(z).fill(0.0);
@@ -103,20 +112,20 @@ impl<'c, 'm, M: Machine> Solver<'c, 'm, M> {
         } else {
             left
         };
-        residual(right, self.estimates[level], left, self.planes(level));
-        self.context.barrier()
+        let estimate = self.estimates[level];
+        self.each(level, |planes| residual(right, estimate, left, planes))
     }
 
     fn smooth(&self, level: usize) -> Result<(), Failure> {
-        smooth(self.left[level], self.estimates[level], self.planes(level));
-        self.context.barrier()
+        let (left, estimate) = (self.left[level], self.estimates[level]);
+        self.each(level, |planes| smooth(left, estimate, planes))
     }
 
     /// One cycle: down to the coarsest grid, and up again.
     fn cycle(&self) -> Result<(), Failure> {
         for level in (0..self.finest).rev() {
-            project(self.left[level + 1], self.left[level], self.planes(level));
-            self.context.barrier()?;
+            let [fine, coarse] = [self.left[level + 1], self.left[level]];
+            self.each(level, |planes| project(fine, coarse, planes))?;
         }
         self.clear(0);
         self.smooth(0)?;
@@ -125,8 +134,8 @@ impl<'c, 'm, M: Machine> Solver<'c, 'm, M> {
             if level < self.finest {
                 self.clear(level);
             }
-            interpolate(self.estimates[level - 1], estimate, self.planes(level));
-            self.context.barrier()?;
+            let coarse = self.estimates[level - 1];
+            self.each(level, |planes| interpolate(coarse, estimate, planes))?;
             self.residual(level)?;
             self.smooth(level)?;
         }
