@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context as _, ensure};
-use giantvm_guest::programs::{Context, run};
+use giantvm_guest::programs::{self, Context};
 use giantvm_guest::{Config, Memory, Program, Run, abi, verify};
 
 use crate::everywhere::{everywhere, usable};
@@ -45,7 +45,7 @@ fn run(program: Program) -> anyhow::Result<String> {
     everywhere(|number, _| {
         let native = Native::new(&shared, u32::try_from(number)?);
         let context = Context::new(&native).ok().context("the table is wrong")?;
-        run(&context);
+        programs::run(&context);
         Ok(())
     })?;
     let status = shared.status();

@@ -28,7 +28,6 @@ pub mod word;
 
 pub use arena::{ARENA, programs_end};
 pub use carrier::carry;
-pub(crate) use thread::Thread;
 
 /// Most threads: as many as vCPUs, as each has a mailbox of its own.
 pub const MAX_THREADS: u32 = crate::abi::MAX_VCPUS;

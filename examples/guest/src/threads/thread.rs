@@ -62,7 +62,7 @@ impl Ask {
 ///
 /// Interrupts are vCPUs': it neither sends nor gets any.
 #[derive(Debug)]
-pub(crate) struct Thread<'m> {
+pub(super) struct Thread<'m> {
     /// That of programs.
     memory: Memory<'m>,
     number: u32,

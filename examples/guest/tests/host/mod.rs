@@ -8,7 +8,10 @@ use std::time::{Duration, Instant};
 use giantvm_guest::programs::{Context, run};
 use giantvm_guest::{Config, Destination, Machine, Memory, Run, Vector, Verdict, abi, verify};
 
+use self::carriers::Carriers;
 use crate::support::Scratch;
+
+pub(crate) mod carriers;
 
 /// What all threads share.
 pub(crate) struct Host {
@@ -17,6 +20,8 @@ pub(crate) struct Host {
     scratch: Mutex<Scratch>,
     pub(crate) serial: Mutex<Vec<u8>>,
     pub(crate) status: OnceLock<u32>,
+    /// Which thread each vCPU runs, if there are threads.
+    pub(crate) carriers: Option<Carriers>,
     start: Instant,
     /// A machine whose interrupts all get lost.
     pub(crate) deaf: AtomicBool,
@@ -49,6 +54,7 @@ impl Host {
             scratch: Mutex::default(),
             serial: Mutex::default(),
             status: OnceLock::new(),
+            carriers: None,
             start: Instant::now(),
             deaf: AtomicBool::new(false),
             late: AtomicBool::new(false),
@@ -68,6 +74,17 @@ impl Host {
                 });
             }
         });
+    }
+
+    /// Runs everything, all of which is right.
+    pub(crate) fn assert_passes(&self, config: &Config) {
+        self.run();
+        let verdicts = self.verdicts(config);
+        assert_eq!(verdicts.len(), config.runs.len());
+        for verdict in verdicts {
+            assert!(verdict.result.is_ok(), "{verdict:?}");
+        }
+        assert_eq!(self.status.get(), Some(&abi::status::PASSED));
     }
 
     pub(crate) fn verdicts(&self, config: &Config) -> Vec<Verdict> {
@@ -141,6 +158,10 @@ impl Machine for Thread<'_> {
         if address == abi::MMIO_CLOCK {
             return self.host.nanos();
         }
+        if let Some(offset) = address.checked_sub(abi::MMIO_THREADS) {
+            let carriers = self.host.carriers.as_ref().expect("there are threads");
+            return carriers.report(self.vcpu, offset);
+        }
         self.host
             .scratch
             .lock()
@@ -206,12 +227,5 @@ pub(crate) fn config(vcpus: usize, runs: Vec<Run>) -> Config {
 }
 
 pub(crate) fn assert_passes(config: &Config) {
-    let host = Host::new(config);
-    host.run();
-    let verdicts = host.verdicts(config);
-    assert_eq!(verdicts.len(), config.runs.len());
-    for verdict in verdicts {
-        assert!(verdict.result.is_ok(), "{verdict:?}");
-    }
-    assert_eq!(host.status.get(), Some(&abi::status::PASSED));
+    Host::new(config).assert_passes(config);
 }
