@@ -4,6 +4,7 @@
 )]
 //! Pages received in place: a memory file that is mapped twice.
 
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::slice;
@@ -43,14 +44,19 @@ pub struct MinorBacking {
 }
 
 impl MinorBacking {
-    pub(super) fn open(pages: usize, page_size: PageSize, len: usize) -> Result<Self, OpenError> {
+    pub(super) fn open(
+        pages: usize,
+        page_size: PageSize,
+        len: usize,
+        at: Option<NonZeroUsize>,
+    ) -> Result<Self, OpenError> {
         let uffd = Uffd::create(Support::MINOR, Features::POISON | Features::THREAD_ID)?;
         let os = |source| OpenError::Os { len, source };
         let flags = MemfdFlags::CLOEXEC;
         let file = rustix::fs::memfd_create("giantvm", flags).map_err(|e| os(e.into()))?;
         rustix::fs::ftruncate(&file, len as u64).map_err(|e| os(e.into()))?;
-        let alias = Area::shared(file.as_fd(), len).map_err(os)?;
-        let area = Area::shared(file.as_fd(), len).map_err(os)?;
+        let alias = Area::shared(file.as_fd(), len, None).map_err(os)?;
+        let area = Area::shared(file.as_fd(), len, at).map_err(os)?;
         let mode = Mode {
             missing: true,
             minor: true,

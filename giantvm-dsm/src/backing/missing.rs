@@ -1,6 +1,7 @@
 #![expect(unsafe_code, reason = "reads pages that are mapped for reading")]
 //! Pages copied in: private memory, for kernels that cannot map pages in place.
 
+use std::num::NonZeroUsize;
 use std::os::fd::BorrowedFd;
 use std::slice;
 use std::sync::Arc;
@@ -32,10 +33,15 @@ pub struct MissingBacking {
 }
 
 impl MissingBacking {
-    pub(super) fn open(pages: usize, page_size: PageSize, len: usize) -> Result<Self, OpenError> {
+    pub(super) fn open(
+        pages: usize,
+        page_size: PageSize,
+        len: usize,
+        at: Option<NonZeroUsize>,
+    ) -> Result<Self, OpenError> {
         let uffd = Uffd::create(Support::MISSING, Features::POISON | Features::THREAD_ID)?;
         let os = |source| OpenError::Os { len, source };
-        let area = Area::anonymous(len).map_err(os)?;
+        let area = Area::anonymous(len, at).map_err(os)?;
         let mode = Mode {
             missing: true,
             minor: false,

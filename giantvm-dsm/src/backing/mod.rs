@@ -18,5 +18,5 @@ pub use api::{Backing, BackingError, Fault, KEPT_AT_ONCE};
 pub use mapping::{ClaimError, Mapping};
 pub use minor::MinorBacking;
 pub use missing::MissingBacking;
-pub use probe::{Choice, OpenError, open};
+pub use probe::{Choice, OpenError, open, open_at};
 pub use state::BYTES_PER_PAGE;

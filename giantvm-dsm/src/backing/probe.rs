@@ -1,6 +1,7 @@
 //! Opening a backing: which one, and whether the host can.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use giantvm_core::PageSize;
@@ -79,6 +80,20 @@ pub fn open(
     page_size: PageSize,
     choice: Choice,
 ) -> Result<(Box<dyn Backing>, Arc<Mapping>), OpenError> {
+    open_at(pages, page_size, choice, None)
+}
+
+/// As [`open`], with page 0 at an address of this process that nothing else uses, a multiple of the
+/// page size: for programs that have the same addresses in all processes.
+///
+/// # Errors
+/// As of [`open`]; [`OpenError::Os`] if something is there.
+pub fn open_at(
+    pages: u64,
+    page_size: PageSize,
+    choice: Choice,
+    at: Option<NonZeroUsize>,
+) -> Result<(Box<dyn Backing>, Arc<Mapping>), OpenError> {
     let host = rustix::param::page_size();
     if !page_size.bytes().is_multiple_of(host) {
         return Err(OpenError::PageSize { page_size, host });
@@ -94,11 +109,11 @@ pub fn open(
         Choice::Missing => false,
     };
     if minor {
-        let backing = MinorBacking::open(count, page_size, len)?;
+        let backing = MinorBacking::open(count, page_size, len, at)?;
         let mapping = backing.mapping();
         Ok((Box::new(backing), mapping))
     } else {
-        let backing = MissingBacking::open(count, page_size, len)?;
+        let backing = MissingBacking::open(count, page_size, len, at)?;
         let mapping = backing.mapping();
         Ok((Box::new(backing), mapping))
     }

@@ -23,6 +23,7 @@ use super::budget::{Budget, Plan};
 use super::execute::execute;
 use super::heat::{Gauge, Record};
 use super::hold::Verdict;
+use super::hooks::FaultWatch;
 use super::letter;
 use super::migratory::Migratory;
 use super::orders::{Order, PinReply};
@@ -81,6 +82,7 @@ pub struct Driver<P: CoherenceProtocol> {
     shown: MemoryStats,
     migratory: Migratory,
     heat: Record,
+    watch: FaultWatch,
     pins: Pins<Letter<P::Message>>,
     /// Who waits for a page to be pinned.
     pinning: Vec<(PageIndex, PinReply)>,
@@ -111,6 +113,7 @@ impl<P: CoherenceProtocol> Driver<P> {
             shown: MemoryStats::default(),
             migratory: Migratory::blind(),
             heat: Record::default(),
+            watch: FaultWatch::default(),
             pins: Pins::new(),
             pinning: Vec::new(),
             kept: Kept::none(),
@@ -169,6 +172,13 @@ impl<P: CoherenceProtocol> Driver<P> {
         } else {
             Record::default()
         };
+        self
+    }
+
+    /// Tells who watches of faults that other nodes answered; nobody at first.
+    #[must_use]
+    pub(super) fn telling(mut self, watch: FaultWatch) -> Self {
+        self.watch = watch;
         self
     }
 
@@ -248,8 +258,9 @@ impl<P: CoherenceProtocol> Driver<P> {
         self.outlet.flush();
         self.batch.flush(&mut *self.backing, &mut self.outlet)?;
         self.outlet.flush();
-        for waited in self.outlet.waited.drain(..) {
-            self.heat.waited(waited);
+        for fault in self.outlet.served.drain(..) {
+            self.watch.served(&fault);
+            self.heat.served(fault);
         }
         Ok(())
     }

@@ -121,7 +121,8 @@ impl Dsm {
         handlers: Handlers,
         options: DsmOptions,
     ) -> Result<Self, StartError> {
-        let memory = backing::open(homes.pages(), page_size, options.backing)?;
+        let (choice, address) = (options.backing, options.address);
+        let memory = backing::open_at(homes.pages(), page_size, choice, address)?;
         Self::start_on::<P>(memory, transport, epoch, homes, handlers, options)
     }
 
@@ -157,7 +158,8 @@ impl Dsm {
             .guessing(options.migratory)
             .holding(options.hold)
             .gathering(options.gather)
-            .noting_heat(options.heat);
+            .noting_heat(options.heat)
+            .telling(handlers.faults());
         if let Some(budget) = budget {
             driver = driver.within(budget, &homes);
         }

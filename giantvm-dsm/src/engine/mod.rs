@@ -52,7 +52,7 @@ mod terms;
 pub use driver::Driver;
 pub use handle::{Dsm, FinishError, StartError};
 pub use heat::{GroupStall, PageHeat, STALL_GROUP, StallGauge, Stalls, ThreadStall};
-pub use hooks::{FrameHandler, Handlers, Refusal, Watcher};
+pub use hooks::{FaultWatcher, FrameHandler, Handlers, Refusal, ServedFault, Watcher};
 pub use options::{DsmOptions, MemoryBudget};
 pub use pin::{Pin, PinError};
 pub use priority::Priority;

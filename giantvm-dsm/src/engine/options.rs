@@ -1,5 +1,7 @@
 //! What a node can be told about how it serves.
 
+use std::num::NonZeroUsize;
+
 use giantvm_core::PageSize;
 
 use super::parcel::Parcels;
@@ -20,6 +22,9 @@ use crate::backing::Choice;
 pub struct DsmOptions {
     /// How the kernel is told who may reach which page.
     pub backing: Choice,
+    /// Where in this process the [mapping](super::Dsm::mapping) is to start, as
+    /// [`open_at`](crate::backing::open_at) says; `None` for wherever there is room.
+    pub address: Option<NonZeroUsize>,
     /// How the pump waits.
     pub waiting: Waiting,
     /// Whether the pump may run before other threads.
@@ -70,6 +75,7 @@ impl Default for DsmOptions {
     fn default() -> Self {
         Self {
             backing: Choice::default(),
+            address: None,
             waiting: Waiting::default(),
             priority: Priority::default(),
             migratory: true,

@@ -11,7 +11,7 @@ use giantvm_core::{Epoch, NodeId, PageIndex, PageSize, Stamp};
 use giantvm_transport::{Loss, SendError, Transport};
 
 use super::execute::{Deed, Outside};
-use super::heat::Waited;
+use super::hooks::ServedFault;
 use super::letter;
 use super::parcel::{Packer, Packing, Tag};
 use super::sequence::Sequences;
@@ -58,8 +58,8 @@ pub(super) struct Outlet {
     waiting: HashMap<PageIndex, Waiting>,
     /// Pages woken since someone last looked.
     pub(super) woken: Vec<PageIndex>,
-    /// Who waited for other nodes, since someone last looked.
-    pub(super) waited: Vec<Waited>,
+    /// Faults that other nodes answered, since someone last looked.
+    pub(super) served: Vec<ServedFault>,
     /// How many pages local threads began to wait for since someone last looked.
     pub(super) begun: usize,
     /// Whether the input being carried out is a fault that needs no message.
@@ -79,7 +79,7 @@ impl Outlet {
             stats: Arc::default(),
             waiting: HashMap::new(),
             woken: Vec::new(),
-            waited: Vec::new(),
+            served: Vec::new(),
             begun: 0,
             alone: false,
         }
@@ -284,14 +284,15 @@ impl<M: PageMessage> Outside<M> for Outlet {
                 stats.waiting = self.waiting.len();
             });
             if kind != FaultKind::Local {
-                let of = |waiter: Waiter| Waited {
-                    thread: waiter.thread,
+                let of = |waiter: Waiter| ServedFault {
                     page,
+                    kind,
+                    thread: waiter.thread,
                     access: waiter.access,
-                    time: now - waiter.since,
+                    stall: now - waiter.since,
                 };
                 let all = std::iter::once(waiting.first).chain(waiting.others);
-                self.waited.extend(all.map(of));
+                self.served.extend(all.map(of));
             }
         }
     }

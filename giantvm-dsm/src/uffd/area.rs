@@ -3,6 +3,7 @@
 use std::ffi::c_void;
 use std::fs;
 use std::io;
+use std::num::NonZeroUsize;
 use std::os::fd::BorrowedFd;
 use std::ptr::{self, NonNull};
 
@@ -27,20 +28,29 @@ unsafe impl Sync for Area {}
 
 impl Area {
     /// `len` bytes of private memory that no one else can see.
-    pub(crate) fn anonymous(len: usize) -> io::Result<Self> {
-        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
+    ///
+    /// They start `at` an address, if one is given that is free.
+    pub(crate) fn anonymous(len: usize, at: Option<NonZeroUsize>) -> io::Result<Self> {
+        let flags = MapFlags::PRIVATE | MapFlags::NORESERVE | fixed(at);
         let protection = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: without FIXED the kernel picks addresses that nothing else uses.
-        let base = unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), len, protection, flags) }?;
+        // SAFETY: without FIXED the kernel picks addresses that nothing else uses; with NOREPLACE it
+        // refuses those that something does.
+        let base = unsafe { rustix::mm::mmap_anonymous(start(at), len, protection, flags) }?;
         Self::adopt(base, len)
     }
 
     /// The first `len` bytes of `file`, shared with its other mappings.
-    pub(crate) fn shared(file: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
-        let flags = MapFlags::SHARED | MapFlags::NORESERVE;
+    ///
+    /// They start `at` an address, if one is given that is free.
+    pub(crate) fn shared(
+        file: BorrowedFd<'_>,
+        len: usize,
+        at: Option<NonZeroUsize>,
+    ) -> io::Result<Self> {
+        let flags = MapFlags::SHARED | MapFlags::NORESERVE | fixed(at);
         let protection = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: without FIXED the kernel picks addresses that nothing else uses.
-        let base = unsafe { rustix::mm::mmap(ptr::null_mut(), len, protection, flags, file, 0) }?;
+        // SAFETY: as above.
+        let base = unsafe { rustix::mm::mmap(start(at), len, protection, flags, file, 0) }?;
         Self::adopt(base, len)
     }
 
@@ -128,6 +138,14 @@ impl Drop for Area {
         let result = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.len) };
         debug_assert!(result.is_ok(), "munmap of an owned mapping: {result:?}");
     }
+}
+
+fn fixed(at: Option<NonZeroUsize>) -> MapFlags {
+    at.map_or(MapFlags::empty(), |_| MapFlags::FIXED_NOREPLACE)
+}
+
+fn start(at: Option<NonZeroUsize>) -> *mut c_void {
+    at.map_or(ptr::null_mut(), |at| ptr::without_provenance_mut(at.get()))
 }
 
 fn kernel_has_huge_pages() -> bool {

@@ -139,7 +139,7 @@ fn try_protected_continue() -> io::Result<()> {
     rustix::fs::ftruncate(&file, len as u64)?;
     rustix::io::pwrite(&file, &[1], 0)?;
     // Declared after the userfaultfd, so unmapped before it is closed.
-    let area = Area::shared(file.as_fd(), len)?;
+    let area = Area::shared(file.as_fd(), len, None)?;
     let mode = Mode {
         missing: true,
         minor: true,

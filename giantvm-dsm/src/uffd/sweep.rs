@@ -100,7 +100,7 @@ mod tests {
 
     /// Four pages of ones, of which the second and the fourth are zapped.
     fn zapped(sweeper: &mut Sweeper) -> Vec<u8> {
-        let area = Area::anonymous(4 * PAGE).unwrap();
+        let area = Area::anonymous(4 * PAGE, None).unwrap();
         let at = |page: usize| area.at(page * PAGE).as_ptr();
         for page in 0..4 {
             // SAFETY: the byte is in the area, which is this function's alone.
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn ranges_outside_are_refused_before_anything_goes() {
-        let area = Area::anonymous(2 * PAGE).unwrap();
+        let area = Area::anonymous(2 * PAGE, None).unwrap();
         let mut ranges = [area.part(0, PAGE); 2];
         ranges[1].start += area.len();
         assert!(Sweeper::new().zap(&area, &ranges).is_err());

@@ -1,9 +1,9 @@
 //! Which pages are asked for most, by whom, and which go to and fro.
 //!
 //! Each node notes what its own pump sees: faults of its threads, how long those waited for other nodes
-//! ([`waits`]), pages that others take away, and who sends them back. What is known is bounded whatever the number of pages: [`table`] keeps the
-//! pages with the most events. Counts are never more than there were, and what is long ago counts
-//! less: all are halved every [`HALF_LIFE`].
+//! ([`waits`]), pages that others take away, and who sends them back. What is known is bounded whatever
+//! the number of pages: [`table`] keeps the pages with the most events. Counts are never more than there
+//! were, and what is long ago counts less: all are halved every [`HALF_LIFE`].
 //!
 //! While a fault or a message is handled, no more is done than to write a [`Note`] down. The notes are
 //! counted once the pump has nothing more urgent to do. [`Heat`] is a value without a clock;
@@ -18,12 +18,12 @@ use giantvm_core::{NodeId, NodeSet, PageIndex};
 
 use self::table::Table;
 use self::waits::Waits;
+use super::hooks::ServedFault;
 use crate::protocol::{Access, Command, PageMessage, Tick};
 
 pub use self::page::PageHeat;
 pub use self::record::StallGauge;
 pub(super) use self::record::{Gauge, Record};
-pub(super) use self::waits::Waited;
 pub use self::waits::{GroupStall, STALL_GROUP, Stalls, ThreadStall};
 
 /// Pages that are known at most. A page with more than one in 1024 of all events is among them.
@@ -44,7 +44,7 @@ enum Note {
     /// Its bytes came from this node.
     Came(PageIndex, Option<NodeId>),
     /// A local thread waited for it.
-    Waited(Waited),
+    Served(ServedFault),
 }
 
 /// What became of one page here.
@@ -128,7 +128,7 @@ impl Heat {
                     uses.meets(from);
                 }
             }
-            Note::Waited(waited) => self.waits.count(&waited),
+            Note::Served(fault) => self.waits.count(&fault),
         }
     }
 

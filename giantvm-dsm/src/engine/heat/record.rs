@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use giantvm_core::{NodeId, PageIndex};
 
-use super::{Heat, Note, PageHeat, Stalls, Waited, noted};
+use super::super::hooks::ServedFault;
+use super::{Heat, Note, PageHeat, Stalls, noted};
 use crate::protocol::{Access, Command, PageMessage, Tick};
 
 /// Notes that are kept before they are counted.
@@ -63,8 +64,8 @@ impl Record {
     }
 
     /// Notes that a local thread waited for another node.
-    pub(in crate::engine) fn waited(&mut self, waited: Waited) {
-        self.note(Note::Waited(waited));
+    pub(in crate::engine) fn served(&mut self, fault: ServedFault) {
+        self.note(Note::Served(fault));
     }
 
     /// Whether something was noted that is to be counted.

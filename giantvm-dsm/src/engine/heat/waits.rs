@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use giantvm_core::PageIndex;
 
+use super::super::hooks::ServedFault;
 use super::table::{Key, Table};
 use crate::protocol::Access;
 
@@ -21,17 +22,6 @@ const MOST_THREADS: usize = 1 << SLOT_BITS;
 const SLOT_BITS: u32 = 9;
 /// Groups by thread that are known at most.
 const MOST_GROUPS: usize = 2048;
-
-/// A thread had its page, which another node had to send or to allow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::engine) struct Waited {
-    /// The system's number of the thread.
-    pub(in crate::engine) thread: u32,
-    pub(in crate::engine) page: PageIndex,
-    /// What it tried to do.
-    pub(in crate::engine) access: Access,
-    pub(in crate::engine) time: Duration,
-}
 
 /// What one thread waited for other nodes since the start. It only grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,14 +103,14 @@ impl Waits {
         }
     }
 
-    pub(super) fn count(&mut self, waited: &Waited) {
-        let Some(slot) = self.slot(waited.thread) else {
+    pub(super) fn count(&mut self, fault: &ServedFault) {
+        let Some(slot) = self.slot(fault.thread) else {
             return;
         };
         let of = &mut self.threads[usize::from(slot)];
-        let group = waited.page.0 / STALL_GROUP;
+        let group = fault.page.0 / STALL_GROUP;
         let sum = self.groups.count(Use { group, slot });
-        match waited.access {
+        match fault.access {
             Access::Read => {
                 of.reads += 1;
                 sum.reads = sum.reads.saturating_add(1);
@@ -130,8 +120,8 @@ impl Waits {
                 sum.writes = sum.writes.saturating_add(1);
             }
         }
-        of.stall = of.stall.saturating_add(waited.time);
-        sum.stall = sum.stall.saturating_add(waited.time);
+        of.stall = of.stall.saturating_add(fault.stall);
+        sum.stall = sum.stall.saturating_add(fault.stall);
     }
 
     /// Halves what decides who stays, and not what is told.
@@ -185,15 +175,17 @@ impl Waits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::stats::FaultKind;
 
     const MICRO: Duration = Duration::from_micros(1);
 
     fn wait(waits: &mut Waits, thread: u32, page: u64, access: Access) {
-        waits.count(&Waited {
-            thread,
+        waits.count(&ServedFault {
             page: PageIndex(page),
+            kind: FaultKind::RemoteRead,
+            thread,
             access,
-            time: MICRO,
+            stall: MICRO,
         });
     }
 
