@@ -18,6 +18,7 @@ use crate::linux::keyboard::Keyboard;
 use crate::memory::Memory;
 use crate::node::Task;
 use crate::protocol::ProtocolKind;
+use crate::scheduling::SchedulerKind;
 use crate::view::Show;
 use crate::work::Work;
 use crate::{linux, threads, tsc};
@@ -77,6 +78,8 @@ Examples:
   aggregate --kernel vmlinuz --disk root.img --disk data.img,ro,node=1 --cmdline root=/dev/vda
                                            with disks, the second one on the other node
   aggregate --node-memory 160M             nodes that do not have the memory of the whole guest
+  aggregate --program cg,mg --threads 16 --scheduler fair
+                                           more threads than vCPUs, scheduled without regard to memory
   aggregate --json run.json                figures for machines
   aggregate --cluster cluster.toml --node a
                                            this host is node `a` of the cluster in the file; run the
@@ -132,6 +135,16 @@ pub(crate) struct Cli {
     /// `ep:W` and `ep:A` and the like are of a larger one.
     #[arg(long, value_name = "NAME[,NAME]", value_delimiter = ',', value_parser = run)]
     pub(crate) program: Vec<Run>,
+
+    /// Run the programs on this many threads, which all vCPUs carry by turns (1 to 254), in place of
+    /// one a vCPU. Only ticket, atomic, sum, ep, is, cg, mg and ft can run on threads.
+    #[arg(long, value_name = "N", conflicts_with = "kernel",
+          value_parser = clap::value_parser!(u8).range(1..=254))]
+    pub(crate) threads: Option<u8>,
+
+    /// Who decides which vCPU runs which thread.
+    #[arg(long, value_enum, requires = "threads", default_value_t = SchedulerKind::Das)]
+    pub(crate) scheduler: SchedulerKind,
 
     /// Boot this Linux kernel instead: a distribution's bzImage, or a vmlinux. Needs KVM that runs an
     /// unmodified kernel. The machine ends when the guest switches it off.
@@ -335,6 +348,7 @@ impl Cli {
             vcpu: self.vcpu,
             protocol: self.protocol,
             transport,
+            scheduler: self.scheduler,
         };
         let one_host = self.cluster.is_none();
         Ok(Task {
@@ -359,6 +373,7 @@ impl Cli {
     fn programs(&self, spec: &ClusterSpec, nodes: Vec<u8>) -> Result<Config, Fatal> {
         let mut config = Config {
             nodes,
+            threads: self.threads.unwrap_or(0).into(),
             memory: spec.memory(),
             cycles_per_ms: match self.vcpu {
                 VcpuKind::Kvm => tsc::cycles_per_ms(),
@@ -369,6 +384,8 @@ impl Cli {
         };
         if !self.program.is_empty() {
             config.runs.clone_from(&self.program);
+        } else if config.threads > 0 {
+            config.runs.retain(|run| run.program.on_threads());
         }
         config.boot_image().or_exit(Exit::Usage)?;
         Ok(config)

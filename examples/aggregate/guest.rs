@@ -24,6 +24,7 @@ use crate::linux::{self, Surroundings};
 use crate::litmus;
 use crate::protocol::ProtocolKind;
 use crate::report::ProgramReport;
+use crate::scheduling::{Desk, SchedulerKind};
 use crate::threads;
 use crate::work::Work;
 
@@ -34,6 +35,8 @@ pub(crate) struct Plan {
     pub(crate) vcpu: VcpuKind,
     pub(crate) protocol: ProtocolKind,
     pub(crate) transport: &'static str,
+    /// Who schedules the guest's threads, if it has any.
+    pub(crate) scheduler: SchedulerKind,
 }
 
 /// The guest on one node.
@@ -80,6 +83,7 @@ impl Guest {
         layout: Layout,
         sink: Arc<dyn InterruptSink>,
         clock: Arc<GuestClock>,
+        desk: Option<Arc<Desk>>,
     ) -> anyhow::Result<Arc<dyn VcpuHost>> {
         match self.plan.vcpu {
             VcpuKind::Kvm => {
@@ -98,7 +102,7 @@ impl Guest {
                 }
                 Ok(Arc::new(host))
             }
-            VcpuKind::Thread => Ok(threads::host(layout, sink, clock, self.lend())),
+            VcpuKind::Thread => Ok(threads::host(layout, sink, clock, self.lend(), desk)),
         }
     }
 
@@ -151,6 +155,14 @@ impl Guest {
         })
     }
 
+    /// The guest's threads; none if its vCPUs run the programs.
+    pub(crate) fn threads(plan: &Plan) -> u32 {
+        match &plan.work {
+            Work::Programs(config) => config.threads,
+            Work::Linux(_) => 0,
+        }
+    }
+
     /// What became of each program: the guest's own word, checked against what the host computes.
     pub(crate) fn verify(&self) -> anyhow::Result<Vec<ProgramReport>> {
         let Work::Programs(config) = &self.plan.work else {
@@ -174,6 +186,7 @@ fn describe(verdict: &Verdict, tables: &[u8]) -> ProgramReport {
     ProgramReport {
         name: verdict.run.program.name().to_owned(),
         verified: verdict.result.is_ok(),
+        micros: verdict.result.as_ref().map_or(0, |report| report.micros),
         detail: match &verdict.result {
             Ok(report) => format!(
                 "{:>8.1} ms  {}",

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::cli::Cli;
+use crate::cli::{Cli, VcpuKind};
 use crate::exit::{Exit, Fatal, OrExit};
 
 /// How long the other nodes have to end by themselves once one has ended badly.
@@ -27,7 +27,11 @@ pub(crate) fn processes(cli: &Cli) -> Result<u8, Fatal> {
     }
     let listeners = listeners(usize::from(cli.nodes)).or_exit(Exit::Host)?;
     let ports = ports(&listeners).or_exit(Exit::Host)?;
-    let mut family = Family::default();
+    let mut family = Family {
+        // Threads are carried from one to another with all that is on their stacks.
+        at_same_addresses: cli.threads.is_some() && cli.vcpu == VcpuKind::Thread,
+        running: Vec::new(),
+    };
     // The first node has the console; the terminal is this process', which outlives it.
     let keyboard = Keyboard::new(cli).or_exit(Exit::Host)?;
     for (member, listener) in (0..cli.nodes).zip(listeners) {
@@ -68,6 +72,8 @@ impl Keyboard {
 /// The node processes; dropping it ends those that still run.
 #[derive(Debug, Default)]
 struct Family {
+    /// Whether all processes have to have their program at the same addresses.
+    at_same_addresses: bool,
     running: Vec<(u8, Child)>,
 }
 
@@ -82,7 +88,7 @@ impl Family {
         keyboard: Option<&Keyboard>,
     ) -> anyhow::Result<()> {
         let list = ports.iter().map(u16::to_string).collect::<Vec<_>>();
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = program(self.at_same_addresses)?;
         command
             .args(std::env::args_os().skip(1))
             .args(["--member", &member.to_string(), "--ports", &list.join(",")])
@@ -155,6 +161,18 @@ impl Drop for Family {
             child.wait().ok();
         }
     }
+}
+
+/// This program, to be started once more.
+fn program(at_same_addresses: bool) -> io::Result<Command> {
+    let path = std::env::current_exe()?;
+    if !at_same_addresses {
+        return Ok(Command::new(path));
+    }
+    // It becomes what it starts, and so keeps the process's number.
+    let mut command = Command::new("setarch");
+    command.arg("-R").arg(path);
+    Ok(command)
 }
 
 /// The machine's exit status if a node that ended with `status` failed.

@@ -1,7 +1,7 @@
 //! Drives the machine's life cycle: carries out what the pure state machine says.
 
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use giantvm_core::wire::Class;
 use giantvm_core::{Epoch, NodeId};
@@ -12,6 +12,7 @@ use giantvm_transport::{SendError, Transport};
 use giantvm_vcpu::VcpuHost;
 
 use crate::inbox::Notice;
+use crate::scheduling::Desk;
 
 /// The life cycle of the machine on this node, open to every thread.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct LifecycleDriver {
     state: Mutex<State>,
     /// What has to be stopped, once it is there.
     machine: OnceLock<(Arc<dyn VcpuHost>, Arc<Bus>)>,
+    /// Where vCPUs wait for threads, if there are any.
+    desk: OnceLock<Weak<Desk>>,
 }
 
 #[derive(Debug)]
@@ -45,12 +48,18 @@ impl LifecycleDriver {
                 running: local_vcpus,
             }),
             machine: OnceLock::new(),
+            desk: OnceLock::new(),
         }
     }
 
     /// Gives the driver what it has to stop. Before this, nothing runs that could.
     pub(crate) fn attach(&self, host: Arc<dyn VcpuHost>, bus: Arc<Bus>) {
         self.machine.set((host, bus)).ok();
+    }
+
+    /// Gives it the desk whose vCPUs it has to let go.
+    pub(crate) fn attach_desk(&self, desk: &Arc<Desk>) {
+        self.desk.set(Arc::downgrade(desk)).ok();
     }
 
     pub(crate) fn power(&self, origin: Origin, event: PowerEvent) {
@@ -143,6 +152,9 @@ impl LifecycleDriver {
             return;
         };
         bus.stop();
+        if let Some(desk) = self.desk.get().and_then(Weak::upgrade) {
+            desk.close();
+        }
         let local: Vec<_> = host.layout().local().collect();
         for vcpu in local {
             if let Err(error) = host.kick(vcpu) {

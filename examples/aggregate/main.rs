@@ -29,6 +29,7 @@ mod node;
 mod protocol;
 mod rates;
 mod report;
+mod scheduling;
 mod screen;
 mod signals;
 mod stalls;

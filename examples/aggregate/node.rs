@@ -1,5 +1,6 @@
 //! One node of the machine, from the joined transport to its end.
 
+use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::JoinHandle;
@@ -17,6 +18,7 @@ use giantvm_vcpu::Layout;
 use giantvm_vcpu::kvm::PageTableWalks;
 
 use crate::channel::{Channel, Local, Service};
+use crate::cli::VcpuKind;
 use crate::console::{Console, ConsoleTo};
 use crate::counts::Counts;
 use crate::devices::{self, Parts};
@@ -32,6 +34,7 @@ use crate::linux::late::LateMemory;
 use crate::linux::terminal::Output;
 use crate::memory::Memory;
 use crate::report::{NodeReport, RunReport};
+use crate::scheduling::{Conductor, Desk};
 use crate::stalls::{HOTTEST, NodeStalls, VcpuThreads};
 use crate::timekeeper::Timekeeper;
 use crate::top::Top;
@@ -47,6 +50,8 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 const LOSS_PATIENCE: Duration = Duration::from_millis(300);
 /// How long the other nodes may take to report and to part.
 const PART_PATIENCE: Duration = Duration::from_secs(10);
+/// Where that is: far from what the system puts at the ends of a process's addresses.
+const MEMORY_AT: usize = 0x2000_0000_0000;
 /// The node that keeps the time, reads the results and writes the report.
 const REPORTER: NodeId = NodeId::ZERO;
 
@@ -64,6 +69,15 @@ pub(crate) struct Task {
     pub(crate) keyboard: Keyboard,
     /// Where the first node shows the run while it lasts.
     pub(crate) top: Option<Show>,
+}
+
+impl Task {
+    /// Where the memory has to be in every node's process: threads that are carried by processes find their
+    /// stacks, and what they left there, at the same addresses in all of them.
+    fn same_addresses(&self) -> Option<NonZeroUsize> {
+        let needs = self.plan.vcpu == VcpuKind::Thread && Guest::threads(&self.plan) > 0;
+        NonZeroUsize::new(MEMORY_AT).filter(|_| needs)
+    }
 }
 
 /// Runs this node until the machine ends. The first node also gives the machine's report.
@@ -164,6 +178,7 @@ impl Node {
         };
         let bus = Arc::new(bus(builder, &outlet));
         let devices = serve_devices(&bus, &outlet).or_exit(Exit::Host)?;
+        let desk = desk(task, &placement, &outlet, &lifecycle).or_exit(Exit::Host)?;
         let wiring = Arc::new(Wiring {
             outlet: outlet.clone(),
             lifecycle: lifecycle.clone(),
@@ -177,9 +192,11 @@ impl Node {
             channel: OnceLock::new(),
             host: host_slot,
             lines: lines.clone(),
+            desk: desk.clone(),
         });
         let mut options = DsmOptions::default();
         options.memory = task.memory.of(local);
+        options.address = task.same_addresses();
         options.gather = PageTableWalks::of_host().count_as_writes();
         let dsm = plan
             .protocol
@@ -216,7 +233,7 @@ impl Node {
         memory.set(guest.memory().clone());
         let map = guest.map().clone();
         let host = guest
-            .host(layout, forwarding.clone(), timekeeper.clock())
+            .host(layout, forwarding.clone(), timekeeper.clock(), desk.clone())
             .or_exit(Exit::Host)?;
         wiring.host.set(host.clone()).ok();
         timekeeper.attach(host.clone());
@@ -239,6 +256,7 @@ impl Node {
                 timekeeper,
                 map,
                 lines,
+                desk,
                 relaxes: matches!(plan.work, Work::Programs(_)),
                 threads,
             },
@@ -415,7 +433,9 @@ impl Node {
             let programs = self.guest.verify().or_exit(Exit::Host)?;
             let nodes = self.gather(own)?;
             last = nodes.iter().map(|node| node.counts.clone()).collect();
-            Some(verdict::report(task, stop, programs, nodes))
+            let conductor = self.wiring.desk.as_ref().and_then(|desk| desk.conductor());
+            let scheduling = conductor.map(Conductor::summary);
+            Some(verdict::report(task, stop, programs, nodes, scheduling))
         } else {
             self.wiring
                 .outlet
@@ -503,6 +523,25 @@ impl Node {
         let names: Vec<_> = nodes.iter().map(|node| self.name(node)).collect();
         names.join(", ")
     }
+}
+
+/// The desk of this node, if the guest has threads.
+fn desk(
+    task: &Task,
+    placement: &Placement,
+    outlet: &Outlet,
+    lifecycle: &Arc<LifecycleDriver>,
+) -> anyhow::Result<Option<Arc<Desk>>> {
+    if Guest::threads(&task.plan) == 0 {
+        return Ok(None);
+    }
+    let (machine, homes) = (Machine::of(placement)?, task.memory.homes.clone());
+    let kind = task.plan.scheduler;
+    let desk = Desk::new(kind, machine, homes, outlet.clone(), lifecycle.clone());
+    let desk = Arc::new(desk);
+    lifecycle.attach_desk(&desk);
+    desk.start()?;
+    Ok(Some(desk))
 }
 
 fn name_in(names: &[String], node: NodeId) -> &str {

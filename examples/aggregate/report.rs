@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::counts::Counts;
 use crate::hot::HotSpot;
 use crate::litmus::{self, LitmusReport};
+use crate::scheduling::Summary;
 
 /// What one node did.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,8 @@ pub(crate) struct NodeReport {
 pub(crate) struct ProgramReport {
     pub(crate) name: String,
     pub(crate) verified: bool,
+    /// How long it took in the guest, in microseconds; 0 if it failed.
+    pub(crate) micros: u64,
     /// What was checked, or what was wrong.
     pub(crate) detail: String,
     /// What every litmus test ended in; empty for other programs.
@@ -56,6 +59,9 @@ pub(crate) struct RunReport {
     pub(crate) nodes: Vec<NodeReport>,
     /// The pages that all nodes together used most towards the end, the hottest first.
     pub(crate) hottest: Vec<HotSpot>,
+    /// What became of the guest's threads, if it had any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scheduling: Option<Summary>,
 }
 
 impl RunReport {

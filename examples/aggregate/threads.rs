@@ -10,6 +10,8 @@ use giantvm_vcpu::clock::GuestClock;
 use giantvm_vcpu::thread::{Start, ThreadCpu, ThreadHost};
 use giantvm_vcpu::{AccessSize, Interrupt, InterruptSink, Layout, VcpuHost};
 
+use crate::scheduling::Desk;
+
 /// Where application processors start, as in the guest on KVM. Threads only need to be started.
 #[expect(
     clippy::cast_possible_truncation,
@@ -25,9 +27,10 @@ pub(crate) fn host(
     sink: Arc<dyn InterruptSink>,
     clock: Arc<GuestClock>,
     memory: Memory<'static>,
+    desk: Option<Arc<Desk>>,
 ) -> Arc<dyn VcpuHost> {
     let program = move |cpu: &ThreadCpu| {
-        let machine = ThreadMachine::new(cpu, memory);
+        let machine = ThreadMachine::new(cpu, memory, desk.as_deref());
         if matches!(cpu.start(), Start::Entry { .. }) {
             cpu.send_to_others(Interrupt::Init);
             cpu.send_to_others(Interrupt::Sipi {
@@ -46,6 +49,8 @@ pub(crate) fn host(
 struct ThreadMachine<'c> {
     cpu: &'c ThreadCpu,
     memory: Memory<'static>,
+    /// Which thread to run is asked for directly: there is no guest to leave.
+    desk: Option<&'c Desk>,
     /// Interrupts handled so far, by vector.
     received: RefCell<[u64; 256]>,
     /// When the local timer is due, in guest time.
@@ -53,10 +58,11 @@ struct ThreadMachine<'c> {
 }
 
 impl<'c> ThreadMachine<'c> {
-    fn new(cpu: &'c ThreadCpu, memory: Memory<'static>) -> Self {
+    fn new(cpu: &'c ThreadCpu, memory: Memory<'static>, desk: Option<&'c Desk>) -> Self {
         Self {
             cpu,
             memory,
+            desk,
             received: RefCell::new([0; 256]),
             timer: Cell::new(None),
         }
@@ -114,6 +120,9 @@ impl Machine for ThreadMachine<'_> {
     }
 
     fn mmio_read(&self, address: u64) -> u64 {
+        if let Some((desk, offset)) = self.desk.zip(Desk::offset(address)) {
+            return desk.report(self.cpu.id(), offset);
+        }
         self.cpu
             .memory_read(GuestAddress(address), AccessSize::Qword)
     }

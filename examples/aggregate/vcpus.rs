@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use giantvm_core::AccessSize;
 use giantvm_guest::abi;
+use giantvm_guest::threads::word::OVER;
 use giantvm_io::ioapic::Lines;
 use giantvm_io::machine::{Cause, Stop};
 use giantvm_io::{Access, AccessError, Bus, Origin, Outcome, Space};
@@ -13,6 +14,7 @@ use giantvm_vcpu::{Exit, Vcpu, VcpuError, VcpuHost};
 
 use crate::address_map::AddressMap;
 use crate::lifecycle::LifecycleDriver;
+use crate::scheduling::Desk;
 use crate::stalls::VcpuThreads;
 use crate::timekeeper::Timekeeper;
 
@@ -32,6 +34,8 @@ pub(crate) struct Context {
     pub(crate) map: AddressMap,
     /// Interrupt lines, if the machine's devices have any.
     pub(crate) lines: Option<Arc<Lines>>,
+    /// Where a vCPU that carries threads asks for the next one.
+    pub(crate) desk: Option<Arc<Desk>>,
     /// Whether the guest says by a port that a vCPU waits.
     pub(crate) relaxes: bool,
     /// Which thread is which vCPU.
@@ -100,6 +104,14 @@ fn run(context: &Context, mut vcpu: Box<dyn Vcpu>) -> Result<(), VcpuError> {
                 value,
             } => {
                 access(Space::Memory, address.0, size, Some(value));
+            }
+            Exit::MemoryRead { address, .. }
+                if context.desk.is_some() && Desk::offset(address.0).is_some() =>
+            {
+                let offset = Desk::offset(address.0);
+                let told = context.desk.as_ref().zip(offset);
+                let told = told.map_or(OVER, |(desk, offset)| desk.report(origin.vcpu, offset));
+                vcpu.finish_read(told)?;
             }
             Exit::MemoryRead { address, size } => {
                 let value = access(Space::Memory, address.0, size, None);

@@ -8,6 +8,7 @@ use crate::exit::{Exit, Fatal};
 use crate::hot::{SHOWN, spots};
 use crate::node::Task;
 use crate::report::{NodeReport, ProgramReport, RunReport};
+use crate::scheduling::Summary;
 
 /// The end of a machine that did not end by its guest's own word.
 pub(crate) fn bad_end(stop: Stop, name: impl Fn(NodeId) -> String) -> Fatal {
@@ -47,6 +48,7 @@ pub(crate) fn report(
     stop: Stop,
     programs: Vec<ProgramReport>,
     mut nodes: Vec<NodeReport>,
+    scheduling: Option<Summary>,
 ) -> RunReport {
     let hottest = spots(
         nodes
@@ -74,5 +76,6 @@ pub(crate) fn report(
         programs,
         nodes,
         hottest,
+        scheduling,
     }
 }

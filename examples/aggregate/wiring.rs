@@ -28,6 +28,7 @@ use crate::lifecycle::LifecycleDriver;
 use crate::link_meter::LinkMeter;
 use crate::looks::Looks;
 use crate::report::NodeReport;
+use crate::scheduling::{self as threads, Desk, Letter};
 use crate::stalls::NodeStalls;
 use crate::timekeeper::Timekeeper;
 
@@ -158,6 +159,16 @@ impl Outlet {
         )
     }
 
+    /// A letter about threads.
+    pub(crate) fn threads(&self, to: NodeId, letter: &Letter) {
+        let (kind, body, payload) = letter.write();
+        let frame = Frame {
+            body,
+            ..self.machine(kind, payload)
+        };
+        self.send_or_log(to, Class::Control, frame);
+    }
+
     pub(crate) fn vcpu(&self, to: NodeId, message: VcpuMessage) {
         let (kind, body) = message.encode();
         let frame = Frame {
@@ -212,12 +223,19 @@ pub(crate) struct Wiring {
     pub(crate) host: Arc<OnceLock<Arc<dyn VcpuHost>>>,
     /// Interrupt lines, if the machine's devices have any.
     pub(crate) lines: Option<Arc<Lines>>,
+    /// Where vCPUs say what their threads do, if there are any.
+    pub(crate) desk: Option<Arc<Desk>>,
 }
 
 impl Wiring {
     /// The handlers of all services.
     pub(crate) fn handlers(self: &Arc<Self>) -> Handlers {
-        Handlers::default()
+        let handlers = Handlers::default();
+        let handlers = match &self.desk {
+            Some(desk) => handlers.on_faults(desk.clone()),
+            None => handlers,
+        };
+        handlers
             .on(Service::Vcpu, Arc::new(VcpuFrames(self.clone())))
             .on(Service::Io, Arc::new(IoFrames(self.clone())))
             .on(Service::Machine, Arc::new(MachineFrames::new(self.clone())))
@@ -408,6 +426,11 @@ impl FrameHandler for MachineFrames {
             ECHOED => {
                 let number = read_body::<EchoBody>(frame)?.number.get();
                 Ok(self.wiring.link_meter.learn(frame.from, number)?)
+            }
+            threads::REPORT | threads::GO | threads::FAULTS => {
+                let desk = self.wiring.desk.as_ref();
+                let desk = desk.ok_or("a message about threads, of which there are none")?;
+                desk.receive(frame.from, Letter::read(frame)?)
             }
             TSC_PROBE => {
                 let body: TscBody = read_body(frame)?;

@@ -33,7 +33,9 @@ impl Work {
         let (guest, programs, channel) = match self {
             Self::Programs(config) => {
                 let programs = config.runs.iter().map(|run| run.program.name());
-                ("programs", programs.collect::<Vec<_>>().join(","), true)
+                let programs = programs.collect::<Vec<_>>().join(",");
+                let programs = format!("{programs} on {} threads", config.threads);
+                ("programs", programs, true)
             }
             Self::Linux(options) => ("linux", String::new(), options.channel().is_some()),
         };
