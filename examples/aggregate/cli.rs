@@ -303,6 +303,15 @@ impl Cli {
             (None, kind @ (TransportKind::Shm | TransportKind::Tcp)) => {
                 Ok(Role::Parent(self.task(spec, kind.name())?))
             }
+            (None, TransportKind::Inproc)
+                if self.threads.is_some() && self.vcpu == VcpuKind::Thread && nodes > 1 =>
+            {
+                Err(anyhow!(
+                    "stacks are at one address of one process: threads on --vcpu thread need \
+                     --transport shm or tcp, or one node"
+                ))
+                .or_exit(Exit::Usage)
+            }
             (None, kind @ TransportKind::Inproc) => {
                 Ok(Role::AllNodes(self.task(spec, kind.name())?))
             }

@@ -61,6 +61,10 @@ fn settings(task: &Task) -> BTreeMap<String, String> {
     settings.insert("run.protocol".into(), task.plan.protocol.name().into());
     settings.insert("run.node_memory".into(), task.memory.settings());
     settings.insert("run.vcpu".into(), task.plan.vcpu.name().into());
+    settings.insert("run.scheduler".into(), task.plan.scheduler.name().into());
+    if let Some(code) = task.code_address() {
+        settings.insert("run.code".into(), format!("{code:#x}"));
+    }
     settings
 }
 

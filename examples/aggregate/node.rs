@@ -75,8 +75,16 @@ impl Task {
     /// Where the memory has to be in every node's process: threads that are carried by processes find their
     /// stacks, and what they left there, at the same addresses in all of them.
     fn same_addresses(&self) -> Option<NonZeroUsize> {
-        let needs = self.plan.vcpu == VcpuKind::Thread && Guest::threads(&self.plan) > 0;
-        NonZeroUsize::new(MEMORY_AT).filter(|_| needs)
+        NonZeroUsize::new(MEMORY_AT).filter(|_| self.shares_stacks())
+    }
+
+    /// Where the program is in this process, if that has to be the same in all of them.
+    pub(crate) fn code_address(&self) -> Option<usize> {
+        self.shares_stacks().then_some(run as *const () as usize)
+    }
+
+    fn shares_stacks(&self) -> bool {
+        self.plan.vcpu == VcpuKind::Thread && Guest::threads(&self.plan) > 0
     }
 }
 

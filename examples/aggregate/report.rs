@@ -84,11 +84,13 @@ impl RunReport {
         } else {
             String::new()
         };
+        let threads = self.scheduling.as_ref().map(Summary::to_text);
+        let threads = threads.unwrap_or_default();
         let programs = match self.programs.is_empty() {
             true => "",
             false => "\nPrograms, checked by the guest and again by the host\n",
         };
-        format!("{programs}{text}\n{}{memory}", self.table())
+        format!("{programs}{text}\n{}{memory}{threads}", self.table())
     }
 
     /// What nodes with little memory did to keep to it.

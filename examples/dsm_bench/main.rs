@@ -7,6 +7,8 @@
 
 mod ahead;
 mod bars;
+#[path = "../chart/mod.rs"]
+mod chart;
 mod cli;
 mod fan_out;
 mod far;
@@ -28,6 +30,8 @@ mod start;
 mod steps;
 mod table;
 mod tap;
+#[path = "../this_machine.rs"]
+mod this_machine;
 mod workload;
 
 use std::fs::File;

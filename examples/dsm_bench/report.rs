@@ -1,7 +1,5 @@
 //! Everything that was measured, for machines and for people.
 
-use std::fs;
-
 use serde::Serialize;
 
 use crate::ahead::{self, Ahead};
@@ -17,6 +15,7 @@ use crate::scan::{self, Scan};
 use crate::scatter::{self, Scatter};
 use crate::start::{self, Start};
 use crate::steps::{self, Steps};
+use crate::this_machine::this_machine;
 
 /// What the parts found; nothing of those that were not wanted.
 #[derive(Debug, Default, Serialize)]
@@ -114,7 +113,7 @@ impl Setting {
             transport: lower(format!("{:?}", cli.transport)),
             pump: lower(format!("{:?}", cli.pump)),
             place: lower(format!("{:?}", cli.place)),
-            machine: machine(),
+            machine: this_machine(),
             command: command.collect::<Vec<_>>().join(" "),
         }
     }
@@ -134,22 +133,6 @@ impl Setting {
             if *rounds == 1 { "" } else { "s" },
         )
     }
-}
-
-/// Processor and system, as far as they say.
-fn machine() -> String {
-    let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let value = |line: &str| Some(line.split_once(':')?.1.trim().to_owned());
-    let mut models = info.lines().filter(|line| line.starts_with("model name"));
-    let model = models.next().and_then(value).unwrap_or_default();
-    let system = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let count = std::thread::available_parallelism().map_or(1, usize::from);
-    let count = info
-        .lines()
-        .filter(|line| line.starts_with("processor"))
-        .count()
-        .max(count);
-    format!("{count} processors of {model}, Linux {}", system.trim())
 }
 
 /// All figures.

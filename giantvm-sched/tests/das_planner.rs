@@ -333,3 +333,17 @@ fn a_share_that_is_cut_sends_threads_away() {
     assert_eq!(plan.steps.len(), 1);
     assert_eq!(plan.steps[0].why, Why::Balance);
 }
+
+#[test]
+fn a_thread_that_hardly_waits_is_not_bound_to_its_pages() {
+    let mut planner = planner(&[1, 1], &[0, 1]);
+    assert!(!planner.is_bound(ThreadId(0)));
+    planner.observe(at(1), &faults(0, 7, 0, 10, 1)).unwrap();
+    assert!(!planner.is_bound(ThreadId(0)), "200 us in seconds");
+    planner.observe(at(1), &faults(0, 8, 0, 100, 1)).unwrap();
+    assert!(planner.is_bound(ThreadId(0)));
+    for period in 2..200 {
+        planner.plan(at(period));
+    }
+    assert!(!planner.is_bound(ThreadId(0)), "that was long ago");
+}

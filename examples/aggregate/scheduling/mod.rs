@@ -29,7 +29,7 @@ use giantvm_sched::schedule::{Machine, Scheduler};
 
 pub(crate) use conductor::Conductor;
 pub(crate) use desk::Desk;
-pub(crate) use letter::{FAULTS, GO, Letter, LetterError, REPORT};
+pub(crate) use letter::{FAULTS, GO, Letter, REPORT};
 pub(crate) use summary::Summary;
 
 /// Who decides which vCPU runs which thread.

@@ -37,6 +37,21 @@ pub(crate) struct ThreadSummary {
     pub(crate) node: u8,
 }
 
+impl Summary {
+    /// One line.
+    pub(crate) fn to_text(&self) -> String {
+        let stall: f64 = self.threads.iter().map(|of| of.stall_ms).sum();
+        format!(
+            "\n{} threads under {}: {} moves, {} of them to another node; they waited {stall:.0} ms for \
+             pages of other nodes",
+            self.threads.len(),
+            self.scheduler,
+            self.moves,
+            self.changes_of_node,
+        )
+    }
+}
+
 /// The same while it is being counted.
 #[derive(Debug, Default)]
 pub(super) struct Threads(BTreeMap<ThreadId, ThreadSummary>);

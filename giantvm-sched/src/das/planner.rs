@@ -170,10 +170,13 @@ impl Planner {
         self.seats.get(&thread).map(|seat| seat.node)
     }
 
-    /// Whether a thread was seen to wait for pages, so that where it is matters.
+    /// Whether a thread waits for pages so much that where it is matters: by what it knows of late, for
+    /// at least the least gain. A processor that idles is worth more than less than that.
     #[must_use]
     pub fn is_bound(&self, thread: ThreadId) -> bool {
-        !self.evidence.uses(thread).is_empty()
+        let uses = self.evidence.uses(thread).iter();
+        let stall: u64 = uses.map(|of| of.stall.per_step(self.decay)).sum();
+        stall.saturating_mul(self.steps_a_second()) >= self.params.least_gain
     }
 
     /// Whether a node takes one thread more.
@@ -230,6 +233,10 @@ impl Planner {
         known.then_some(()).ok_or(EventError::Node(node))
     }
 
+    fn steps_a_second(&self) -> u64 {
+        (1_000_000_000 / self.params.period.0).max(1)
+    }
+
     fn step(&self, now: Nanos) -> u64 {
         now.0 / self.params.period.0
     }
@@ -250,7 +257,7 @@ impl Planner {
     }
 
     fn graph(&self, threads: &[ThreadId]) -> Graph {
-        let steps_a_second = (1_000_000_000 / self.params.period.0).max(1);
+        let steps_a_second = self.steps_a_second();
         let pages = self.params.group.pages();
         Graph::new(&self.evidence, threads, self.decay, steps_a_second, pages)
     }

@@ -1,14 +1,9 @@
 //! The figures as a picture: how latencies are distributed, what many threads and writers get, and
 //! what many sharers cost.
 
-mod axis;
-mod panel;
+use plotters::prelude::SeriesLabelPosition;
 
-use plotters::prelude::*;
-use plotters::style::text_anchor::{HPos, Pos, VPos};
-
-use self::axis::Scale;
-use self::panel::{Area, COLOURS, Line, Panel};
+use crate::chart::{COLOURS, Line, Panel, Scale, sheet};
 use crate::fan_out::FanOut;
 use crate::faults::report::Measured;
 use crate::faults::round::{Round, THREADS};
@@ -16,43 +11,13 @@ use crate::floor::Floors;
 use crate::report::{Found, Setting};
 use crate::sample::{Spread, Times};
 
-/// Of one panel.
-const PANEL: (u32, u32) = (700, 430);
-/// Above all panels.
-const TITLE: u32 = 92;
-
-/// An SVG document: under a title one panel for each thing that was measured, two in a row.
+/// An SVG document with one panel for each thing that was measured.
 pub(crate) fn draw(found: &Found, setting: &Setting) -> anyhow::Result<String> {
-    let panels = panels(found);
-    let rows = u32::try_from(panels.len().div_ceil(2))?;
-    let size = (2 * PANEL.0, TITLE + rows.max(1) * PANEL.1);
-    let mut svg = String::new();
-    let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-    root.fill(&WHITE)?;
-    let (title, rest) = root.split_vertically(TITLE);
-    head(&title, setting)?;
-    let places = rest.split_evenly((panels.len().div_ceil(2).max(1), 2));
-    for (panel, place) in panels.iter().zip(&places) {
-        panel.draw(place)?;
-    }
-    root.present()?;
-    drop((root, title, rest, places));
-    Ok(svg)
-}
-
-fn head(area: &Area<'_>, setting: &Setting) -> anyhow::Result<()> {
-    let lines = [
-        (24, "What a page fault costs between nodes".to_owned()),
-        (15, format!("{}: {}", setting.machine, setting.line())),
-        (15, setting.command.clone()),
+    let how = [
+        format!("{}: {}", setting.machine, setting.line()),
+        setting.command.clone(),
     ];
-    let middle = i32::try_from(PANEL.0)?;
-    for ((size, text), y) in lines.into_iter().zip([14, 46, 68]) {
-        let style = ("sans-serif", size).into_text_style(area);
-        let style = style.pos(Pos::new(HPos::Center, VPos::Top));
-        area.draw_text(&text, &style, (middle, y))?;
-    }
-    Ok(())
+    sheet("What a page fault costs between nodes", how, &panels(found))
 }
 
 fn panels(found: &Found) -> Vec<Panel> {

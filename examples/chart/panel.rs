@@ -5,39 +5,41 @@ use plotters::prelude::*;
 
 use super::axis::{Axis, Scale};
 
-pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Colours that everyone can tell apart.
-pub(super) const COLOURS: [RGBColor; 3] = [
+pub(crate) const COLOURS: [RGBColor; 5] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(86, 86, 86),
 ];
 
 /// Points with a name and a colour.
 #[derive(Debug)]
-pub(super) struct Line {
-    pub(super) name: String,
-    pub(super) colour: RGBColor,
+pub(crate) struct Line {
+    pub(crate) name: String,
+    pub(crate) colour: RGBColor,
     /// What nothing can beat, or what something is compared with.
-    pub(super) floor: bool,
-    pub(super) points: Vec<(f64, f64)>,
+    pub(crate) floor: bool,
+    pub(crate) points: Vec<(f64, f64)>,
 }
 
 /// Lines and what they are about.
 #[derive(Debug)]
-pub(super) struct Panel {
-    pub(super) caption: String,
-    pub(super) x: &'static str,
-    pub(super) y: &'static str,
-    pub(super) scale: Scale,
+pub(crate) struct Panel {
+    pub(crate) caption: String,
+    pub(crate) x: &'static str,
+    pub(crate) y: &'static str,
+    pub(crate) scale: Scale,
     /// Where the names of the lines are in nobody's way.
-    pub(super) names: SeriesLabelPosition,
-    pub(super) lines: Vec<Line>,
+    pub(crate) names: SeriesLabelPosition,
+    pub(crate) lines: Vec<Line>,
 }
 
 impl Panel {
-    pub(super) fn draw(&self, area: &Area<'_>) -> anyhow::Result<()> {
+    pub(crate) fn draw(&self, area: &Area<'_>) -> anyhow::Result<()> {
         let points = || self.lines.iter().flat_map(|line| &line.points);
         let x = Axis::of(self.scale, points().map(|point| point.0));
         let high = match self.scale {
