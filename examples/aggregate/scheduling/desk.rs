@@ -23,9 +23,6 @@ const FIRST: NodeId = NodeId::ZERO;
 const TICK: Duration = Duration::from_millis(4);
 /// How often the conductor hears of faults: some times in a period of its plans.
 const TELL: Duration = Duration::from_millis(20);
-/// How long a word is looked for before the vCPU's thread sleeps: some times what one takes that comes at
-/// once from another node.
-const LOOK: Duration = Duration::from_micros(100);
 /// A vCPU that runs no thread.
 const NONE: u32 = u32::MAX;
 
@@ -57,6 +54,25 @@ struct Seat {
 struct Told {
     tally: Tally,
     at: Instant,
+}
+
+impl Seat {
+    /// Waits for a word, however long it takes, or until `closed`.
+    ///
+    /// It sleeps at once: where processors are few, looking on keeps them from those who bring the word.
+    fn wait(&self, closed: &AtomicBool) -> u64 {
+        let mut told = lock(&self.told);
+        loop {
+            if closed.load(Relaxed) {
+                return OVER;
+            }
+            if let Some(value) = told.take() {
+                return value;
+            }
+            let woken = self.changed.wait(told);
+            told = woken.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 impl Desk {
@@ -125,42 +141,10 @@ impl Desk {
         seat.thread.store(NONE, Relaxed);
         self.tell_faults();
         self.hand_on(Heard::Report(vcpu, offset));
-        let value = self.look(seat).unwrap_or_else(|| self.sleep(seat));
+        let value = seat.wait(&self.closed);
         let thread = u32::try_from(value).unwrap_or(NONE);
         seat.thread.store(thread, Relaxed);
         value
-    }
-
-    /// Looks for a word for a while, and lets others have the processor meanwhile: most come soon, and
-    /// waking a thread takes longer than they do.
-    fn look(&self, seat: &Seat) -> Option<u64> {
-        let start = Instant::now();
-        loop {
-            if let Some(value) = lock(&seat.told).take() {
-                return Some(value);
-            }
-            if start.elapsed() >= LOOK || self.closed.load(Relaxed) {
-                return None;
-            }
-            std::thread::yield_now();
-        }
-    }
-
-    /// Waits for a word, however long it takes.
-    fn sleep(&self, seat: &Seat) -> u64 {
-        let mut told = lock(&seat.told);
-        loop {
-            if self.closed.load(Relaxed) {
-                return OVER;
-            }
-            if let Some(value) = told.take() {
-                return value;
-            }
-            told = seat
-                .changed
-                .wait(told)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
     }
 
     /// Takes a letter of another node.

@@ -1,6 +1,8 @@
 #![expect(unsafe_code, reason = "gives memory to KVM")]
 //! The guest on one node: plain KVM, one process, a thread for each vCPU.
 
+#[path = "host/carriers.rs"]
+mod carriers;
 mod support;
 
 use std::io;
@@ -9,8 +11,11 @@ use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use carriers::Carriers;
 use giantvm_guest::programs::{Failure, Site};
 use giantvm_guest::{BootState, Config, Fault, Program, Run, Verdict, abi, verify};
+use giantvm_sched::fair::Fair;
+use giantvm_sched::schedule::Machine;
 use kvm_bindings::{
     KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X2APIC_API, KVM_MAX_CPUID_ENTRIES, KVM_MEM_LOG_DIRTY_PAGES,
     kvm_enable_cap, kvm_regs, kvm_segment, kvm_userspace_memory_region,
@@ -39,6 +44,8 @@ struct Shared {
     ended: AtomicBool,
     start: Instant,
     vm: VmFd,
+    /// Which thread each vCPU runs, if there are threads.
+    carriers: Option<Carriers>,
 }
 
 impl Shared {
@@ -119,6 +126,7 @@ fn boot(config: &Config, present: usize) -> Option<(u32, Arc<Shared>)> {
         ended: AtomicBool::new(false),
         start: Instant::now(),
         vm,
+        carriers: (config.threads > 0).then(|| carriers(present)),
     });
 
     let (power, powered) = mpsc::channel();
@@ -141,6 +149,12 @@ fn boot(config: &Config, present: usize) -> Option<(u32, Arc<Shared>)> {
         }
     }
     Some((status.expect("the guest powers off in time"), shared))
+}
+
+/// Threads are scheduled as if every vCPU were a node of its own.
+fn carriers(vcpus: usize) -> Carriers {
+    let machine = Machine::new(&vec![1; vcpus]).unwrap();
+    Carriers::new(&machine, Box::new(Fair::new(machine.clone())))
 }
 
 /// Frequency of the counter in kHz, which vCPUs see as it is.
@@ -236,6 +250,11 @@ fn run(mut vcpu: VcpuFd, id: u32, shared: &Shared, power: &mpsc::Sender<u32>) {
                 let nanos = u64::try_from(shared.start.elapsed().as_nanos()).unwrap();
                 data.copy_from_slice(&nanos.to_le_bytes());
             }
+            Ok(VcpuExit::MmioRead(address, data)) if address >= abi::MMIO_THREADS => {
+                let carriers = shared.carriers.as_ref().expect("there are threads");
+                let told = carriers.report(id, address - abi::MMIO_THREADS);
+                data.copy_from_slice(&told.to_le_bytes());
+            }
             Ok(VcpuExit::MmioRead(address, data)) => {
                 let offset = address
                     .checked_sub(abi::MMIO_SCRATCH)
@@ -298,6 +317,37 @@ fn every_program_passes_on_four_vcpus() {
         runs,
         ..Config::default()
     });
+}
+
+#[test]
+fn more_threads_than_vcpus_run_programs_in_the_guest() {
+    let programs = [
+        Program::Ticket,
+        Program::Atomic,
+        Program::Ep,
+        Program::Is,
+        Program::Cg,
+        Program::Mg,
+        Program::Ft,
+    ];
+    let mut runs = programs.map(Run::from);
+    // Waiting for a lock is a word to the host each time.
+    runs[0].parameters = [4, 8, 0, 0];
+    let config = Config {
+        threads: 11,
+        runs: runs.to_vec(),
+        nodes: vec![0; 3],
+        ..Config::default()
+    };
+    let Some((status, shared)) = boot(&config, 3) else {
+        return;
+    };
+    for verdict in shared.verdicts(&config) {
+        assert!(verdict.result.is_ok(), "{verdict:?}");
+    }
+    assert_eq!(status, abi::status::PASSED);
+    let moves = shared.carriers.as_ref().map(Carriers::moves);
+    println!("{moves:?} moves from vCPU to vCPU");
 }
 
 /// Pages that every node has a copy of must never be taken from one by another's write.

@@ -4,6 +4,7 @@
 mod agent;
 mod aggregate_bad_days;
 mod aggregate_runs;
+mod aggregate_threads;
 mod aggregate_top;
 mod built;
 mod capacity;
@@ -30,6 +31,12 @@ mod linux_parts {
     mod params;
     mod place;
     mod pty;
+}
+#[path = "../../aggregate/scheduling"]
+#[expect(dead_code, reason = "desks write and read all of it")]
+mod scheduling_parts {
+    mod letter;
+    mod tally;
 }
 #[path = "../../aggregate/counts.rs"]
 #[expect(
