@@ -55,6 +55,8 @@ pub(crate) struct Figures {
     /// Medians of both.
     pub(crate) remote_faults: [f64; 2],
     pub(crate) mebibytes: [f64; 2],
+    /// Processor time of all nodes, in seconds; it counts what they did, and not what others kept them from.
+    pub(crate) cpu_s: [f64; 2],
     pub(crate) pairs: Vec<Pair>,
 }
 
@@ -69,8 +71,10 @@ impl Figures {
             of(|pair| pair.fair.bytes as f64),
             of(|pair| pair.das.bytes as f64),
         ];
+        let cpu = [of(|pair| pair.fair.cpu_s), of(|pair| pair.das.cpu_s)];
         Self {
             case,
+            cpu_s: cpu.map(|spread| spread.median),
             fair_ms: of(|pair| pair.fair.ms),
             das_ms: of(|pair| pair.das.ms),
             ratio: of(|pair| pair.fair.ms / pair.das.ms),

@@ -37,6 +37,8 @@ pub(crate) struct Run {
     pub(crate) bytes: u64,
     /// How long threads waited for pages of other nodes, all together.
     pub(crate) stall_ms: f64,
+    /// Processor time of all nodes, in seconds.
+    pub(crate) cpu_s: f64,
     /// How often a thread went to another node.
     pub(crate) changes_of_node: u64,
     /// How long the scheduler was told of faults, and all that it did.
@@ -76,6 +78,7 @@ struct Program {
 struct Node {
     faults_remote: u64,
     bytes_sent: u64,
+    cpu_seconds: f64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -166,6 +169,7 @@ impl Run {
             remote_faults: report.nodes.iter().map(|node| node.faults_remote).sum(),
             bytes: report.nodes.iter().map(|node| node.bytes_sent).sum(),
             stall_ms: scheduling.threads.iter().map(|of| of.stall_ms).sum(),
+            cpu_s: report.nodes.iter().map(|node| node.cpu_seconds).sum(),
             changes_of_node: scheduling.changes_of_node,
             faults_told_ms: scheduling.faults_ms,
             scheduler_ms: scheduling.busy_ms,

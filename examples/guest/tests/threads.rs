@@ -1,8 +1,13 @@
 //! The guest's programs on many threads, which plain threads of one process carry that stand for vCPUs.
 
+#[path = "host/carriers.rs"]
+mod carriers;
 mod host;
 mod support;
 
+use std::sync::Arc;
+
+use carriers::Carriers;
 use giantvm_core::VcpuId;
 use giantvm_guest::threads::ARENA;
 use giantvm_guest::{Config, ConfigError, Program, Run, abi};
@@ -11,7 +16,6 @@ use giantvm_sched::fair::Fair;
 use giantvm_sched::schedule::{
     Decision, Event, EventError, Machine, Nanos, RunQueues, Scheduler, ThreadId,
 };
-use host::carriers::Carriers;
 use host::{Host, assert_passes, config};
 use proptest::prelude::*;
 
@@ -38,12 +42,19 @@ fn on_threads(vcpus: usize, threads: u32, runs: Vec<Run>) -> Config {
     }
 }
 
+/// A machine whose vCPUs carry threads.
+fn carried(config: &Config, carriers: &Arc<Carriers>) -> Host {
+    let mut host = Host::new(config);
+    let carriers = Arc::clone(carriers);
+    host.carry = Some(Box::new(move |vcpu, offset| carriers.report(vcpu, offset)));
+    host
+}
+
 /// Runs everything, and returns how often threads went to another vCPU.
 fn moves(config: &Config, machine: &Machine, scheduler: Box<dyn Scheduler + Send>) -> u64 {
-    let mut host = Host::new(config);
-    host.carriers = Some(Carriers::new(machine, scheduler));
-    host.assert_passes(config);
-    host.carriers.map_or(0, |carriers| carriers.moves())
+    let carriers = Arc::new(Carriers::new(machine, scheduler));
+    carried(config, &carriers).assert_passes(config);
+    carriers.moves()
 }
 
 /// Moves threads to other vCPUs all the time.
@@ -138,8 +149,8 @@ fn threads_give_the_same_bits_as_vcpus() {
     };
     let alone = config(1, cg.clone());
     let many = on_threads(3, 10, cg);
-    let mut host = Host::new(&many);
-    host.carriers = Some(Carriers::new(&machine, Restless::new(&machine, 10, 7)));
+    let carriers = Carriers::new(&machine, Restless::new(&machine, 10, 7));
+    let host = carried(&many, &Arc::new(carriers));
     assert_eq!(values(host, &many), values(Host::new(&alone), &alone));
 }
 

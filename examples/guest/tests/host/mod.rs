@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use giantvm_guest::programs::{Context, run};
 use giantvm_guest::{Config, Destination, Machine, Memory, Run, Vector, Verdict, abi, verify};
 
-use self::carriers::Carriers;
 use crate::support::Scratch;
 
-pub(crate) mod carriers;
+/// Says what a vCPU reads at an offset among the registers of threads.
+pub(crate) type Carry = Box<dyn Fn(u32, u64) -> u64 + Send + Sync>;
 
 /// What all threads share.
 pub(crate) struct Host {
@@ -21,7 +21,7 @@ pub(crate) struct Host {
     pub(crate) serial: Mutex<Vec<u8>>,
     pub(crate) status: OnceLock<u32>,
     /// Which thread each vCPU runs, if there are threads.
-    pub(crate) carriers: Option<Carriers>,
+    pub(crate) carry: Option<Carry>,
     start: Instant,
     /// A machine whose interrupts all get lost.
     pub(crate) deaf: AtomicBool,
@@ -54,7 +54,7 @@ impl Host {
             scratch: Mutex::default(),
             serial: Mutex::default(),
             status: OnceLock::new(),
-            carriers: None,
+            carry: None,
             start: Instant::now(),
             deaf: AtomicBool::new(false),
             late: AtomicBool::new(false),
@@ -159,8 +159,8 @@ impl Machine for Thread<'_> {
             return self.host.nanos();
         }
         if let Some(offset) = address.checked_sub(abi::MMIO_THREADS) {
-            let carriers = self.host.carriers.as_ref().expect("there are threads");
-            return carriers.report(self.vcpu, offset);
+            let carry = self.host.carry.as_ref().expect("there are threads");
+            return carry(self.vcpu, offset);
         }
         self.host
             .scratch

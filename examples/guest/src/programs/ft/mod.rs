@@ -78,11 +78,11 @@ impl<'c, 'm, M: Machine> Solver<'c, 'm, M> {
         let cube = self.frequencies;
         cube.randomize(self.planes.clone());
         self.each(&self.planes, |planes| {
-            cube.transform_planes(&transform, planes)
+            cube.transform_planes(&transform, planes);
         });
         self.context.barrier()?;
         self.each(&self.across, |planes| {
-            cube.transform_across(&transform, planes, cube)
+            cube.transform_across(&transform, planes, cube);
         });
         Ok(())
     }
@@ -92,11 +92,11 @@ impl<'c, 'm, M: Machine> Solver<'c, 'm, M> {
         let (from, to) = (self.frequencies, self.points);
         from.scale(factors, self.across.clone());
         self.each(&self.across, |planes| {
-            from.transform_across(transform, planes, to)
+            from.transform_across(transform, planes, to);
         });
         self.context.barrier()?;
         self.each(&self.planes, |planes| {
-            to.transform_planes(transform, planes)
+            to.transform_planes(transform, planes);
         });
         Ok(())
     }
