@@ -12,8 +12,8 @@ use crate::schedule::{
 /// The DSM-aware scheduler for threads.
 ///
 /// Between plans a thread stays on its node: it is woken there, on an idle vCPU if there is one,
-/// and idle vCPUs take work from others of their node. From other nodes they take only threads of
-/// which it is not known that they wait for pages.
+/// and idle vCPUs take work from others of their node. From other nodes they take only threads that
+/// hardly wait for pages, as far as is known.
 ///
 /// ```
 /// use giantvm_core::VcpuId;
