@@ -4,11 +4,12 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::axis::{Axis, Scale};
+use super::short;
 
-pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub(super) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// Colours that everyone can tell apart.
-pub(crate) const COLOURS: [RGBColor; 5] = [
+pub const COLOURS: [RGBColor; 5] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),
     RGBColor(0, 158, 115),
@@ -18,28 +19,36 @@ pub(crate) const COLOURS: [RGBColor; 5] = [
 
 /// Points with a name and a colour.
 #[derive(Debug)]
-pub(crate) struct Line {
-    pub(crate) name: String,
-    pub(crate) colour: RGBColor,
+pub struct Line {
+    /// What it is called.
+    pub name: String,
+    /// One of [`COLOURS`].
+    pub colour: RGBColor,
     /// What nothing can beat, or what something is compared with.
-    pub(crate) floor: bool,
-    pub(crate) points: Vec<(f64, f64)>,
+    pub floor: bool,
+    /// Where it goes.
+    pub points: Vec<(f64, f64)>,
 }
 
 /// Lines and what they are about.
 #[derive(Debug)]
-pub(crate) struct Panel {
-    pub(crate) caption: String,
-    pub(crate) x: &'static str,
-    pub(crate) y: &'static str,
-    pub(crate) scale: Scale,
+pub struct Panel {
+    /// What the chart is about.
+    pub caption: String,
+    /// What the horizontal axis counts.
+    pub x: &'static str,
+    /// What the vertical axis counts.
+    pub y: &'static str,
+    /// How the horizontal axis counts.
+    pub scale: Scale,
     /// Where the names of the lines are in nobody's way.
-    pub(crate) names: SeriesLabelPosition,
-    pub(crate) lines: Vec<Line>,
+    pub names: SeriesLabelPosition,
+    /// What is drawn.
+    pub lines: Vec<Line>,
 }
 
 impl Panel {
-    pub(crate) fn draw(&self, area: &Area<'_>) -> anyhow::Result<()> {
+    pub(super) fn draw(&self, area: &Area<'_>) -> anyhow::Result<()> {
         let points = || self.lines.iter().flat_map(|line| &line.points);
         let x = Axis::of(self.scale, points().map(|point| point.0));
         let high = match self.scale {
@@ -96,15 +105,4 @@ impl Panel {
             .border_style(BLACK.mix(0.2));
         Ok(names.draw()?)
     }
-}
-
-/// A number with few signs.
-fn short(value: f64) -> String {
-    let (value, unit) = if value >= 1e3 {
-        (value / 1e3, "k")
-    } else {
-        (value, "")
-    };
-    // As Rust writes numbers: without what is zero after the point.
-    format!("{}{unit}", (value * 10.0).round() / 10.0)
 }

@@ -7,8 +7,6 @@
 
 mod ahead;
 mod bars;
-#[path = "../chart/mod.rs"]
-mod chart;
 mod cli;
 mod fan_out;
 mod far;

@@ -1,9 +1,8 @@
 //! The figures as a picture: how latencies are distributed, what many threads and writers get, and
 //! what many sharers cost.
 
-use plotters::prelude::SeriesLabelPosition;
+use giantvm_examples::chart::{COLOURS, Chart, Line, Names, Panel, Scale, sheet};
 
-use crate::chart::{COLOURS, Line, Panel, Scale, sheet};
 use crate::fan_out::FanOut;
 use crate::faults::report::Measured;
 use crate::faults::round::{Round, THREADS};
@@ -11,13 +10,14 @@ use crate::floor::Floors;
 use crate::report::{Found, Setting};
 use crate::sample::{Spread, Times};
 
-/// An SVG document with one panel for each thing that was measured.
+/// An SVG document: under a title one panel for each thing that was measured.
 pub(crate) fn draw(found: &Found, setting: &Setting) -> anyhow::Result<String> {
-    let how = [
+    let about = [
         format!("{}: {}", setting.machine, setting.line()),
         setting.command.clone(),
     ];
-    sheet("What a page fault costs between nodes", how, &panels(found))
+    let charts: Vec<_> = panels(found).into_iter().map(Chart::Lines).collect();
+    sheet("What a page fault costs between nodes", &about, &charts)
 }
 
 fn panels(found: &Found) -> Vec<Panel> {
@@ -35,7 +35,7 @@ fn panels(found: &Found) -> Vec<Panel> {
             x: "microseconds",
             y: "share of faults not slower",
             scale: Scale::Time,
-            names: SeriesLabelPosition::LowerRight,
+            names: Names::LowerRight,
             lines: latencies(rounds),
         });
     }
@@ -45,7 +45,7 @@ fn panels(found: &Found) -> Vec<Panel> {
             x: "threads of node a that load",
             y: "remote faults a second",
             scale: Scale::Count(&[1.0, 2.0, 4.0, 8.0]),
-            names: SeriesLabelPosition::UpperLeft,
+            names: Names::UpperLeft,
             lines: by_state(&states, threads),
         });
         panels.push(Panel {
@@ -53,7 +53,7 @@ fn panels(found: &Found) -> Vec<Panel> {
             x: "nodes that write one page",
             y: "handovers a second",
             scale: Scale::Count(&[2.0, 3.0, 4.0]),
-            names: SeriesLabelPosition::LowerLeft,
+            names: Names::LowerLeft,
             lines: by_state(&states, writers),
         });
     }
@@ -63,7 +63,7 @@ fn panels(found: &Found) -> Vec<Panel> {
             x: "nodes whose copies go",
             y: "microseconds, median",
             scale: Scale::Count(&[1.0, 2.0, 3.0, 7.0, 15.0]),
-            names: SeriesLabelPosition::UpperLeft,
+            names: Names::UpperLeft,
             lines: fan_out(rows),
         });
     }

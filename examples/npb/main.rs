@@ -4,9 +4,6 @@
 //! Every run is an [`aggregate`](../aggregate/main.rs) of its own with one benchmark, started by
 //! [`machine`]; [`matrix`] says which, [`figures`] what several of them come to, [`report`] shows it.
 
-#[path = "../chart/mod.rs"]
-#[expect(dead_code, reason = "axes of time are others'")]
-mod chart;
 mod cli;
 mod figures;
 mod machine;

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use plotters::prelude::SeriesLabelPosition;
+use giantvm_examples::chart::{COLOURS, Chart, Line, Names, Panel, Scale, sheet};
 
-use crate::chart::{COLOURS, Line, Panel, Scale, sheet};
 use crate::figures::Figures;
 use crate::matrix::Benchmark;
 use crate::report::Report;
@@ -24,12 +23,12 @@ pub(crate) fn draw(report: &Report) -> anyhow::Result<String> {
             x: "threads for each vCPU",
             y: "times faster with das",
             scale: Scale::Count(&[1.0, 2.0, 4.0]),
-            names: SeriesLabelPosition::UpperLeft,
+            names: Names::UpperLeft,
             lines: lines(&cases),
         });
-    let panels: Vec<_> = panels.collect();
+    let charts: Vec<_> = panels.map(Chart::Lines).collect();
     let title = "Threads that follow their memory against threads placed by load";
-    sheet(title, report.how(), &panels)
+    sheet(title, &report.how(), &charts)
 }
 
 fn lines(cases: &[&Figures]) -> Vec<Line> {

@@ -8,6 +8,7 @@ mod aggregate_threads;
 mod aggregate_top;
 mod built;
 mod capacity;
+mod colocate;
 mod doctor;
 mod dsm_bench;
 mod embed_dsm;
@@ -16,6 +17,7 @@ mod linux_devices;
 mod linux_tables;
 mod litmus;
 mod machine;
+mod migrate;
 mod rust_vmm;
 mod virtio;
 

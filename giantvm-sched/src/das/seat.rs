@@ -3,20 +3,14 @@
 use giantvm_core::NodeId;
 
 use super::decay::{Decay, Fading};
+use crate::residency::Residency;
 use crate::schedule::Nanos;
-
-/// The most that the residency grows to, in parts of the parameter.
-const LONGEST_STAY: u64 = 64;
-/// After so many times as long as a thread had to stay, its moves are forgiven.
-const FORGIVEN: u64 = 8;
 
 #[derive(Debug, Clone)]
 pub(super) struct Seat {
     pub(super) node: NodeId,
-    /// When it was moved last.
-    moved: Option<Nanos>,
-    /// How many residencies it stays: more for those that were moved again soon.
-    stays: u64,
+    /// Since it was moved by plan.
+    stay: Residency,
     /// The time that it could run, of late.
     runnable: Fading,
     is_runnable: bool,
@@ -30,8 +24,7 @@ impl Seat {
     pub(super) fn new(now: Nanos, step: u64, node: NodeId, decay: Decay, period: Nanos) -> Self {
         Self {
             node,
-            moved: None,
-            stays: 1,
+            stay: Residency::NEW,
             runnable: Fading::of(decay.steady(period.0)),
             is_runnable: true,
             counted: now,
@@ -68,21 +61,12 @@ impl Seat {
 
     /// Whether it must not be moved yet.
     pub(super) fn stays(&self, now: Nanos, residency: Nanos) -> bool {
-        let stay = residency.0.saturating_mul(self.stays);
-        self.moved.is_some_and(|moved| now.since(moved).0 < stay)
+        self.stay.lasts(now, residency)
     }
 
     /// It was moved by plan.
     pub(super) fn moves(&mut self, now: Nanos, to: NodeId, residency: Nanos) {
-        let quiet = residency
-            .0
-            .saturating_mul(self.stays)
-            .saturating_mul(FORGIVEN);
-        self.stays = match self.moved {
-            Some(moved) if now.since(moved).0 < quiet => (self.stays * 2).min(LONGEST_STAY),
-            Some(_) | None => 1,
-        };
-        self.moved = Some(now);
+        self.stay.begin(now, residency);
         self.node = to;
     }
 }
@@ -111,28 +95,5 @@ mod tests {
         }
         let demand = seat.demand(decay, PERIOD);
         assert!((730..=770).contains(&demand), "{demand}");
-    }
-
-    #[test]
-    fn a_thread_that_is_moved_again_stays_longer_each_time_until_it_is_forgiven() {
-        let decay = Decay::new(16);
-        let mut seat = Seat::new(Nanos(0), 0, node(0), decay, PERIOD);
-        let (residency, mut now, mut stays) = (Nanos(1000), 0, Vec::new());
-        assert!(!seat.stays(Nanos(0), residency));
-        for turn in 0..9 {
-            seat.moves(Nanos(now), node(1 - turn % 2), residency);
-            let before = now;
-            while seat.stays(Nanos(now), residency) {
-                now += 500;
-            }
-            stays.push((now - before) / 1000);
-        }
-        assert_eq!(stays, [1, 2, 4, 8, 16, 32, 64, 64, 64]);
-        now += 64 * 8 * 1000;
-        seat.moves(Nanos(now), node(0), residency);
-        assert!(
-            !seat.stays(Nanos(now + 1000), residency),
-            "that is long ago"
-        );
     }
 }

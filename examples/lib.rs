@@ -1,0 +1,3 @@
+//! What several examples have in common.
+
+pub mod chart;

@@ -1,0 +1,59 @@
+//! Which host has the most room.
+
+use std::collections::BTreeSet;
+
+use super::fleet::Fleet;
+use super::ids::HostId;
+
+/// Hosts by what is free on them, in thousandths of a processor.
+#[derive(Debug)]
+pub(super) struct Rooms {
+    by_room: BTreeSet<(u64, HostId)>,
+    /// In thousandths of a host's capacity.
+    reserve: u32,
+}
+
+impl Rooms {
+    pub(super) fn of(fleet: &Fleet, reserve: u32) -> Self {
+        let mut rooms = Self {
+            by_room: BTreeSet::new(),
+            reserve: reserve.min(1000),
+        };
+        rooms.by_room = fleet
+            .hosts()
+            .map(|host| (rooms.room(fleet, host), host))
+            .collect();
+        rooms
+    }
+
+    /// What a host is to be filled to.
+    pub(super) fn fill(&self, fleet: &Fleet, host: HostId) -> u64 {
+        fleet.capacity(host) * u64::from(1000 - self.reserve) / 1000
+    }
+
+    /// What a host may be given.
+    pub(super) fn room(&self, fleet: &Fleet, host: HostId) -> u64 {
+        self.fill(fleet, host).saturating_sub(fleet.load(host))
+    }
+
+    /// The host with the most room, the last of equals.
+    pub(super) fn roomiest(&self) -> Option<HostId> {
+        self.by_room.last().map(|&(_, host)| host)
+    }
+
+    /// Has `change` change what is on these hosts.
+    pub(super) fn during(
+        &mut self,
+        fleet: &mut Fleet,
+        hosts: [HostId; 2],
+        change: impl FnOnce(&mut Fleet),
+    ) {
+        for host in hosts {
+            self.by_room.remove(&(self.room(fleet, host), host));
+        }
+        change(fleet);
+        for host in hosts {
+            self.by_room.insert((self.room(fleet, host), host));
+        }
+    }
+}
