@@ -340,7 +340,7 @@ fn a_thread_that_hardly_waits_is_not_bound_to_its_pages() {
     assert!(!planner.is_bound(ThreadId(0)));
     planner.observe(at(1), &faults(0, 7, 0, 10, 1)).unwrap();
     assert!(!planner.is_bound(ThreadId(0)), "200 us in seconds");
-    planner.observe(at(1), &faults(0, 8, 0, 100, 1)).unwrap();
+    planner.observe(at(1), &faults(0, 8, 0, 200, 1)).unwrap();
     assert!(planner.is_bound(ThreadId(0)));
     for period in 2..200 {
         planner.plan(at(period));

@@ -10,6 +10,7 @@ use giantvm_sched::dispatch::{Dispatcher, Go, Report, ReportError};
 use giantvm_sched::schedule::{Event, Faults, Machine};
 
 use super::SchedulerKind;
+use super::links::Links;
 use super::summary::{Summary, Threads};
 
 /// Most that waits to be heard: a word of every vCPU, and faults of every node, some times over.
@@ -51,6 +52,7 @@ pub(crate) struct Conductor {
 struct State {
     dispatcher: Dispatcher,
     threads: Threads,
+    links: Links,
     said: Vec<Go>,
     reports: u64,
     changes: u64,
@@ -63,6 +65,7 @@ impl Conductor {
         let state = State {
             dispatcher: Dispatcher::new(kind.start(&machine), &machine),
             threads: Threads::default(),
+            links: Links::default(),
             said: Vec::new(),
             reports: 0,
             changes: 0,
@@ -134,7 +137,10 @@ impl Conductor {
             }
             Heard::Faults(all) => {
                 for faults in all {
-                    state.threads.waited(&faults);
+                    let on = state.threads.waited(&faults);
+                    if let Some(link) = state.links.learn(on, &faults) {
+                        dispatcher.tell(now, link, said)?;
+                    }
                     dispatcher.tell(now, Event::Faults(faults), said)?;
                 }
             }

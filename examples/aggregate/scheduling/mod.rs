@@ -19,6 +19,7 @@
 mod conductor;
 mod desk;
 mod letter;
+mod links;
 mod summary;
 mod tally;
 

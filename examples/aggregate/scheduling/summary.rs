@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use giantvm_core::NodeId;
 use giantvm_sched::schedule::{Faults, ThreadId};
 use serde::Serialize;
 
@@ -67,11 +68,13 @@ impl Threads {
         changes
     }
 
-    pub(super) fn waited(&mut self, faults: &Faults) {
+    /// A thread waited. The node that it ran on last.
+    pub(super) fn waited(&mut self, faults: &Faults) -> NodeId {
         let of = self.0.entry(faults.thread).or_default();
         of.faults_read += u64::from(faults.reads);
         of.faults_write += u64::from(faults.writes);
         of.stall_ms += faults.stall.0 as f64 / 1e6;
+        NodeId::new(of.node).unwrap_or(NodeId::ZERO)
     }
 
     pub(super) fn all(&self) -> Vec<ThreadSummary> {

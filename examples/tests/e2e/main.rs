@@ -38,6 +38,7 @@ mod linux_parts {
 #[expect(dead_code, reason = "desks write and read all of it")]
 mod scheduling_parts {
     mod letter;
+    mod links;
     mod tally;
 }
 #[path = "../../aggregate/counts.rs"]

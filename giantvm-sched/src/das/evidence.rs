@@ -8,7 +8,7 @@ use super::decay::{Decay, Fading};
 use crate::schedule::{Faults, PageGroup, ThreadId};
 
 /// Groups that are known of one thread at most; the one it waits for least gives way.
-pub(super) const MAX_USES: usize = 64;
+pub(super) const MAX_USES: usize = 256;
 /// Faults are counted in parts of this, so that few of them do not fade to none at once.
 const SCALE: u64 = 256;
 /// The most that one report can say, in ns: a minute.

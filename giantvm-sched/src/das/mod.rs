@@ -15,7 +15,7 @@
 //!
 //! # State
 //!
-//! * *Evidence*: for each thread at most 64 groups with sums that halve every 16 periods. A group is
+//! * *Evidence*: for each thread at most 256 groups with sums that halve every 16 periods. A group is
 //!   a *use* once faults came in two different periods, as Linux moves a page only after two
 //!   accesses from the same node. Groups whose users are all on one node cannot be faulted on, so
 //!   they fade 16 times slower: otherwise a success would be forgotten, undone, and found again.
@@ -54,7 +54,7 @@
 //! * No node is given more threads, or homes, than it takes.
 //! * No evidence and no node with too many threads: nothing is weighed.
 //! * The same input leads to the same plans: all arithmetic is on integers but for one constant.
-//! * Memory and time are bounded: [`MAX_THREADS`](crate::schedule::MAX_THREADS) threads, 64 groups
+//! * Memory and time are bounded: [`MAX_THREADS`](crate::schedule::MAX_THREADS) threads, 256 groups
 //!   of each, 16 users of a group that are paired, a limited number of steps.
 
 mod cluster;
