@@ -26,10 +26,9 @@ impl Scope {
         let text = fs::read_to_string("/proc/self/cgroup")?;
         let path = own(&text)
             .context("this process is in no cgroup of version 2: give --pid or --cgroup")?;
-        let mounts = MOUNTS.iter().map(Path::new);
+        let mut mounts = MOUNTS.iter().map(Path::new);
         let mount = mounts
-            .filter(|mount| mount.join("cgroup.procs").exists())
-            .next()
+            .find(|mount| mount.join("cgroup.procs").exists())
             .context("no cgroups of version 2 are mounted: give --pid")?;
         Ok(Self::Cgroup(mount.join(path)))
     }

@@ -76,7 +76,7 @@ fn a_driver_finds_the_port_by_its_name_and_talks_through_it() {
     let (mut host, input) = UnixStream::pair().unwrap();
     let (out, came) = channel();
     let port = Port::new("giantvm.test", move |bytes| {
-        out.send(bytes.to_vec()).unwrap()
+        out.send(bytes.to_vec()).unwrap();
     });
     let mut rig = Rig::new(port.with_input(OwnedFd::from(input)));
     let (memory, mut given) = (rig.memory.clone(), 0);

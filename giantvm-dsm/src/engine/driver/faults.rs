@@ -65,27 +65,29 @@ mod tests {
 
     use giantvm_core::wire::Limits;
     use giantvm_core::{Epoch, NodeId, NodeSet, PageIndex, PageSize};
-    use giantvm_transport::{Event, Transport, inproc};
+    use giantvm_transport::inproc::{self, InprocTransport};
+    use giantvm_transport::{Event, Transport};
 
     use super::*;
     use crate::backing::sim::SimBacking;
     use crate::protocol::{Access, Directory, HomeMap, Setup};
 
     const PAGES: u64 = 64;
+    const FRAMES: usize = 64;
 
-    fn driver(transport: &Arc<dyn Transport>) -> Driver<Directory> {
+    fn driver(transport: &Arc<InprocTransport>) -> Driver<Directory> {
         let protocol = Directory::new(Setup {
             local: transport.local(),
             nodes: NodeSet::first(2),
             pages: PAGES,
             homes: HomeMap::even(PAGES, [NodeId::ZERO]),
         });
-        let backing = Box::new(SimBacking::new(PageSize::K4, PAGES as usize));
+        let backing = Box::new(SimBacking::new(PageSize::K4, FRAMES));
         Driver::new(protocol, backing, transport.clone(), Epoch::FIRST).noting_heat(true)
     }
 
     /// Lets two drivers hear what they say to one another, until they are silent.
-    fn talk(ends: &[Arc<dyn Transport>], drivers: &mut [Driver<Directory>; 2]) {
+    fn talk(ends: &[Arc<InprocTransport>], drivers: &mut [Driver<Directory>; 2]) {
         let mut is_quiet = false;
         while !is_quiet {
             is_quiet = true;
