@@ -294,6 +294,21 @@ mod tests {
     }
 
     #[test]
+    fn threads_that_the_kernel_parted_come_together_again() {
+        let mut world = World::new([0, 2, 1, 3]);
+        let mut decider = decider(&world.snapshot());
+        let (now, look, snapshot) = world.run();
+        assert_eq!(decider.turn(now, look, &snapshot).0, []);
+        world.cpus = [0, 1, 2, 3];
+        for _ in 0..100 {
+            let (now, look, snapshot) = world.run();
+            let (wanted, _) = decider.turn(now, look, &snapshot);
+            world.place(&wanted);
+        }
+        assert!(world.are_together());
+    }
+
+    #[test]
     fn threads_that_end_are_forgotten() {
         let mut world = World::new([0, 1, 2, 3]);
         let mut decider = decider(&world.snapshot());
