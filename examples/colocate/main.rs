@@ -38,7 +38,7 @@ use crate::run::Setting;
 
 const EXAMPLES: &str = "\
 Examples:
-  colocate                          1,000 hosts, three days: some minutes
+  colocate                          1,000 hosts, three days: five minutes
   colocate --hosts 100 --days 1     half a minute
   colocate --work independent       machines whose vCPUs do not wait for one another
   colocate --apart 1.5              hosts that differ more than those of the trace

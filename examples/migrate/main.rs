@@ -43,7 +43,7 @@ use crate::work::Work;
 
 const EXAMPLES: &str = "\
 Examples:
-  migrate                              seven workloads, 256 MiB: two minutes
+  migrate                              seven workloads, 256 MiB: some minutes
   migrate --memory 1G --used 88        a larger machine, as full as those of a production trace
   migrate --work streaming --rounds 5  one workload
   migrate --json - | jq .saved         the same figures, for machines

@@ -138,7 +138,8 @@ proptest! {
         unit in any_unit(), capacities in any_capacities(), vms in any_vms(), footprint in any_footprint(),
     ) {
         let fleet = fleet(&capacities, &vms, footprint);
-        let params = Parameters::of(unit);
+        let mut params = Parameters::of(unit);
+        (params.patience, params.link) = (1, 20_000_000);
         let mut mover = Mover::new(unit, params.clone());
         let mut bytes = BTreeMap::new();
         for step in mover.decide(at(0), &fleet) {
