@@ -84,7 +84,7 @@ struct Cli {
     sold: f64,
 
     /// How many of a hundred steps machines are to be at speed, in the second table.
-    #[arg(long, value_name = "PERCENT", default_value_t = 99.0, value_parser = percent)]
+    #[arg(long, value_name = "PERCENT", default_value_t = 98.0, value_parser = percent)]
     promise: f64,
 
     /// The seed of the first day.

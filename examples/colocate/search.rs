@@ -4,7 +4,7 @@ use crate::outcome::Outcome;
 use crate::run::{Kind, Setting, days};
 
 /// vCPUs for each processor that is left, at least and at most.
-const RANGE: (f64, f64) = (0.05, 1.0);
+const RANGE: (f64, f64) = (0.02, 1.0);
 /// How often the range is halved.
 pub(crate) const HALVINGS: u32 = 6;
 
