@@ -108,8 +108,6 @@ mod tests {
     #[test]
     fn everyone_who_waited_for_a_page_is_told_of_once_and_who_waited_for_no_node_is_not() {
         let ends = inproc::cluster(2, Epoch::FIRST, Limits::for_pages(PageSize::K4)).unwrap();
-        let ends = ends.into_iter().map(|end| end as Arc<dyn Transport>);
-        let ends: Vec<_> = ends.collect();
         let mut drivers = [driver(&ends[0]), driver(&ends[1])];
         let mut fault = |node: usize, thread, page, access| {
             let page = PageIndex(page);
