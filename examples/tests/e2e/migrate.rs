@@ -11,7 +11,7 @@ fn work_that_moves_leaves_memory_right_and_moves_less_than_its_machine() {
     ) {
         return;
     }
-    for transport in ["tcp", "shm", "inproc"] {
+    for (transport, work) in [("tcp", "idle"), ("shm", "write-heavy")] {
         let arguments = [
             "--memory",
             "64M",
@@ -20,7 +20,7 @@ fn work_that_moves_leaves_memory_right_and_moves_less_than_its_machine() {
             "--rounds",
             "1",
             "--work",
-            "idle,write-heavy",
+            work,
             "--transport",
             transport,
             "--json",
@@ -31,7 +31,7 @@ fn work_that_moves_leaves_memory_right_and_moves_less_than_its_machine() {
         assert!(run.status.success(), "{run:?}");
         let report: Value = serde_json::from_str(&run.stdout).unwrap();
         let rows = report["rows"].as_array().unwrap();
-        assert_eq!(rows.len(), 2);
+        assert_eq!(rows.len(), 1);
         for row in rows {
             let mebibytes = |by: &str, leg: usize| row[by][leg]["mebibytes"].as_f64().unwrap();
             for leg in 0..2 {
@@ -47,7 +47,7 @@ fn work_that_moves_leaves_memory_right_and_moves_less_than_its_machine() {
                 );
             }
         }
-        let idle = rows[0]["saved"][2].as_f64().unwrap();
-        assert!(idle > 0.99, "{report:#}");
+        let saved = rows[0]["saved"][2].as_f64().unwrap();
+        assert!(work != "idle" || saved > 0.99, "{report:#}");
     }
 }
