@@ -1,3 +1,4 @@
 //! What several examples have in common.
 
 pub mod chart;
+pub mod output;

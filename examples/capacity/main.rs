@@ -10,15 +10,13 @@ mod protocol;
 mod table;
 mod work;
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::Parser;
+use giantvm_examples::output;
 use giantvm_sched::Size;
 
-use crate::measure::Report;
 use crate::protocol::ProtocolKind;
 
 const EXAMPLES: &str = "\
@@ -89,26 +87,5 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> anyhow::Result<()> {
     let report = measure::report(cli.protocol, cli.nodes.into(), cli.budget, cli.rounds)?;
     let text = table::text(&report);
-    match cli.json.as_deref() {
-        Some(path) if path == Path::new("-") => {
-            eprint!("{text}");
-            write(&mut std::io::stdout(), &report)
-        }
-        Some(path) => {
-            print!("{text}");
-            let file = std::fs::File::create(path);
-            let mut file = file.with_context(|| format!("cannot write {}", path.display()))?;
-            write(&mut file, &report)
-        }
-        None => {
-            print!("{text}");
-            Ok(())
-        }
-    }
-}
-
-fn write(file: &mut dyn Write, report: &Report) -> anyhow::Result<()> {
-    serde_json::to_writer_pretty(&mut *file, report).context("cannot write the JSON")?;
-    writeln!(file).and_then(|()| file.flush())?;
-    Ok(())
+    output::show(&text, &report, cli.json.as_deref())
 }

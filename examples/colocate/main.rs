@@ -24,16 +24,15 @@ mod table;
 mod tenants;
 mod world;
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser;
+use giantvm_examples::output;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::population::Work;
-use crate::report::Report;
 use crate::run::Setting;
 
 const EXAMPLES: &str = "\
@@ -145,26 +144,5 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         std::fs::write(path, svg).with_context(|| format!("cannot write {}", path.display()))?;
     }
     let text = table::text(&report);
-    match cli.json.as_deref() {
-        Some(path) if path == Path::new("-") => {
-            eprint!("{text}");
-            write(&mut std::io::stdout(), &report)
-        }
-        Some(path) => {
-            print!("{text}");
-            let file = std::fs::File::create(path);
-            let mut file = file.with_context(|| format!("cannot write {}", path.display()))?;
-            write(&mut file, &report)
-        }
-        None => {
-            print!("{text}");
-            Ok(())
-        }
-    }
-}
-
-fn write(file: &mut dyn Write, report: &Report) -> anyhow::Result<()> {
-    serde_json::to_writer_pretty(&mut *file, report).context("cannot write the JSON")?;
-    writeln!(file).and_then(|()| file.flush())?;
-    Ok(())
+    output::show(&text, &report, cli.json.as_deref())
 }

@@ -23,13 +23,13 @@ mod table;
 mod vm;
 mod work;
 
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, ValueEnum as _};
+use giantvm_examples::output;
 use giantvm_sched::precopy::Terms;
 use giantvm_sched::schedule::Nanos;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -37,7 +37,6 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::link::Link;
 use crate::plan::Plan;
 use crate::protocol::ProtocolKind;
-use crate::report::Report;
 use crate::vm::Size;
 use crate::work::Work;
 
@@ -150,26 +149,5 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         std::fs::write(path, svg).with_context(|| format!("cannot write {}", path.display()))?;
     }
     let text = table::text(&report);
-    match cli.json.as_deref() {
-        Some(path) if path == Path::new("-") => {
-            eprint!("{text}");
-            write(&mut std::io::stdout(), &report)
-        }
-        Some(path) => {
-            print!("{text}");
-            let file = std::fs::File::create(path);
-            let mut file = file.with_context(|| format!("cannot write {}", path.display()))?;
-            write(&mut file, &report)
-        }
-        None => {
-            print!("{text}");
-            Ok(())
-        }
-    }
-}
-
-fn write(file: &mut dyn Write, report: &Report) -> anyhow::Result<()> {
-    serde_json::to_writer_pretty(&mut *file, report).context("cannot write the JSON")?;
-    writeln!(file).and_then(|()| file.flush())?;
-    Ok(())
+    output::show(&text, &report, cli.json.as_deref())
 }
