@@ -61,7 +61,7 @@ impl<P: CoherenceProtocol> Driver<P> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex};
 
     use giantvm_core::wire::Limits;
     use giantvm_core::{Epoch, NodeId, NodeSet, PageIndex, PageSize};
@@ -70,6 +70,7 @@ mod tests {
 
     use super::*;
     use crate::backing::sim::SimBacking;
+    use crate::engine::{FaultWatcher, Handlers, ServedFault};
     use crate::protocol::{Access, Directory, HomeMap, Setup};
 
     const PAGES: u64 = 64;
@@ -84,6 +85,16 @@ mod tests {
         });
         let backing = Box::new(SimBacking::new(PageSize::K4, FRAMES));
         Driver::new(protocol, backing, transport.clone(), Epoch::FIRST).noting_heat(true)
+    }
+
+    #[derive(Default)]
+    struct Told(Mutex<Vec<(u64, u32, Access)>>);
+
+    impl FaultWatcher for Told {
+        fn served(&self, fault: &ServedFault) {
+            let told = (fault.page.0, fault.thread, fault.access);
+            self.0.lock().unwrap().push(told);
+        }
     }
 
     /// Lets two drivers hear what they say to one another, until they are silent.
@@ -108,7 +119,12 @@ mod tests {
     #[test]
     fn everyone_who_waited_for_a_page_is_told_of_once_and_who_waited_for_no_node_is_not() {
         let ends = inproc::cluster(2, Epoch::FIRST, Limits::for_pages(PageSize::K4)).unwrap();
-        let mut drivers = [driver(&ends[0]), driver(&ends[1])];
+        let told = [(); 2].map(|()| Arc::new(Told::default()));
+        let watched = |node: usize| {
+            let handlers = Handlers::default().on_faults(told[node].clone());
+            driver(&ends[node]).telling(handlers.faults())
+        };
+        let mut drivers = [watched(0), watched(1)];
         let mut fault = |node: usize, thread, page, access| {
             let page = PageIndex(page);
             let fault = Fault {
@@ -125,6 +141,9 @@ mod tests {
         // The home answers itself.
         fault(0, 9, 40, Access::Write);
         talk(&ends, &mut drivers);
+        let told = told.map(|told| told.0.lock().unwrap().clone());
+        assert_eq!(told[0], []);
+        assert_eq!(told[1], [(20, 8, Access::Read), (20, 7, Access::Write)]);
         let [home, other] = drivers.each_mut().map(|driver| {
             driver.tick().unwrap();
             driver.heat().stalls(9)
