@@ -31,7 +31,8 @@ impl Emulator {
     /// Takes what has this kind of paging from the cache, or fetches it.
     pub(crate) fn fetch(cache: &Cache, paging: Paging) -> anyhow::Result<Self> {
         Ok(match paging {
-            Paging::Nested | Paging::Shadow => Self::Qemu(Qemu::fetch(cache, paging)?),
+            Paging::Nested => Self::Qemu(Qemu::nested(cache)?),
+            Paging::Shadow => Self::Qemu(Qemu::shadow(cache)?),
             Paging::Extended => Self::Bochs(Bochs::fetch(cache)?),
         })
     }

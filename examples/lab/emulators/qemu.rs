@@ -3,49 +3,72 @@
 use std::ffi::OsString;
 use std::process::Command;
 
-use super::{Machine, Paging};
+use super::Machine;
 use crate::cache::Cache;
 use crate::packages::{self, Unpacked};
 use crate::sources::Suite;
 use crate::tsc;
 
+/// What a kind of paging needs.
+#[derive(Debug)]
+struct Version {
+    /// Where the cache has it.
+    name: &'static str,
+    suite: Suite,
+    /// The processor that boots guests.
+    processor: &'static str,
+}
+
+/// A newer one hangs less.
+const NESTED: Version = Version {
+    name: "qemu",
+    suite: Suite::Backports,
+    processor: "max",
+};
+/// Shadow paging works in the older one only.
+const SHADOW: Version = Version {
+    name: "qemu-for-shadow-paging",
+    suite: Suite::Stable,
+    processor: "EPYC-v3,+svm",
+};
+
 /// QEMU, of the version that serves.
 #[derive(Debug, Clone)]
-pub(crate) struct Qemu(Unpacked);
+pub(crate) struct Qemu {
+    files: Unpacked,
+    version: &'static Version,
+}
 
 impl Qemu {
-    /// Takes it from the cache, or fetches it. Nested paging wants a newer one, which hangs less;
-    /// shadow paging works in the older one only.
-    pub(super) fn fetch(cache: &Cache, paging: Paging) -> anyhow::Result<Self> {
-        let (name, suite) = match paging {
-            Paging::Shadow => ("qemu-for-shadow-paging", Suite::Stable),
-            Paging::Nested | Paging::Extended => ("qemu", Suite::Backports),
-        };
-        packages::whole(cache, name, suite, &["qemu-system-x86"]).map(Self)
+    /// For nested paging, from the cache or fetched.
+    pub(super) fn nested(cache: &Cache) -> anyhow::Result<Self> {
+        Self::fetch(cache, &NESTED)
+    }
+
+    /// For shadow paging, from the cache or fetched.
+    pub(super) fn shadow(cache: &Cache) -> anyhow::Result<Self> {
+        Self::fetch(cache, &SHADOW)
+    }
+
+    fn fetch(cache: &Cache, version: &'static Version) -> anyhow::Result<Self> {
+        let files = packages::whole(cache, version.name, version.suite, &["qemu-system-x86"])?;
+        Ok(Self { files, version })
     }
 
     /// What starts an emulated host.
     pub(super) fn command(&self, machine: &Machine<'_>) -> Command {
-        let mut command = self.0.command("usr/bin/qemu-system-x86_64");
+        let mut command = self.files.command("usr/bin/qemu-system-x86_64");
         for data in ["usr/share/qemu", "usr/share/seabios"] {
-            command.arg("-L").arg(self.0.path(data));
+            command.arg("-L").arg(self.files.path(data));
         }
-        command.args(arguments(machine));
-        let modules = self.0.path("usr/lib/x86_64-linux-gnu/qemu");
+        command.args(arguments(machine, self.version));
+        let modules = self.files.path("usr/lib/x86_64-linux-gnu/qemu");
         command.env("QEMU_MODULE_DIR", modules);
         command
     }
 }
 
-/// The processor: what boots a guest differs.
-const fn processor(paging: Paging) -> &'static str {
-    match paging {
-        Paging::Shadow => "EPYC-v3,+svm",
-        Paging::Nested | Paging::Extended => "max",
-    }
-}
-
-fn arguments(machine: &Machine<'_>) -> Vec<OsString> {
+fn arguments(machine: &Machine<'_>, version: &Version) -> Vec<OsString> {
     let mut arguments: Vec<OsString> = Vec::new();
     let mut say = |option: &str, value: OsString| {
         arguments.extend([OsString::from(option), value]);
@@ -54,7 +77,7 @@ fn arguments(machine: &Machine<'_>) -> Vec<OsString> {
     say("-serial", "stdio".into());
     say("-machine", "q35".into());
     say("-accel", "tcg,thread=multi,tb-size=512".into());
-    say("-cpu", processor(machine.paging).into());
+    say("-cpu", version.processor.into());
     say("-smp", machine.cpus.to_string().into());
     say("-m", machine.memory.to_string().into());
     say("-kernel", machine.kernel.into());
@@ -77,9 +100,10 @@ fn arguments(machine: &Machine<'_>) -> Vec<OsString> {
 mod tests {
     use std::path::{Path, PathBuf};
 
+    use super::super::Paging;
     use super::*;
 
-    fn line(paging: Paging, network: Option<PathBuf>) -> String {
+    fn line(paging: Paging, version: &Version, network: Option<PathBuf>) -> String {
         let (kernel, initrd) = (Path::new("/k"), Path::new("/i"));
         let machine = Machine {
             paging,
@@ -91,16 +115,16 @@ mod tests {
             command_line: "lab=cpus",
             network,
         };
-        let arguments = arguments(&machine);
+        let arguments = arguments(&machine, version);
         let arguments = arguments.iter().map(|part| part.to_str().unwrap());
         arguments.collect::<Vec<_>>().join(" ")
     }
 
     #[test]
     fn shadow_paging_is_asked_for_with_the_processor_that_boots_guests_with_it() {
-        let off = line(Paging::Shadow, None);
+        let off = line(Paging::Shadow, &SHADOW, None);
         assert!(off.contains("-cpu EPYC-v3,+svm ") && off.contains(" lab.paging=shadow "));
-        let on = line(Paging::Nested, None);
+        let on = line(Paging::Nested, &NESTED, None);
         assert!(on.contains("-cpu max ") && on.contains(" lab.paging=nested "));
         assert!(on.contains(" lab.host=1 lab=cpus "));
         assert!(on.contains("-smp 3 -m 512 -kernel /k -initrd /i "));
@@ -108,8 +132,8 @@ mod tests {
 
     #[test]
     fn a_host_alone_has_no_network_card() {
-        assert!(!line(Paging::Nested, None).contains("-netdev"));
-        let joined = line(Paging::Nested, Some("/tmp/hub".into()));
+        assert!(!line(Paging::Nested, &NESTED, None).contains("-netdev"));
+        let joined = line(Paging::Nested, &NESTED, Some("/tmp/hub".into()));
         assert!(joined.contains("addr.path=/tmp/hub -device virtio-net-pci"));
         assert!(joined.contains("mac=52:54:00:00:00:02"));
     }
