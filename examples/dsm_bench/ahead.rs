@@ -3,13 +3,14 @@
 //! Two pairs of nodes, of which one reads ahead, fetch the same pages by turns.
 
 use comfy_table::Table;
+use giantvm_examples::spread::Spread;
 use serde::Serialize;
 
 use crate::bars::Verdict;
 use crate::cli::Cli;
 use crate::far::{Duty, FarSide, Order};
 use crate::pair::{Cluster, Knobs, Node};
-use crate::sample::{Spread, Times};
+use crate::sample::Times;
 use crate::table::table;
 use crate::workload::{Pattern, Touch, Walk};
 

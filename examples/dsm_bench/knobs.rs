@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context;
 use comfy_table::Table;
+use giantvm_examples::spread::Spread;
 use serde::Serialize;
 
 use crate::cli::Cli;
 use crate::far::{Answer, Duty, FarSide, Order};
 use crate::pair::{Cluster, Knobs, Node};
-use crate::sample::Spread;
 use crate::table::table;
 use crate::workload::{Touch, Walk, Writer};
 

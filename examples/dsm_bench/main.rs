@@ -28,8 +28,6 @@ mod start;
 mod steps;
 mod table;
 mod tap;
-#[path = "../this_machine.rs"]
-mod this_machine;
 mod workload;
 
 use std::fs::File;

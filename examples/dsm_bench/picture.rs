@@ -2,13 +2,14 @@
 //! what many sharers cost.
 
 use giantvm_examples::chart::{COLOURS, Chart, Line, Names, Panel, Scale, sheet};
+use giantvm_examples::spread::Spread;
 
 use crate::fan_out::FanOut;
 use crate::faults::report::Measured;
 use crate::faults::round::{Round, THREADS};
 use crate::floor::Floors;
 use crate::report::{Found, Setting};
-use crate::sample::{Spread, Times};
+use crate::sample::Times;
 
 /// An SVG document: under a title one panel for each thing that was measured.
 pub(crate) fn draw(found: &Found, setting: &Setting) -> anyhow::Result<String> {

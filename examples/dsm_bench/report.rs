@@ -1,5 +1,6 @@
 //! Everything that was measured, for machines and for people.
 
+use giantvm_examples::machine::this_machine;
 use serde::Serialize;
 
 use crate::ahead::{self, Ahead};
@@ -15,7 +16,6 @@ use crate::scan::{self, Scan};
 use crate::scatter::{self, Scatter};
 use crate::start::{self, Start};
 use crate::steps::{self, Steps};
-use crate::this_machine::this_machine;
 
 /// What the parts found; nothing of those that were not wanted.
 #[derive(Debug, Default, Serialize)]

@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 /// Points of a drawn distribution.
 const STEPS: usize = 200;
 
@@ -97,27 +95,6 @@ impl Times {
     }
 }
 
-/// The smallest, the middle and the largest of some figures.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(crate) struct Spread {
-    pub(crate) low: f64,
-    pub(crate) median: f64,
-    pub(crate) high: f64,
-}
-
-impl FromIterator<f64> for Spread {
-    fn from_iter<I: IntoIterator<Item = f64>>(figures: I) -> Self {
-        let mut figures: Vec<_> = figures.into_iter().collect();
-        figures.sort_by(f64::total_cmp);
-        let at = |index: usize| figures.get(index).copied().unwrap_or(0.0);
-        Self {
-            low: at(0),
-            median: at(figures.len() / 2),
-            high: at(figures.len().saturating_sub(1)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,11 +122,5 @@ mod tests {
         assert_eq!(times.distribution(), [(1.0, 0.5), (3.0, 1.0)]);
         let many = Times((1..=5000).collect()).distribution();
         assert_eq!((many.len(), many[STEPS]), (STEPS + 1, (5.0, 1.0)));
-    }
-
-    #[test]
-    fn a_spread_has_the_ends_and_the_middle() {
-        let spread = Spread::from_iter([3.0, 1.0, 2.0]);
-        assert_eq!((spread.low, spread.median, spread.high), (1.0, 2.0, 3.0));
     }
 }

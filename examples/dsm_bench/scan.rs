@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 
 use comfy_table::Table;
+use giantvm_examples::spread::Spread;
 use serde::Serialize;
 
 use crate::bars::{READ_SCAN, Verdict, WRITE_SCAN};
@@ -11,7 +12,6 @@ use crate::far::{Duty, FarSide};
 use crate::faults::round::Bench;
 use crate::floor::{Memory, Raw};
 use crate::pair::{Cluster, Node, port};
-use crate::sample::Spread;
 use crate::table::table;
 use crate::workload::Touch;
 

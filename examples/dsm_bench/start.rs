@@ -11,6 +11,7 @@ use giantvm_core::wire::Limits;
 use giantvm_core::{Epoch, GuestAddress, NodeId, PageSize};
 use giantvm_dsm::engine::BYTES_PER_PAGE;
 use giantvm_dsm::protocol::HomeMap;
+use giantvm_examples::spread::Spread;
 use giantvm_transport::{Transport, inproc};
 use serde::Serialize;
 use vm_memory::Bytes as _;
@@ -18,7 +19,6 @@ use vm_memory::Bytes as _;
 use crate::bars::Verdict;
 use crate::cli::Cli;
 use crate::pair::Node;
-use crate::sample::Spread;
 use crate::table::table;
 
 /// 64 GiB.

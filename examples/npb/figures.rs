@@ -1,5 +1,6 @@
 //! What several runs of one case come to.
 
+use giantvm_examples::spread::Spread;
 use serde::Serialize;
 
 use crate::machine::Run;
@@ -17,29 +18,6 @@ impl Pair {
     pub(crate) fn of(runs: Vec<Run>) -> Option<Self> {
         let [fair, das] = <[Run; 2]>::try_from(runs).ok()?;
         Some(Self { fair, das })
-    }
-}
-
-/// The smallest, the middle and the largest of some figures.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub(crate) struct Spread {
-    pub(crate) low: f64,
-    pub(crate) median: f64,
-    pub(crate) high: f64,
-}
-
-impl FromIterator<f64> for Spread {
-    fn from_iter<I: IntoIterator<Item = f64>>(figures: I) -> Self {
-        let mut figures: Vec<_> = figures.into_iter().collect();
-        figures.sort_by(f64::total_cmp);
-        let at = |index: usize| figures.get(index).copied().unwrap_or(f64::NAN);
-        let last = figures.len().saturating_sub(1);
-        Self {
-            low: at(0),
-            // Of an even number the mean of the two in the middle.
-            median: f64::midpoint(at(last / 2), at(last.div_ceil(2))),
-            high: at(last),
-        }
     }
 }
 
@@ -98,13 +76,6 @@ pub(crate) fn geometric_mean(figures: impl IntoIterator<Item = f64>) -> Option<f
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_spread_has_the_ends_and_the_middle() {
-        let spread = Spread::from_iter([3.0, 1.0, 2.0, 9.0]);
-        assert_eq!((spread.low, spread.median, spread.high), (1.0, 2.5, 9.0));
-        assert!(Spread::from_iter([]).median.is_nan());
-    }
 
     #[test]
     fn a_geometric_mean_does_not_care_which_way_a_ratio_is_written() {

@@ -10,8 +10,6 @@ mod machine;
 mod matrix;
 mod picture;
 mod report;
-#[path = "../this_machine.rs"]
-mod this_machine;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;

@@ -1,12 +1,13 @@
 //! Everything that was found, for people and for machines.
 
 use comfy_table::{CellAlignment, Table, presets};
+use giantvm_examples::machine::this_machine;
+use giantvm_examples::spread::Spread;
 use serde::Serialize;
 
 use crate::cli::Cli;
 use crate::figures::{Figures, geometric_mean};
 use crate::machine::Run;
-use crate::this_machine::this_machine;
 
 /// What the best case is to reach.
 const BEST: f64 = 3.5;
@@ -110,7 +111,7 @@ impl Report {
             let case = &of.case;
             let moves = |run: fn(&crate::figures::Pair) -> &Run| {
                 let moves = of.pairs.iter().map(|pair| run(pair).changes_of_node as f64);
-                moves.collect::<crate::figures::Spread>().median
+                moves.collect::<Spread>().median
             };
             table.add_row([
                 case.vcpu.name().to_owned(),

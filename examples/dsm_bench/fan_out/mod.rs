@@ -17,13 +17,15 @@ use serde::Serialize;
 
 use self::count::Counts;
 use self::echo::Echoes;
+use giantvm_examples::spread::Spread;
+
 use crate::bars::Verdict;
 use crate::cli::Cli;
 use crate::far::{self, Answer, Duty, FarSide, Order};
 use crate::floor::{self, Fault};
 use crate::pair::{Cluster, Node, Pump};
 use crate::protocol::ProtocolKind;
-use crate::sample::{Spread, Times};
+use crate::sample::Times;
 use crate::table::table;
 use crate::tap::Tapped;
 use crate::workload::{Touch, Walk};

@@ -1,12 +1,13 @@
 //! The figures of faults, for machines. All are medians over the rounds.
 
+use giantvm_examples::spread::Spread;
 use serde::Serialize;
 
 use crate::bars::{self, Verdict};
 use crate::cli::Cli;
 use crate::faults::round::{Round, THREADS, Writing};
 use crate::floor::{Floor, Floors};
-use crate::sample::{Spread, Times};
+use crate::sample::Times;
 
 /// What one round found.
 #[derive(Debug)]

@@ -13,6 +13,7 @@ use giantvm_core::{PageIndex, PageSize};
 use giantvm_dsm::backing::{self, Backing, Choice};
 use giantvm_dsm::protocol::{FrameFate, Rights};
 use giantvm_dsm::uffd::Support;
+use giantvm_examples::spread::Spread;
 use serde::Serialize;
 
 use crate::bars::Verdict;
@@ -21,7 +22,7 @@ use crate::far::{Duty, FarSide, Order};
 use crate::pair::{Cluster, Knobs};
 use crate::place;
 use crate::protocol::ProtocolKind;
-use crate::sample::{Spread, Times};
+use crate::sample::Times;
 use crate::steps::{Noted, What};
 use crate::table::table;
 use crate::workload::{Pattern, Touch, Walk};

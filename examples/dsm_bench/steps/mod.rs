@@ -23,11 +23,12 @@ use vm_memory::Bytes as _;
 use self::memory::NotedMemory;
 use self::notes::{Notes, now};
 use self::path::{At, FETCH, UPGRADE, follow};
+use giantvm_examples::spread::Spread;
+
 use crate::cli::Cli;
 use crate::far::{self, Answer, Duty, FarSide, Order};
 use crate::pair::{Cluster, Knobs, Node, together};
 use crate::protocol::ProtocolKind;
-use crate::sample::Spread;
 use crate::table::table;
 use crate::tap::Tapped;
 use crate::workload::{Touch, Walk};

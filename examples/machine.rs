@@ -3,7 +3,8 @@
 use std::fs;
 
 /// Processor and system, as far as they say.
-pub(crate) fn this_machine() -> String {
+#[must_use]
+pub fn this_machine() -> String {
     let info = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let value = |line: &str| Some(line.split_once(':')?.1.trim().to_owned());
     let mut models = info.lines().filter(|line| line.starts_with("model name"));
