@@ -87,8 +87,10 @@ pub(super) const ALL: &[Scenario] = &[
             1536,
             &[Step {
                 name: "kill -9",
-                command: "aggregate --nodes 2 --vcpus 2 --program ep:W & sleep 10; \
-                          ps | grep \"[m]ember 1\" | while read pid rest; do kill -9 $pid; done; wait $!; status=$?; \
+                command: "aggregate --nodes 2 --vcpus 2 --program ep:A >lost.log 2>&1 & \
+                          until test \"$(grep -c \"up, one of\" lost.log)\" = 2; do sleep 1; done; sleep 1; \
+                          ps | grep \"[m]ember 1\" | while read pid rest; do kill -9 $pid; done; \
+                          wait $!; status=$?; cat lost.log; \
                           echo it ended with status $status; test $status = 3",
                 limit: 120,
                 checks: &[Shows("was lost"), Lacks("result is right")],
