@@ -15,7 +15,7 @@ use giantvm_dsm::protocol::{Access, Directory, HomeMap, PageMessage};
 use giantvm_dsm::sync::Lock;
 use giantvm_dsm::uffd::Support;
 use giantvm_dsm::view::Region;
-use giantvm_transport::{Loss, Transport, inproc};
+use giantvm_transport::{Event, Loss, Transport, inproc};
 
 const PAGES: u64 = 8;
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -45,7 +45,21 @@ fn request_body(number: u8) -> Body {
     body.with(&[0, number, 0, 0, 0]).unwrap()
 }
 
-/// Sends one frame from node 1 to node 0 and returns why node 0 ends the link.
+/// What node 1 has to say first: the terms that node 0 said to it.
+fn agreement(peer: &dyn Transport) -> Frame {
+    let mut said = None;
+    peer.poll(&mut |event| match event {
+        Event::Frame { frame, .. } => said = said.take().or(Some(frame)),
+        Event::Lost { loss, .. } => panic!("{loss}"),
+    });
+    let from = peer.local();
+    Frame {
+        from,
+        ..said.expect("a node says its terms before anything else")
+    }
+}
+
+/// Sends one frame from node 1 to node 0, after its terms, and returns why node 0 ends the link.
 fn refused(change: impl FnOnce(&mut Frame)) -> String {
     let limits = Limits::for_pages(PageSize::K4);
     let mut transports = inproc::cluster(2, Epoch::FIRST, limits).unwrap();
@@ -78,6 +92,8 @@ fn refused(change: impl FnOnce(&mut Frame)) -> String {
         payload: Bytes::new(),
     };
     change(&mut frame);
+    peer.send(NodeId::ZERO, Class::Control, agreement(&*peer))
+        .unwrap();
     peer.send(NodeId::ZERO, Class::Control, frame).unwrap();
     let (node, loss) = told.recv_timeout(PATIENCE).unwrap();
     assert_eq!(node, peer.local());

@@ -4,17 +4,18 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use bytes::Bytes;
 use giantvm_core::testing::skip;
-use giantvm_core::wire::Limits;
-use giantvm_core::{Epoch, NodeId, PageIndex, PageSize};
+use giantvm_core::wire::{Body, Class, Frame, Limits, Service};
+use giantvm_core::{Epoch, NodeId, PageIndex, PageSize, Stamp};
 use giantvm_dsm::backing::BackingError;
 use giantvm_dsm::engine::{Dsm, Handlers, Watcher};
 use giantvm_dsm::protocol::{CoherenceProtocol, Directory, HomeMap, Ivy};
 use giantvm_dsm::sync::Lock;
 use giantvm_dsm::uffd::Support;
 use giantvm_dsm::view::Region;
-use giantvm_transport::Loss;
 use giantvm_transport::inproc::{self, InprocTransport};
+use giantvm_transport::{Loss, Transport as _};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -93,4 +94,28 @@ fn nodes_of_the_same_terms_share_memory() {
         *counter += 1;
         assert!(told.try_recv().is_err());
     }
+}
+
+#[test]
+fn a_node_that_asks_and_never_said_its_terms_is_lost() {
+    let test = "a_node_that_asks_and_never_said_its_terms_is_lost";
+    if !Support::probe().missing() {
+        return skip(test, "userfaultfd is not usable");
+    }
+    let [zero, one] = ends();
+    let homes = HomeMap::even(8, [NodeId::ZERO]);
+    let (_zero, told) = start::<Directory>(zero, homes);
+    // As a node would of another version, or another program.
+    let frame = Frame {
+        service: Service::Dsm,
+        kind: 0,
+        from: one.local(),
+        epoch: Epoch::FIRST,
+        stamp: Stamp::ZERO,
+        body: Body::EMPTY,
+        payload: Bytes::new(),
+    };
+    one.send(NodeId::ZERO, Class::Control, frame).unwrap();
+    let loss = told.recv_timeout(PATIENCE).unwrap().to_string();
+    assert!(loss.contains("did not say on what terms"), "{loss}");
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use giantvm_core::wire::{Frame, Service};
+use giantvm_core::wire::{Class, Frame, Service};
 use giantvm_core::{NodeId, NodeSet};
 use giantvm_transport::{Event, Loss};
 
@@ -56,6 +56,8 @@ pub(super) struct Pump<P: CoherenceProtocol> {
     origin: Instant,
     /// Peers whose loss was handled: nothing of theirs is fed any more.
     lost: NodeSet,
+    /// Peers that said on what terms they share the memory, and named those of this node.
+    agreed: NodeSet,
     inbox: Vec<Event>,
     faults: Vec<Fault>,
 }
@@ -88,6 +90,7 @@ impl<P: CoherenceProtocol> Pump<P> {
             options,
             origin: Instant::now(),
             lost: NodeSet::EMPTY,
+            agreed: NodeSet::EMPTY,
             inbox: Vec::new(),
             faults: Vec::new(),
         })
@@ -244,9 +247,9 @@ impl<P: CoherenceProtocol> Pump<P> {
                 Event::Frame { frame, .. } if self.lost.contains(frame.from) => {
                     tracing::debug!(from = %frame.from, "frame of a lost peer dropped");
                 }
-                Event::Frame { frame, .. } => {
+                Event::Frame { class, frame } => {
                     let from = frame.from;
-                    if let Err(refused) = self.dispatch(&frame)? {
+                    if let Err(refused) = self.dispatch(class, &frame)? {
                         self.cut_off(from, &refused)?;
                     }
                 }
@@ -258,12 +261,21 @@ impl<P: CoherenceProtocol> Pump<P> {
         Ok(true)
     }
 
-    fn dispatch(&mut self, frame: &Frame) -> Result<Result<(), Refused>, BackingError> {
+    fn dispatch(
+        &mut self,
+        class: Class,
+        frame: &Frame,
+    ) -> Result<Result<(), Refused>, BackingError> {
         if let Err(refused) = self.driver.admit(frame) {
             return Ok(Err(refused));
         }
         if frame.service == Service::Dsm && frame.kind == terms::KIND {
             return Ok(self.compare(frame));
+        }
+        // What is asked for comes after the terms; pages have a way of their own, and may be faster.
+        let asks = frame.service == Service::Dsm && class == Class::Control;
+        if asks && !self.agreed.contains(frame.from) {
+            return Ok(Err(Refused::NoTerms));
         }
         // Coherence messages say themselves what they have to of logical time.
         if frame.service == Service::Dsm && frame.kind != finish::KIND {
@@ -284,8 +296,9 @@ impl<P: CoherenceProtocol> Pump<P> {
     }
 
     /// Compares the terms that a peer says with those of this node.
-    fn compare(&self, frame: &Frame) -> Result<(), Refused> {
+    fn compare(&mut self, frame: &Frame) -> Result<(), Refused> {
         self.terms.compare(&Terms::read(frame)?)?;
+        self.agreed = self.agreed.with(frame.from);
         Ok(())
     }
 

@@ -31,6 +31,11 @@ pub enum Refused {
     /// The peer shares its memory on other terms.
     #[error(transparent)]
     Terms(#[from] TermsDiffer),
+    /// The peer asks for something and has not said on what terms it shares its memory.
+    #[error(
+        "a request of a node that did not say on what terms it shares memory: run the same version on all nodes"
+    )]
+    NoTerms,
     /// A message before this one is missing.
     #[error("message {0} is missing: the link loses what it carries")]
     Missing(u32),
