@@ -99,6 +99,7 @@ mod sync;
 
 pub mod clock;
 pub mod message;
+pub mod migration;
 pub mod thread;
 
 pub use error::VcpuError;

@@ -3,7 +3,7 @@
 use crate::interrupt::Interrupt;
 
 /// Maskable interrupts by vector, each once, and one NMI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Pending {
     vectors: [u64; 4],
     nmi: bool,
