@@ -132,3 +132,14 @@ fn a_destination_that_is_lost_before_the_commit_leaves_the_vcpu_where_it_was() {
     };
     explore(&World::new(3, &[0]), &script, 1_000);
 }
+
+#[test]
+fn the_loss_of_a_third_node_is_nothing_to_a_move() {
+    let script = Script {
+        moves: vec![(0, 1)],
+        interrupts: vec![(0, 0), (1, 0)],
+        failures: 1,
+        lose: Some(2),
+    };
+    explore(&World::new(3, &[0]), &script, 1_000);
+}

@@ -190,3 +190,31 @@ fn only_the_node_that_sends_a_vcpu_can_commit_it_and_only_its_destination_accept
     );
     assert!(leaving.handle(from(1, loaded)).is_ok());
 }
+
+#[test]
+fn what_the_host_hands_back_while_a_vcpu_freezes_is_kept_and_not_handed_to_it_again() {
+    let mut residence = residence();
+    residence.handle(moved(0, 1)).unwrap();
+    let (vcpu, interrupt) = (vcpu(0), Interrupt::Nmi);
+    assert_eq!(
+        residence.handle(Input::Interrupt { vcpu, interrupt }),
+        Ok(vec![])
+    );
+    let commands = residence.handle(Input::NotFrozen { vcpu }).unwrap();
+    assert_eq!(commands[0], Command::Deliver { vcpu, interrupt });
+}
+
+#[test]
+fn news_of_an_epoch_that_is_known_are_old() {
+    let mut residence = residence();
+    let (vcpu, epoch) = (vcpu(1), MoveEpoch(1));
+    let relocated = residence
+        .handle(from(2, Message::At { vcpu, epoch }))
+        .unwrap();
+    assert_eq!(relocated, [Command::Relocate { vcpu, to: node(2) }]);
+    assert_eq!(
+        residence.handle(from(1, Message::At { vcpu, epoch })),
+        Ok(vec![])
+    );
+    assert_eq!(residence.place(vcpu).unwrap().node, node(2));
+}

@@ -71,6 +71,8 @@ pub(crate) struct World {
     /// From one to another.
     links: Vec<Vec<VecDeque<Message>>>,
     pub(crate) lost: Option<usize>,
+    /// vCPUs that ran there.
+    lost_running: Vec<usize>,
     next_vector: u8,
     /// Every interrupt: its vector and its vCPU.
     pub(crate) sent: Vec<(u8, usize)>,
@@ -99,6 +101,7 @@ impl World {
             nodes: (0..nodes).map(nodes_of).collect(),
             links: vec![vec![VecDeque::new(); nodes]; nodes],
             lost: None,
+            lost_running: Vec::new(),
             next_vector: 0x20,
             sent: Vec::new(),
         }
@@ -192,8 +195,10 @@ impl World {
             Step::Lose { node: gone } => {
                 self.lost = Some(gone);
                 self.nodes[gone].tasks.clear();
-                for held in &mut self.nodes[gone].held {
-                    *held = None;
+                for (number, held) in self.nodes[gone].held.iter_mut().enumerate() {
+                    if held.take().is_some_and(|held| held.running) {
+                        self.lost_running.push(number);
+                    }
                 }
                 for other in (0..self.nodes.len()).filter(|other| *other != gone) {
                     self.links[other][gone].clear();
@@ -294,6 +299,8 @@ impl World {
                 holders.next().is_none(),
                 "vCPU {number} is twice: {self:#?}"
             );
+            let ran = self.lost_running.contains(&number);
+            assert!(!ran, "vCPU {number} runs on from an old state: {self:#?}");
             let held = holder.held[number].as_ref().unwrap();
             assert!(held.running, "vCPU {number} stands still: {self:#?}");
             let place = holder.residence.place(vcpu(number));
