@@ -18,6 +18,15 @@ impl Pending {
         self.nmi = true;
     }
 
+    /// By vector, 64 a word; and whether there is an NMI.
+    pub(crate) const fn parts(self) -> ([u64; 4], bool) {
+        (self.vectors, self.nmi)
+    }
+
+    pub(crate) const fn of_parts(vectors: [u64; 4], nmi: bool) -> Self {
+        Self { vectors, nmi }
+    }
+
     /// Takes the most urgent one: the NMI, else the highest vector.
     pub(crate) fn take(&mut self) -> Option<Interrupt> {
         if std::mem::take(&mut self.nmi) {

@@ -52,41 +52,101 @@ const SPURIOUS_ENABLED: u32 = 1 << 8 | 0xff;
 /// never stops must not keep them from arriving.
 const MOST_TAKEN: u32 = 64;
 
+/// What a proxy does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It waits for INIT with interrupts on.
+    Parked,
+    /// It takes interrupts in its pages.
+    Taking,
+    /// It has forwarded an INIT, and its SIPI is to come.
+    AwaitsSipi,
+}
+
 /// The vCPU and what its thread needs.
 #[derive(Debug)]
 pub(super) struct Proxy {
     id: VcpuId,
     cpu: Cpu,
     machine: Arc<Machine>,
+    stage: Stage,
     /// Taken and not yet forwarded. Two of one vector count as one, as they would in the APIC of a
     /// vCPU that took neither yet.
     taken: Pending,
     count: u32,
 }
 
+/// A proxy's vCPU, which is [taking](Stage::Taking) nothing: all that it took is forwarded.
+#[derive(Debug)]
+pub(super) struct Recalled {
+    pub(super) cpu: Cpu,
+    pub(super) stage: Stage,
+}
+
+/// Makes a proxy of a vCPU that no thread runs; from then on the kernel keeps what is sent to it.
+pub(super) fn park(id: VcpuId, cpu: &Cpu, machine: &Machine) -> Result<(), VcpuError> {
+    let (fd, image) = (cpu.fd(), machine.image);
+    // Not runnable before it is set up.
+    set_run_state(fd, KVM_MP_STATE_UNINITIALIZED)?;
+    let tables = Tables {
+        cr3: image.page_tables(),
+        gdt: image.gdt(),
+        idt: image.idt(),
+    };
+    registers::long_mode(fd, &tables)?;
+    registers::set_general(fd, |general| {
+        const INTERRUPTS_ON: u64 = 1 << 9;
+        general.rip = image.main_loop();
+        general.rsp = image.stack(id.index());
+        general.rflags |= INTERRUPTS_ON;
+    })?;
+    let mut apic = fd.get_lapic().map_err(errno("reading the local APIC"))?;
+    set_register(&mut apic, SPURIOUS, SPURIOUS_ENABLED);
+    fd.set_lapic(&apic).map_err(errno("setting the local APIC"))
+}
+
 impl Proxy {
-    /// Parks the vCPU; from then on the kernel keeps what is sent to it.
-    pub(super) fn new(id: VcpuId, cpu: Cpu, machine: Arc<Machine>) -> Result<Self, VcpuError> {
-        let (taken, count) = (Pending::default(), 0);
-        let proxy = Self {
-            id,
-            cpu,
-            machine,
-            taken,
-            count,
-        };
-        proxy.park()?;
-        Ok(proxy)
+    /// The proxy that a vCPU is since it was parked.
+    pub(super) fn parked(id: VcpuId, cpu: Cpu, machine: &Arc<Machine>) -> Self {
+        let stage = Stage::Parked;
+        Self::again(id, Recalled { cpu, stage }, machine)
     }
 
-    /// Forwards interrupts until the host is dropped.
-    pub(super) fn serve(mut self) {
+    /// The proxy that was recalled.
+    pub(super) fn again(id: VcpuId, recalled: Recalled, machine: &Arc<Machine>) -> Self {
+        let Recalled { cpu, stage } = recalled;
+        Self {
+            id,
+            cpu,
+            machine: Arc::clone(machine),
+            stage,
+            taken: Pending::default(),
+            count: 0,
+        }
+    }
+
+    pub(super) fn id(&self) -> VcpuId {
+        self.id
+    }
+
+    /// Forwards interrupts until the host is dropped, or the vCPU is recalled.
+    pub(super) fn serve(mut self) -> Option<Recalled> {
         while !self.machine.stopping() {
-            if let Err(error) = self.step() {
+            // What a vCPU in the middle of its pages has taken is not known yet.
+            if self.stage != Stage::Taking && self.machine.proxies.recalled(self.id) {
+                let Self { cpu, stage, .. } = self;
+                return Some(Recalled { cpu, stage });
+            }
+            let done = match self.stage {
+                Stage::Parked | Stage::Taking => self.step(),
+                Stage::AwaitsSipi => self.await_sipi(),
+            };
+            if let Err(error) = done {
                 self.machine.sink.failed(self.id, error);
-                return;
+                return None;
             }
         }
+        None
     }
 
     fn step(&mut self) -> Result<(), VcpuError> {
@@ -100,6 +160,7 @@ impl Proxy {
                     Some(NMI_PORT) => self.taken.nmi(),
                     Some(DRAINED_PORT) => {
                         set_run_state(self.cpu.fd(), KVM_MP_STATE_UNINITIALIZED)?;
+                        self.stage = Stage::Parked;
                         self.forward_taken();
                     }
                     _ => return Err(self.astray(Failure::UnexpectedExit(KVM_EXIT_IO))),
@@ -138,14 +199,18 @@ impl Proxy {
     /// Finds out what woke a parked proxy.
     fn woken(&mut self) -> Result<(), VcpuError> {
         match run_state(self.cpu.fd())? {
-            KVM_MP_STATE_UNINITIALIZED => set_run_state(self.cpu.fd(), KVM_MP_STATE_RUNNABLE),
+            KVM_MP_STATE_UNINITIALIZED => {
+                self.stage = Stage::Taking;
+                set_run_state(self.cpu.fd(), KVM_MP_STATE_RUNNABLE)
+            }
             KVM_MP_STATE_INIT_RECEIVED => {
                 self.forward(Interrupt::Init);
-                self.await_sipi()
+                self.stage = Stage::AwaitsSipi;
+                Ok(())
             }
             // The boot processor, which needs no SIPI.
             _ if self.id == VcpuId::BOOT => {
-                self.park()?;
+                park(self.id, &self.cpu, &self.machine)?;
                 self.forward(Interrupt::Init);
                 Ok(())
             }
@@ -160,7 +225,7 @@ impl Proxy {
     fn await_sipi(&mut self) -> Result<(), VcpuError> {
         let mut pause = SIPI_POLL.0;
         while run_state(self.cpu.fd())? == KVM_MP_STATE_INIT_RECEIVED {
-            if self.machine.stopping() {
+            if self.machine.stopping() || self.machine.proxies.recalled(self.id) {
                 return Ok(());
             }
             thread::park_timeout(pause);
@@ -171,37 +236,12 @@ impl Proxy {
 
     /// The kernel has applied a SIPI.
     fn started(&mut self) -> Result<(), VcpuError> {
-        let special = self
-            .cpu
-            .fd()
-            .get_sregs()
-            .map_err(errno("reading special registers"))?;
-        let [vector, ..] = (special.cs.base >> 12).to_le_bytes();
+        let vector = registers::start_vector(self.cpu.fd())?;
         // Parked first: whoever learns that the vCPU runs may interrupt it at once.
-        self.park()?;
+        park(self.id, &self.cpu, &self.machine)?;
+        self.stage = Stage::Parked;
         self.forward(Interrupt::Sipi { vector });
         Ok(())
-    }
-
-    fn park(&self) -> Result<(), VcpuError> {
-        let (fd, image) = (self.cpu.fd(), self.machine.image);
-        // Not runnable before it is set up.
-        set_run_state(fd, KVM_MP_STATE_UNINITIALIZED)?;
-        let tables = Tables {
-            cr3: image.page_tables(),
-            gdt: image.gdt(),
-            idt: image.idt(),
-        };
-        registers::long_mode(fd, &tables)?;
-        registers::set_general(fd, |general| {
-            const INTERRUPTS_ON: u64 = 1 << 9;
-            general.rip = image.main_loop();
-            general.rsp = image.stack(self.id.index());
-            general.rflags |= INTERRUPTS_ON;
-        })?;
-        let mut apic = fd.get_lapic().map_err(errno("reading the local APIC"))?;
-        set_register(&mut apic, SPURIOUS, SPURIOUS_ENABLED);
-        fd.set_lapic(&apic).map_err(errno("setting the local APIC"))
     }
 
     fn forward_taken(&mut self) {

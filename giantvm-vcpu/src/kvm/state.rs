@@ -11,6 +11,8 @@ use crate::state::{ArchState, Section};
 /// Most model-specific registers a state may have: KVM's own limit for one call is 256, and it
 /// saves fewer than 512.
 const MAX_MSRS: usize = 1024;
+/// The time-stamp counter.
+const COUNTER: u32 = 0x10;
 
 /// Everything KVM says about the vCPU, with those of the listed model-specific registers that it
 /// has.
@@ -52,6 +54,18 @@ pub(super) fn save(vcpu: &VcpuFd, msrs: &[u32]) -> Result<ArchState, VcpuError> 
         vcpu.get_vcpu_events().map_err(failed())?.as_bytes(),
     );
     put(Section::Msrs, read_msrs(vcpu, msrs)?.as_bytes());
+    Ok(state)
+}
+
+/// The same, but with the time-stamp counter told apart: where the vCPU goes, it is the node's.
+pub(super) fn save_for_a_move(vcpu: &VcpuFd, msrs: &[u32]) -> Result<ArchState, VcpuError> {
+    let others: Vec<_> = msrs.iter().copied().filter(|&msr| msr != COUNTER).collect();
+    let mut state = save(vcpu, &others)?;
+    // One that is not there is zero, and ahead of no other.
+    let counter = read_msrs(vcpu, &[COUNTER])?
+        .first()
+        .map_or(0, |entry| entry.data);
+    state.set_section(Section::Counter, counter.to_le_bytes().to_vec());
     Ok(state)
 }
 

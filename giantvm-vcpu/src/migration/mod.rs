@@ -1,10 +1,10 @@
-//! Where each vCPU lives while vCPUs move between nodes: a state machine without I/O, clock or
-//! threads.
+//! Where each vCPU lives while vCPUs move between nodes of a running machine.
 //!
-//! Every node has one [`Residence`]. It says what to do ([`Command`]) about what happens
-//! ([`Input`]); who drives it stops vCPUs, reads and loads their states by
-//! [`Vcpu::leave`](crate::Vcpu::leave) and [`VcpuHost::adopt`](crate::VcpuHost::adopt), and carries
-//! [`Message`]s. Links between two nodes keep order; nothing else is ordered.
+//! Every node has one [`Residence`], a state machine without I/O, clock or threads. It says what to do
+//! ([`Command`]) about what happens ([`Input`]). A [`Mover`] does it: stops vCPUs, takes and loads their
+//! states by [`Vcpu::leave`](crate::Vcpu::leave) and [`VcpuHost::adopt`](crate::VcpuHost::adopt), and
+//! hands [`Message`]s to the program's [`Carrier`]. Links between two nodes keep order; nothing else is
+//! ordered.
 //!
 //! # Places and epochs
 //! A vCPU is at one [`Place`]: a node, and an *epoch* that counts its moves. Every node knows one
@@ -87,6 +87,7 @@ mod codec;
 mod error;
 mod kept;
 pub(crate) mod message;
+mod mover;
 mod place;
 mod residence;
 mod seat;
@@ -95,6 +96,7 @@ mod step;
 pub use codec::MAX_STATE;
 pub use error::{MoveRefused, ResidenceError, Violation};
 pub use message::Message;
+pub use mover::{Carrier, Mover};
 pub use place::{MoveEpoch, Place};
 pub use residence::Residence;
 pub use step::{Command, Input, Outcome};
