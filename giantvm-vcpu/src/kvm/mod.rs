@@ -23,6 +23,7 @@ mod quiet;
 mod registers;
 mod state;
 mod support;
+mod timer;
 mod vcpu;
 mod walks;
 

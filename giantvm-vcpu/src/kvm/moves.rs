@@ -10,29 +10,29 @@ use super::cpu::Cpu;
 use super::machine::Machine;
 use super::proxy::{Proxy, Recalled, Stage, park};
 use super::registers::{run_state, set_run_state};
+use super::timer::Tick;
 use super::vcpu::KvmVcpu;
-use super::{errno, ioctl, registers, state};
+use super::{errno, ioctl, registers, state, timer};
 use crate::error::VcpuError;
 use crate::interrupt::Interrupt;
 use crate::state::ArchState;
-
-/// Where in an APIC's registers the requested interrupts are: eight words, 16 bytes apart.
-const REQUESTED: usize = 0x200;
 
 /// Takes a vCPU's state and makes a proxy of it, which its caller has to start.
 pub(super) fn give_up(
     machine: &Machine,
     id: VcpuId,
     cpu: &Cpu,
+    tick: Tick,
     to: NodeId,
 ) -> Result<ArchState, VcpuError> {
     machine.quietly(id, || {
-        let state = state::save_for_a_move(cpu.fd(), &machine.msrs)?;
+        let mut state = state::save_for_a_move(cpu.fd(), &machine.msrs)?;
         if let Err(error) = make_a_proxy(machine, id, cpu) {
             // As it was.
             state::load(cpu.fd(), &state)?;
             return Err(error);
         }
+        timer::settle(&mut state, tick);
         machine.places.set(id, to);
         Ok(state)
     })
@@ -122,7 +122,7 @@ fn arrived(id: VcpuId, recalled: &mut Recalled) -> Result<Vec<Interrupt>, VcpuEr
     }
     let apic = vcpu.get_lapic().map_err(errno("reading the local APIC"))?;
     for vector in 0..=u8::MAX {
-        let at = REQUESTED + usize::from(vector / 32) * 16 + usize::from(vector % 32 / 8);
+        let at = timer::REQUESTED + usize::from(vector / 32) * 16 + usize::from(vector % 32 / 8);
         if apic.regs[at].cast_unsigned() & 1 << (vector % 8) != 0 {
             interrupts.push(Interrupt::Fixed { vector });
         }

@@ -15,7 +15,7 @@ use crate::error::VcpuError;
 
 /// How long vCPUs may take to come out. One that KVM fetches a page for may take longer: then there is no
 /// such moment, and all go on. A remote fault takes a tenth of a millisecond to some.
-const LIMIT: Duration = Duration::from_millis(20);
+const LIMIT: Duration = Duration::from_millis(100);
 
 impl Machine {
     /// Does `body` while no vCPU of this node but `id`, which its caller holds, is in the guest, and no

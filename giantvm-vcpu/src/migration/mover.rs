@@ -21,7 +21,7 @@ use crate::interrupt::Interrupt;
 use crate::layout::Layout;
 use crate::state::ArchState;
 
-/// How often it is tried to stop a node's vCPUs for a moment. Each time takes 20 ms at most, and fails only
+/// How often it is tried to stop a node's vCPUs for a moment. Each time takes 100 ms at most, and fails only
 /// while KVM fetches a page for one of them that takes longer.
 const TRIES: u32 = 10;
 
@@ -260,6 +260,7 @@ impl Mover {
                 self.handle_own(Input::Loaded { vcpu });
             }
             Err(error) => {
+                eprintln!("DBG {error}");
                 tracing::warn!(%error, %vcpu, "a vCPU cannot come");
                 self.handle_own(Input::NotLoaded { vcpu });
             }
