@@ -5,37 +5,62 @@ use std::sync::Arc;
 use giantvm_core::{NodeId, VcpuId};
 use kvm_bindings::{KVM_MP_STATE_INIT_RECEIVED, KVM_MP_STATE_UNINITIALIZED};
 use kvm_ioctls::VcpuFd;
+use zerocopy::IntoBytes;
 
 use super::cpu::Cpu;
 use super::machine::Machine;
-use super::proxy::{Proxy, Recalled, Stage, park};
+use super::proxy::{self, Proxy, Recalled, Stage, park};
 use super::registers::{run_state, set_run_state};
-use super::timer::Tick;
 use super::vcpu::KvmVcpu;
 use super::{errno, ioctl, registers, state, timer};
 use crate::error::VcpuError;
 use crate::interrupt::Interrupt;
-use crate::state::ArchState;
+use crate::state::{ArchState, Section};
+
+/// How often a periodic timer is looked at that begins anew each time.
+const MOST_LOOKS: u32 = 5;
 
 /// Takes a vCPU's state and makes a proxy of it, which its caller has to start.
 pub(super) fn give_up(
     machine: &Machine,
     id: VcpuId,
-    cpu: &Cpu,
-    tick: Tick,
+    cpu: &mut Cpu,
     to: NodeId,
 ) -> Result<ArchState, VcpuError> {
     machine.quietly(id, || {
         let mut state = state::save_for_a_move(cpu.fd(), &machine.msrs)?;
-        if let Err(error) = make_a_proxy(machine, id, cpu) {
+        let proxied = settle_timer(machine, id, cpu, &mut state)
+            .and_then(|()| make_a_proxy(machine, id, cpu));
+        if let Err(error) = proxied {
             // As it was.
             state::load(cpu.fd(), &state)?;
             return Err(error);
         }
-        timer::settle(&mut state, tick);
         machine.places.set(id, to);
         Ok(state)
     })
+}
+
+/// Corrects what the state says of the local APIC's timer. The vCPU is then in its proxy's pages.
+fn settle_timer(
+    machine: &Machine,
+    id: VcpuId,
+    cpu: &mut Cpu,
+    state: &mut ArchState,
+) -> Result<(), VcpuError> {
+    let read = |cpu: &Cpu| {
+        let apic = cpu.fd().get_lapic();
+        apic.map_err(errno("reading the local APIC"))
+    };
+    for _ in 0..MOST_LOOKS {
+        let before = read(cpu)?;
+        proxy::visit(id, cpu, machine)?;
+        if let Some(apic) = timer::settled(&before, read(cpu)?) {
+            state.set_section(Section::LocalApic, apic.as_bytes().to_vec());
+            break;
+        }
+    }
+    state::reread_deadline(cpu.fd(), state)
 }
 
 /// Makes a vCPU what it was before it ran anything, and then a proxy.
@@ -121,11 +146,7 @@ fn arrived(id: VcpuId, recalled: &mut Recalled) -> Result<Vec<Interrupt>, VcpuEr
         interrupts.push(Interrupt::Nmi);
     }
     let apic = vcpu.get_lapic().map_err(errno("reading the local APIC"))?;
-    for vector in 0..=u8::MAX {
-        let at = timer::REQUESTED + usize::from(vector / 32) * 16 + usize::from(vector % 32 / 8);
-        if apic.regs[at].cast_unsigned() & 1 << (vector % 8) != 0 {
-            interrupts.push(Interrupt::Fixed { vector });
-        }
-    }
+    let requested = (0..=u8::MAX).filter(|&vector| timer::requested(&apic, vector));
+    interrupts.extend(requested.map(|vector| Interrupt::Fixed { vector }));
     Ok(interrupts)
 }

@@ -25,8 +25,10 @@ use std::time::Duration;
 use giantvm_core::VcpuId;
 use kvm_bindings::{
     KVM_EXIT_IO, KVM_EXIT_SHUTDOWN, KVM_MP_STATE_INIT_RECEIVED, KVM_MP_STATE_RUNNABLE,
-    KVM_MP_STATE_UNINITIALIZED, kvm_lapic_state,
+    KVM_MP_STATE_UNINITIALIZED, KVM_VCPUEVENT_VALID_NMI_PENDING, kvm_lapic_state, kvm_vcpu_events,
+    kvm_vcpu_events__bindgen_ty_1,
 };
+use kvm_ioctls::VcpuFd;
 
 use super::cpu::{Cpu, Outcome};
 use super::errno;
@@ -85,24 +87,74 @@ pub(super) struct Recalled {
 
 /// Makes a proxy of a vCPU that no thread runs; from then on the kernel keeps what is sent to it.
 pub(super) fn park(id: VcpuId, cpu: &Cpu, machine: &Machine) -> Result<(), VcpuError> {
-    let (fd, image) = (cpu.fd(), machine.image);
+    let fd = cpu.fd();
     // Not runnable before it is set up.
     set_run_state(fd, KVM_MP_STATE_UNINITIALIZED)?;
+    enter_pages(id, fd, machine, true)?;
+    let mut apic = fd.get_lapic().map_err(errno("reading the local APIC"))?;
+    set_register(&mut apic, SPURIOUS, SPURIOUS_ENABLED);
+    fd.set_lapic(&apic).map_err(errno("setting the local APIC"))
+}
+
+/// Has a vCPU enter its proxy's pages with interrupts off, and come back at once. What is pending in its
+/// local APIC stays there.
+pub(super) fn visit(id: VcpuId, cpu: &mut Cpu, machine: &Machine) -> Result<(), VcpuError> {
+    const INVALID_OPCODE: u8 = 6;
+    set_run_state(cpu.fd(), KVM_MP_STATE_RUNNABLE)?;
+    enter_pages(id, cpu.fd(), machine, false)?;
+    // An exception also ends a halt that KVM left to the processor, where nothing else would now.
+    let events = kvm_vcpu_events {
+        exception: kvm_vcpu_events__bindgen_ty_1 {
+            injected: 1,
+            nr: INVALID_OPCODE,
+            ..Default::default()
+        },
+        // An NMI that is pending is none for these pages.
+        flags: KVM_VCPUEVENT_VALID_NMI_PENDING,
+        ..Default::default()
+    };
+    let set = cpu.fd().set_vcpu_events(&events);
+    set.map_err(errno("setting what is pending"))?;
+    loop {
+        cpu.clear_kick();
+        match cpu.enter()? {
+            Outcome::Interrupted => {}
+            Outcome::Access(access)
+                if matches!(access.written_port(), Some(VECTOR_PORT | DRAINED_PORT)) =>
+            {
+                return cpu.settle();
+            }
+            outcome => {
+                tracing::error!(?outcome, vcpu = %id, "a vCPU did not come back from its pages");
+                let failure = Failure::UnexpectedExit(KVM_EXIT_SHUTDOWN);
+                return Err(VcpuError::ProxyAstray { id, failure });
+            }
+        }
+    }
+}
+
+/// Sets a vCPU's registers to the start of its proxy's pages.
+fn enter_pages(
+    id: VcpuId,
+    vcpu: &VcpuFd,
+    machine: &Machine,
+    interrupts: bool,
+) -> Result<(), VcpuError> {
+    let image = machine.image;
     let tables = Tables {
         cr3: image.page_tables(),
         gdt: image.gdt(),
         idt: image.idt(),
     };
-    registers::long_mode(fd, &tables)?;
-    registers::set_general(fd, |general| {
+    registers::long_mode(vcpu, &tables)?;
+    registers::set_general(vcpu, |general| {
         const INTERRUPTS_ON: u64 = 1 << 9;
         general.rip = image.main_loop();
         general.rsp = image.stack(id.index());
-        general.rflags |= INTERRUPTS_ON;
-    })?;
-    let mut apic = fd.get_lapic().map_err(errno("reading the local APIC"))?;
-    set_register(&mut apic, SPURIOUS, SPURIOUS_ENABLED);
-    fd.set_lapic(&apic).map_err(errno("setting the local APIC"))
+        if interrupts {
+            general.rflags |= INTERRUPTS_ON;
+        }
+    })
 }
 
 impl Proxy {

@@ -13,6 +13,8 @@ use crate::state::{ArchState, Section};
 const MAX_MSRS: usize = 1024;
 /// The time-stamp counter.
 const COUNTER: u32 = 0x10;
+/// When the local APIC's timer interrupts, in ticks of the counter; zero if it has or is off.
+const DEADLINE: u32 = 0x6e0;
 
 /// Everything KVM says about the vCPU, with those of the listed model-specific registers that it
 /// has.
@@ -67,6 +69,23 @@ pub(super) fn save_for_a_move(vcpu: &VcpuFd, msrs: &[u32]) -> Result<ArchState, 
         .map_or(0, |entry| entry.data);
     state.set_section(Section::Counter, counter.to_le_bytes().to_vec());
     Ok(state)
+}
+
+/// Reads a timer's deadline again: the one register that the kernel changes while a vCPU does nothing.
+pub(super) fn reread_deadline(vcpu: &VcpuFd, state: &mut ArchState) -> Result<(), VcpuError> {
+    const ENTRY: usize = size_of::<kvm_msr_entry>();
+    let deadline = read_msrs(vcpu, &[DEADLINE])?;
+    let (Some(deadline), Some(msrs)) = (deadline.first(), state.section(Section::Msrs)) else {
+        return Ok(());
+    };
+    let mut msrs = msrs.to_vec();
+    for entry in msrs.chunks_exact_mut(ENTRY) {
+        if kvm_msr_entry::read_from_bytes(entry).is_ok_and(|entry| entry.index == DEADLINE) {
+            entry.copy_from_slice(deadline.as_bytes());
+        }
+    }
+    state.set_section(Section::Msrs, msrs);
+    Ok(())
 }
 
 /// Loads the sections that are there. The order matters: special registers say whether there is

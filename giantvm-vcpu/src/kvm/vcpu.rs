@@ -1,8 +1,6 @@
 //! A vCPU that runs guest code.
 
 use std::sync::Arc;
-use std::thread;
-use std::time::Instant;
 
 use giantvm_core::{NodeId, VcpuId};
 use kvm_bindings::{KVM_MP_STATE_RUNNABLE, KVM_MP_STATE_UNINITIALIZED};
@@ -12,8 +10,7 @@ use super::cpu::{Cpu, Outcome};
 use super::kick::this_thread;
 use super::machine::Machine;
 use super::proxy::Proxy;
-use super::timer::{Tick, Timer};
-use super::{errno, ioctl, moves, registers, state};
+use super::{ioctl, moves, registers, state};
 use crate::error::VcpuError;
 use crate::exit::{Exit, Failure};
 use crate::gate::Entry;
@@ -28,7 +25,6 @@ pub(super) struct KvmVcpu {
     cpu: Cpu,
     machine: Arc<Machine>,
     progress: Progress,
-    timer: Timer,
 }
 
 /// How far the access reported last is.
@@ -52,7 +48,6 @@ impl KvmVcpu {
             cpu,
             machine,
             progress,
-            timer: Timer::default(),
         }
     }
 
@@ -124,20 +119,6 @@ impl KvmVcpu {
                 Some(Outcome::Shutdown) => return Ok(Exit::Shutdown),
                 Some(Outcome::Failed(failure)) => return Ok(Exit::Failed(failure)),
             }
-        }
-    }
-
-    /// Has the vCPU come out again soon after it is run again. By another thread: it would not get into
-    /// the guest with a kick that is there before.
-    fn run_on_for_a_moment(&self) -> VcpuError {
-        let (id, machine) = (self.id, Arc::clone(&self.machine));
-        let kicker = thread::Builder::new().spawn(move || machine.kick(id));
-        match kicker {
-            Ok(_) => VcpuError::Busy(id),
-            Err(source) => VcpuError::Os {
-                operation: "starting a thread that kicks a vCPU",
-                source,
-            },
         }
     }
 
@@ -220,20 +201,9 @@ impl Vcpu for KvmVcpu {
     }
 
     fn leave(mut self: Box<Self>, to: NodeId) -> Result<ArchState, NotLeft> {
-        let (settled, now) = (self.settle(), Instant::now());
-        let tick = settled.and_then(|()| {
-            let apic = self.cpu.fd().get_lapic();
-            let apic = apic.map_err(errno("reading the local APIC"))?;
-            let general = self.cpu.fd().get_regs();
-            let general = general.map_err(errno("reading general registers"))?;
-            Ok(self.timer.look(&apic, &general, now))
-        });
-        let left = tick.and_then(|tick| {
-            if tick == Tick::Unknown {
-                return Err(self.run_on_for_a_moment());
-            }
-            moves::give_up(&self.machine, self.id, &self.cpu, tick, to)
-        });
+        let left = self
+            .settle()
+            .and_then(|()| moves::give_up(&self.machine, self.id, &mut self.cpu, to));
         let state = match left {
             Ok(state) => state,
             Err(error) => return Err(NotLeft { vcpu: self, error }),

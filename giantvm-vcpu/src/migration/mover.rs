@@ -54,7 +54,7 @@ pub struct Mover {
     host: OnceLock<Weak<dyn VcpuHost>>,
     /// Whether a vCPU is to leave, by its number: for its thread, which asks often.
     wanted: Vec<AtomicBool>,
-    /// Where to, and how often that was tried.
+    /// Where to, and how often the node's vCPUs could not be stopped for that.
     wishes: Mutex<BTreeMap<VcpuId, (NodeId, u32)>>,
     /// vCPUs that nobody runs yet.
     loaded: Mutex<BTreeMap<VcpuId, Box<dyn Vcpu>>>,
@@ -138,11 +138,8 @@ impl Mover {
     #[must_use]
     pub fn depart(&self, vcpu: Box<dyn Vcpu>) -> Option<Box<dyn Vcpu>> {
         let id = vcpu.id();
-        let wish = self.wishes().get_mut(&id).map(|(to, tries)| {
-            *tries += 1;
-            (*to, *tries)
-        });
-        let Some((to, tries)) = wish else {
+        let wish = self.wishes().get(&id).copied();
+        let Some((to, timeouts)) = wish else {
             return Some(vcpu);
         };
         let NotLeft { vcpu, error } = match vcpu.leave(to) {
@@ -156,7 +153,10 @@ impl Mover {
         };
         match error {
             VcpuError::AccessPending(_) | VcpuError::Busy(_) => {}
-            VcpuError::PauseTimeout { .. } if tries < TRIES => self.kick(id),
+            VcpuError::PauseTimeout { .. } if timeouts < TRIES => {
+                self.wishes().insert(id, (to, timeouts + 1));
+                self.kick(id);
+            }
             error => {
                 tracing::warn!(%error, vcpu = %id, "a vCPU cannot leave");
                 self.unwish(id);
@@ -260,7 +260,6 @@ impl Mover {
                 self.handle_own(Input::Loaded { vcpu });
             }
             Err(error) => {
-                eprintln!("DBG {error}");
                 tracing::warn!(%error, %vcpu, "a vCPU cannot come");
                 self.handle_own(Input::NotLoaded { vcpu });
             }

@@ -194,6 +194,7 @@ fn a_flood_of_interrupts_finds_vcpus_that_move_a_thousand_times() {
                 }
             }
             cpu.checkpoint();
+            thread::yield_now();
         }
     });
     (0..4).for_each(|number| start(&nodes, number));
