@@ -6,6 +6,7 @@
 mod address_map;
 mod cli;
 mod console;
+mod control;
 mod counts;
 mod devices;
 mod echoes;
@@ -23,6 +24,7 @@ mod linux;
 mod litmus;
 mod looks;
 mod memory;
+mod moves;
 mod node;
 #[path = "../protocol.rs"]
 mod protocol;
@@ -92,6 +94,11 @@ fn run(cli: &Cli) -> Result<u8, Fatal> {
     let typed = cli.kernel.is_some() && cli.member.is_none();
     let _terminal = typed.then(RawTerminal::new);
     match cli.role()? {
+        Role::Client { control, request } => {
+            let said = control::client::ask(&control, &request).or_exit(Exit::Wrong)?;
+            println!("{said}");
+            Ok(Exit::Verified.code())
+        }
         Role::Parent(task) => {
             host::check(&task)?;
             launch::processes(cli)

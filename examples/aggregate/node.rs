@@ -1,8 +1,8 @@
 //! One node of the machine, from the joined transport to its end.
 
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
@@ -14,8 +14,12 @@ use giantvm_sched::{ClusterSpec, Links, Placement};
 use giantvm_transport::{SameHost, Transport};
 use giantvm_vcpu::Layout;
 use giantvm_vcpu::kvm::PageTableWalks;
+use giantvm_vcpu::migration::Mover;
 
+use crate::cli::VcpuKind;
 use crate::console::{Console, ConsoleTo};
+use crate::control::orders::Orders;
+use crate::control::server::Control;
 use crate::counts::Counts;
 use crate::devices::{self, Parts};
 use crate::exit::{Exit, Fatal, OrExit};
@@ -29,13 +33,14 @@ use crate::linux::keyboard::{self, Keyboard};
 use crate::linux::late::LateMemory;
 use crate::linux::terminal::Output;
 use crate::memory::Memory;
+use crate::moves::Moves;
 use crate::report::{NodeReport, RunReport};
 use crate::timekeeper::Timekeeper;
 use crate::top::Top;
 use crate::vcpus;
 use crate::verdict;
 use crate::view::Show;
-use crate::wiring::{Forwarding, Outlet, Wiring};
+use crate::wiring::{Outlet, Wiring};
 use crate::work::Work;
 
 /// How long vCPUs may take to leave the guest, and other nodes to say that theirs have.
@@ -61,6 +66,8 @@ pub(crate) struct Task {
     pub(crate) keyboard: Keyboard,
     /// Where the first node shows the run while it lasts.
     pub(crate) top: Option<Show>,
+    /// Where the first node takes orders while it runs.
+    pub(crate) control: Option<PathBuf>,
 }
 
 /// Runs this node until the machine ends. The first node also gives the machine's report.
@@ -72,6 +79,7 @@ pub(crate) fn run(
     let mut node = Node::start(task, transport)?;
     node.stop_on_request(interrupted).or_exit(Exit::Host)?;
     node.boot(task)?;
+    let _control = node.take_orders(task).or_exit(Exit::Usage)?;
     let stop = node.wait_for_end();
     node.part(task, stop)
 }
@@ -84,12 +92,11 @@ struct Node {
     placement: Placement,
     transport: Arc<dyn Transport>,
     notices: Receiver<Notice>,
-    forwarding: Arc<Forwarding>,
+    moves: Arc<Moves>,
     wiring: Arc<Wiring>,
     dsm: Dsm,
     guest: Guest,
     context: vcpus::Context,
-    threads: Vec<JoinHandle<()>>,
     /// Other nodes' reports, on the node that gathers them.
     reports: Vec<(NodeId, NodeReport)>,
     /// The live view, on the node that shows it.
@@ -154,6 +161,12 @@ impl Node {
         };
         let bus = Arc::new(bus(builder, &outlet));
         let devices = serve_devices(&bus, &outlet).or_exit(Exit::Host)?;
+        let vcpu_nodes = VcpuId::first(placement.vcpu_count())
+            .filter_map(|vcpu| placement.node_of_vcpu(vcpu))
+            .collect();
+        let layout = Layout::new(local, vcpu_nodes).or_exit(Exit::Usage)?;
+        let moves = Arc::new(Moves::new(outlet.clone(), timekeeper.clone()));
+        let mover = Mover::start(&layout, transport.peers(), moves.clone()).or_exit(Exit::Host)?;
         let wiring = Arc::new(Wiring {
             outlet: outlet.clone(),
             lifecycle: lifecycle.clone(),
@@ -164,6 +177,8 @@ impl Node {
             notices: Mutex::new(sender),
             looks: Mutex::default(),
             host: host_slot,
+            mover: mover.clone(),
+            moves: moves.clone(),
             lines: lines.clone(),
         });
         let mut options = DsmOptions::default();
@@ -181,20 +196,27 @@ impl Node {
             .or_exit(Exit::Host)?;
         timekeeper.start().or_exit(Exit::Host)?;
 
-        let vcpu_nodes = VcpuId::first(placement.vcpu_count())
-            .filter_map(|vcpu| placement.node_of_vcpu(vcpu))
-            .collect();
-        let layout = Layout::new(local, vcpu_nodes).or_exit(Exit::Usage)?;
-        let forwarding = Arc::new(Forwarding::new(outlet, layout.clone(), lifecycle.clone()));
         let guest = Guest::new(plan, &dsm).or_exit(Exit::Host)?;
         memory.set(guest.memory().clone());
         let map = guest.map().clone();
         let host = guest
-            .host(layout, forwarding.clone(), timekeeper.clock())
+            .host(layout, mover.clone(), timekeeper.clock())
             .or_exit(Exit::Host)?;
         wiring.host.set(host.clone()).ok();
         timekeeper.attach(host.clone());
         lifecycle.attach(host.clone(), bus.clone());
+        mover.attach(&host);
+        let context = vcpus::Context {
+            host,
+            mover,
+            bus,
+            lifecycle,
+            timekeeper,
+            map,
+            lines,
+            relaxes: matches!(plan.work, Work::Programs(_)),
+        };
+        moves.attach(context.clone());
         Ok(Self {
             local,
             names,
@@ -202,20 +224,11 @@ impl Node {
             placement,
             transport,
             notices,
-            forwarding,
+            moves,
             wiring,
             dsm,
             guest,
-            context: vcpus::Context {
-                host,
-                bus,
-                lifecycle,
-                timekeeper,
-                map,
-                lines,
-                relaxes: matches!(plan.work, Work::Programs(_)),
-            },
-            threads: Vec::new(),
+            context,
             reports: Vec::new(),
             top,
             started: Instant::now(),
@@ -235,7 +248,7 @@ impl Node {
         // Only now: the boot vCPU starts the others at once, and whoever is prepared after that
         // has forgotten it.
         for vcpu in prepared {
-            self.threads.push(vcpus::spawn(self.context.clone(), vcpu)?);
+            self.moves.spawn(&self.context, vcpu)?;
         }
         self.started = Instant::now();
         Ok(())
@@ -311,6 +324,23 @@ impl Node {
         self.launch().or_exit(Exit::Host)
     }
 
+    /// Lets the machine be told what to do, if this is the node for that.
+    fn take_orders(&self, task: &Task) -> anyhow::Result<Option<Control>> {
+        let path = task.control.as_ref().filter(|_| self.local == REPORTER);
+        let listen = |path: &PathBuf| {
+            let orders = Orders {
+                spec: task.spec.clone(),
+                placement: self.placement.clone(),
+                mover: self.context.mover.clone(),
+                moves: self.moves.clone(),
+                movable: task.plan.vcpu == VcpuKind::Kvm,
+            };
+            let control = Control::listen(path, orders);
+            control.with_context(|| format!("no orders can be taken at {}", path.display()))
+        };
+        path.map(listen).transpose()
+    }
+
     /// Waits until the machine has stopped everywhere, or as far as it still can.
     fn wait_for_end(&mut self) -> Stop {
         let mut deadline: Option<Instant> = None;
@@ -371,7 +401,7 @@ impl Node {
             let name = |node: NodeId| self.name(node).to_owned();
             return Err(verdict::bad_end(stop, name));
         }
-        for thread in self.threads.drain(..) {
+        for thread in self.moves.threads() {
             thread
                 .join()
                 .map_err(|_| anyhow!("a vCPU thread panicked"))
@@ -443,7 +473,7 @@ impl Node {
         NodeReport {
             name: self.name(self.local).to_owned(),
             vcpus: self.placement.vcpus_of(self.local).count(),
-            ipis_sent: self.forwarding.sent(),
+            ipis_sent: self.moves.interrupts_sent(),
             io_forwarded: io.forwarded,
             io_unclaimed: io.unclaimed,
             clock_error_us: self.wiring.timekeeper.error_us(),

@@ -217,10 +217,20 @@ impl Timekeeper {
         self.tsc_offset.store(wanted, Ordering::Relaxed);
         for vcpu in host.layout().local() {
             if let Err(error) = host.kick(vcpu) {
-                tracing::error!(%error, %vcpu, "a vCPU does not step");
+                // It may have left just now.
+                tracing::debug!(%error, %vcpu, "a vCPU does not step");
             }
         }
         host.resume();
+    }
+
+    /// A vCPU comes that has seen this counter: steps if this node is behind that.
+    pub(crate) fn arrival(&self, seen: Nanos) {
+        let heard = self.hear(&mut self.locked(), Nanos(tsc::read()), seen);
+        if let Err(error) = heard {
+            tracing::warn!(%error, "a vCPU comes with nonsense for a counter");
+        }
+        self.step();
     }
 
     /// What the guest's time-stamp counters have to be ahead of this host's, in cycles.
@@ -244,7 +254,7 @@ impl Timekeeper {
         let clock = (state.estimator.due() <= now).then(|| state.estimator.probe(now));
         drop(state);
         if let Some(probe) = clock {
-            self.outlet.vcpu(REFERENCE, Message::ClockProbe(probe));
+            self.outlet.vcpu(REFERENCE, &Message::ClockProbe(probe));
         }
         for node in NodeId::first(self.outlet.local().index()) {
             let mut state = self.locked();

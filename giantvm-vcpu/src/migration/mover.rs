@@ -38,6 +38,10 @@ pub trait Carrier: Send + Sync {
     /// behind, and says what guests' counters are ahead of this host's, in ticks.
     fn tsc_offset(&self, seen: Option<u64>) -> i64;
 
+    /// A vCPU is at that node from now on; it may be this one. Told before anything that the vCPU does there
+    /// can be noticed.
+    fn relocated(&self, vcpu: VcpuId, to: NodeId);
+
     /// A move that was [begun](Mover::begin) here has ended.
     fn ended(&self, vcpu: VcpuId, to: NodeId, outcome: Outcome);
 
@@ -229,6 +233,7 @@ impl Mover {
                 }
             }
             Command::Relocate { vcpu, to } => {
+                self.carrier.relocated(vcpu, to);
                 // It may have come here meanwhile.
                 if let Some(host) = self.host()
                     && let Err(error) = host.relocate(vcpu, to)

@@ -57,6 +57,8 @@ impl Carrier for Around {
         0
     }
 
+    fn relocated(&self, _: VcpuId, _: NodeId) {}
+
     fn ended(&self, vcpu: VcpuId, _: NodeId, outcome: Outcome) {
         self.log.ended.lock().unwrap().send((vcpu, outcome)).ok();
     }
