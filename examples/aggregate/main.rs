@@ -24,6 +24,7 @@ mod linux;
 mod litmus;
 mod looks;
 mod memory;
+mod move_order;
 mod moves;
 mod node;
 #[path = "../protocol.rs"]

@@ -26,7 +26,8 @@ use crate::inbox::Notice;
 use crate::lifecycle::LifecycleDriver;
 use crate::link_meter::LinkMeter;
 use crate::looks::Looks;
-use crate::moves::{Moves, Order, Report as MoveReport};
+use crate::move_order::{Order, Report as MoveReport};
+use crate::moves::Moves;
 use crate::report::NodeReport;
 use crate::timekeeper::Timekeeper;
 

@@ -7,7 +7,8 @@ use std::path::Path;
 use anyhow::{Context as _, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{Answer, Request, read, write};
+use super::words::{read, write};
+use super::{Answer, Request};
 
 /// Has the machine behind the socket do something, shows how far it is, and gives its last word.
 pub(crate) fn ask(path: &Path, request: &Request) -> anyhow::Result<String> {

@@ -8,7 +8,8 @@ use giantvm_sched::{ClusterSpec, DeviceKind, Placement};
 use giantvm_vcpu::migration::{Mover, Outcome};
 
 use super::{Answer, Request};
-use crate::moves::{End, Moves, Order};
+use crate::move_order::{End, Order};
+use crate::moves::Moves;
 
 /// How long one move may take: a vCPU waits for its pages before it leaves the guest.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -2,6 +2,7 @@
 //! not run where they are.
 
 mod aggregate_bad_days;
+mod aggregate_moves;
 mod aggregate_runs;
 mod aggregate_top;
 mod built;
@@ -48,6 +49,8 @@ mod hot;
 mod kvm;
 #[path = "../../aggregate/looks.rs"]
 mod looks;
+#[path = "../../aggregate/move_order.rs"]
+mod move_order;
 #[path = "../../dsm_bench/steps/path.rs"]
 mod path;
 #[path = "../../aggregate/rates.rs"]
@@ -56,3 +59,5 @@ mod rates;
 mod sample;
 #[path = "../../aggregate/screen.rs"]
 mod screen;
+#[path = "../../aggregate/control/words.rs"]
+mod words;
