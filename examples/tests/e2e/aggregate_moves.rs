@@ -88,7 +88,7 @@ fn a_node_is_emptied_of_vcpus_and_filled_again_and_what_stays_is_named() {
         "--vcpus",
         "4",
         "--program",
-        "ep:W,sum,ep:W,ipi",
+        "ep:W,sum,ep:W,sum,ep:W,ipi",
     ];
     let mut machine = aggregate(&[&["--control", socket][..], &options].concat())
         .spawn()
@@ -97,13 +97,6 @@ fn a_node_is_emptied_of_vcpus_and_filled_again_and_what_stays_is_named() {
         assert!(machine.try_wait().unwrap().is_none(), "it ends at once");
         std::thread::sleep(Duration::from_millis(5));
     }
-    let emptied = order(socket, &["evacuate", "n1"]);
-    assert!(emptied.status.success(), "{}", text(&emptied));
-    let told = said(&emptied);
-    assert!(told.contains("node n1 runs no vCPU any more"), "{told}");
-    assert!(told.contains("its share of the memory"), "{told}");
-    let filled = order(socket, &["admit", "n1"]);
-    assert!(filled.status.success(), "{}", text(&filled));
     for (arguments, why) in [
         (&["move-vcpu", "1", "n7"][..], "there is no node `n7`"),
         (&["move-vcpu", "9", "n0"], "the machine has no vCPU 9"),
@@ -112,6 +105,13 @@ fn a_node_is_emptied_of_vcpus_and_filled_again_and_what_stays_is_named() {
         assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
         assert!(text(&refused).contains(why), "{}", text(&refused));
     }
+    let emptied = order(socket, &["evacuate", "n1"]);
+    assert!(emptied.status.success(), "{}", text(&emptied));
+    let told = said(&emptied);
+    assert!(told.contains("node n1 runs no vCPU any more"), "{told}");
+    assert!(told.contains("its share of the memory"), "{told}");
+    let filled = order(socket, &["admit", "n1"]);
+    assert!(filled.status.success(), "{}", text(&filled));
     let output = end_within(machine, LIMIT);
     assert!(output.status.success(), "{}", text(&output));
 }
