@@ -108,15 +108,17 @@ impl Residence {
         };
         let next = epoch.next().filter(|_| reachable.contains(to));
         let Some(next) = next.filter(|_| codec::fits(&state)) else {
-            *seat = Seat::Returning { epoch, kept };
             let outcome = match reachable.contains(to) {
                 true => Outcome::NotFrozen,
                 false => Outcome::Lost,
             };
-            return Ok(vec![
-                Command::Load { vcpu, state },
-                Command::Ended { vcpu, to, outcome },
-            ]);
+            *seat = Seat::Returning {
+                epoch,
+                to,
+                outcome,
+                kept,
+            };
+            return Ok(vec![Command::Load { vcpu, state }]);
         };
         let message = Message::Arrive {
             vcpu,
@@ -150,10 +152,16 @@ impl Residence {
     fn loaded(&mut self, vcpu: VcpuId) -> Steps {
         let seat = self.seat(vcpu)?;
         match *seat {
-            Seat::Returning { epoch, kept } => {
+            Seat::Returning {
+                epoch,
+                to,
+                outcome,
+                kept,
+            } => {
                 *seat = Seat::Here { epoch };
                 let mut commands = deliveries(vcpu, kept);
                 commands.push(Command::Run { vcpu });
+                commands.push(Command::Ended { vcpu, to, outcome });
                 Ok(commands)
             }
             Seat::Arriving { epoch, was } => {
@@ -391,11 +399,13 @@ fn return_to(seat: &mut Seat, vcpu: VcpuId, outcome: Outcome) -> Vec<Command> {
     };
     let (to, state) = (next.node, std::mem::take(state));
     let (epoch, kept) = (*epoch, *kept);
-    *seat = Seat::Returning { epoch, kept };
-    vec![
-        Command::Load { vcpu, state },
-        Command::Ended { vcpu, to, outcome },
-    ]
+    *seat = Seat::Returning {
+        epoch,
+        to,
+        outcome,
+        kept,
+    };
+    vec![Command::Load { vcpu, state }]
 }
 
 fn forward(vcpu: VcpuId, place: Place, interrupt: Interrupt) -> Command {

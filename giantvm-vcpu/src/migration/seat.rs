@@ -4,6 +4,7 @@ use giantvm_core::NodeId;
 
 use super::kept::Kept;
 use super::place::{MoveEpoch, Place};
+use super::step::Outcome;
 use crate::state::ArchState;
 
 /// See the table on the module's front page.
@@ -24,8 +25,11 @@ pub(super) enum Seat {
         state: Box<ArchState>,
         kept: Kept,
     },
+    /// Did not get to `to`.
     Returning {
         epoch: MoveEpoch,
+        to: NodeId,
+        outcome: Outcome,
         kept: Kept,
     },
     Elsewhere(Place),

@@ -102,7 +102,7 @@ pub enum Command {
         /// The message.
         message: Message,
     },
-    /// A move that began here has ended.
+    /// A move that began here has ended: the vCPU can be moved again, from where it is.
     Ended {
         /// The vCPU.
         vcpu: VcpuId,

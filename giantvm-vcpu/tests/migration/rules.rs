@@ -79,7 +79,9 @@ fn a_state_that_is_too_large_stays() {
         outcome: Outcome::NotFrozen,
     };
     let commands = residence.handle(Input::Frozen { vcpu, state }).unwrap();
-    assert_eq!(commands, [back, ended]);
+    assert_eq!(commands, [back]);
+    let commands = residence.handle(Input::Loaded { vcpu }).unwrap();
+    assert_eq!(commands, [Command::Run { vcpu }, ended]);
 }
 
 #[test]
