@@ -43,6 +43,8 @@ pub(crate) struct Timekeeper {
     tsc_offset: AtomicI64,
     /// Whose vCPUs step.
     host: OnceLock<Arc<dyn VcpuHost>>,
+    /// Held for a step: two at once would end one another's pauses.
+    stepping: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +73,7 @@ impl Timekeeper {
             changed: Condvar::new(),
             tsc_offset: AtomicI64::new(0),
             host: OnceLock::new(),
+            stepping: Mutex::default(),
         }
     }
 
@@ -203,6 +206,8 @@ impl Timekeeper {
     /// Lets all vCPUs step, if they have to: none executes with the new counter while another still has the
     /// old one.
     fn step(&self) {
+        let stepping = self.stepping.lock();
+        let _stepping = stepping.unwrap_or_else(PoisonError::into_inner);
         let wanted = self.locked().counter.offset();
         let Some(host) = self.host.get().filter(|_| wanted != self.tsc_offset()) else {
             return;
