@@ -94,7 +94,10 @@ impl Orders {
     }
 
     fn evacuate(&self, from: NodeId, tell: &mut dyn FnMut(Answer)) -> Result<String, String> {
-        let on = |node| self.vcpus().filter(|vcpu| self.place(*vcpu) == Some(node));
+        let on = |node: NodeId| {
+            let vcpus = self.vcpus();
+            vcpus.filter(move |vcpu| self.place(*vcpu) == Some(node))
+        };
         let leaving: Vec<_> = on(from).collect();
         let of = leaving.len();
         for (done, vcpu) in (1..).zip(leaving) {

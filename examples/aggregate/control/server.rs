@@ -65,7 +65,7 @@ fn serve(client: &UnixStream, orders: &Orders) -> io::Result<()> {
     };
     tracing::info!(?request, "an order");
     // A client that has gone does not end what it began.
-    let mut tell = |answer| drop(write(&mut to, &answer));
+    let mut tell = |answer: Answer| drop(write(&mut to, &answer));
     let last = match orders.carry_out(&request, &mut tell) {
         Ok(said) => Answer::Done { said },
         Err(why) => Answer::Failed { why },

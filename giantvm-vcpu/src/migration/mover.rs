@@ -38,8 +38,8 @@ pub trait Carrier: Send + Sync {
     /// behind, and says what guests' counters are ahead of this host's, in ticks.
     fn tsc_offset(&self, seen: Option<u64>) -> i64;
 
-    /// A vCPU is at that node from now on; it may be this one. Told before anything that the vCPU does there
-    /// can be noticed.
+    /// A vCPU moved from another node, or this one, to `to`, which is not this. Told in the order of that
+    /// node's messages: before anything that the vCPU does there.
     fn relocated(&self, vcpu: VcpuId, to: NodeId);
 
     /// A move that was [begun](Mover::begin) here has ended.
