@@ -24,6 +24,8 @@ use crate::state::ArchState;
 /// How often it is tried to stop a node's vCPUs for a moment. Each time takes 100 ms at most, and fails only
 /// while KVM fetches a page for one of them that takes longer.
 const TRIES: u32 = 10;
+/// The same for a vCPU that comes back: it has no other place, and a busy host has time for it again.
+const TRIES_TO_RETURN: u32 = 600;
 
 /// What a [`Mover`] needs of the program around it.
 pub trait Carrier: Send + Sync {
@@ -253,7 +255,10 @@ impl Mover {
         let Some(host) = self.host() else { return };
         let offset = self.carrier.tsc_offset(state.counter());
         let mut adopted = host.adopt(vcpu, &state, offset);
-        for _ in 1..TRIES {
+        let local = host.layout().node();
+        let returns = self.place(vcpu).is_some_and(|place| place.node == local);
+        let tries = if returns { TRIES_TO_RETURN } else { TRIES };
+        for _ in 1..tries {
             if !matches!(adopted, Err(VcpuError::PauseTimeout { .. })) {
                 break;
             }
