@@ -14,7 +14,8 @@ use giantvm_transport::tcp::TcpConnector;
 use giantvm_transport::{JoinConfig, NodeEntry, Progress, Transport, inproc, join_blocking};
 
 use crate::exit::{Exit, Fatal, OrExit};
-use crate::node::{self, Task};
+use crate::node;
+use crate::task::Task;
 use crate::report::RunReport;
 
 /// How long the processes of one host may look for one another without a word.

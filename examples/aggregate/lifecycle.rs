@@ -99,7 +99,16 @@ impl LifecycleDriver {
         self.locked().lifecycle.reason()
     }
 
-    /// A local vCPU thread has ended.
+    /// A vCPU has come to this node, and gets a thread. False if the machine stops: then it gets none.
+    #[must_use]
+    pub(crate) fn vcpu_arrived(&self) -> bool {
+        let mut state = self.locked();
+        let runs = state.lifecycle.reason().is_none();
+        state.running += usize::from(runs);
+        runs
+    }
+
+    /// A local vCPU thread has ended, or its vCPU has left this node.
     pub(crate) fn vcpu_ended(&self) {
         let last = {
             let mut state = self.locked();
@@ -158,7 +167,8 @@ impl LifecycleDriver {
         let local: Vec<_> = host.layout().local().collect();
         for vcpu in local {
             if let Err(error) = host.kick(vcpu) {
-                tracing::error!(%error, %vcpu, "a vCPU cannot be stopped");
+                // It may have left just now: where it arrives it gets no thread.
+                tracing::debug!(%error, %vcpu, "a vCPU cannot be stopped");
             }
         }
     }

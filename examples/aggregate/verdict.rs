@@ -6,7 +6,7 @@ use giantvm_io::machine::{Cause, Stop};
 
 use crate::exit::{Exit, Fatal};
 use crate::hot::{SHOWN, spots};
-use crate::node::Task;
+use crate::task::Task;
 use crate::report::{NodeReport, ProgramReport, RunReport};
 use crate::scheduling::Summary;
 

@@ -25,8 +25,10 @@ use std::time::Duration;
 use giantvm_core::VcpuId;
 use kvm_bindings::{
     KVM_EXIT_IO, KVM_EXIT_SHUTDOWN, KVM_MP_STATE_INIT_RECEIVED, KVM_MP_STATE_RUNNABLE,
-    KVM_MP_STATE_UNINITIALIZED, kvm_lapic_state,
+    KVM_MP_STATE_UNINITIALIZED, KVM_VCPUEVENT_VALID_NMI_PENDING, kvm_lapic_state, kvm_vcpu_events,
+    kvm_vcpu_events__bindgen_ty_1,
 };
+use kvm_ioctls::VcpuFd;
 
 use super::cpu::{Cpu, Outcome};
 use super::errno;
@@ -52,41 +54,151 @@ const SPURIOUS_ENABLED: u32 = 1 << 8 | 0xff;
 /// never stops must not keep them from arriving.
 const MOST_TAKEN: u32 = 64;
 
+/// What a proxy does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It waits for INIT with interrupts on.
+    Parked,
+    /// It takes interrupts in its pages.
+    Taking,
+    /// It has forwarded an INIT, and its SIPI is to come.
+    AwaitsSipi,
+}
+
 /// The vCPU and what its thread needs.
 #[derive(Debug)]
 pub(super) struct Proxy {
     id: VcpuId,
     cpu: Cpu,
     machine: Arc<Machine>,
+    stage: Stage,
     /// Taken and not yet forwarded. Two of one vector count as one, as they would in the APIC of a
     /// vCPU that took neither yet.
     taken: Pending,
     count: u32,
 }
 
-impl Proxy {
-    /// Parks the vCPU; from then on the kernel keeps what is sent to it.
-    pub(super) fn new(id: VcpuId, cpu: Cpu, machine: Arc<Machine>) -> Result<Self, VcpuError> {
-        let (taken, count) = (Pending::default(), 0);
-        let proxy = Self {
-            id,
-            cpu,
-            machine,
-            taken,
-            count,
-        };
-        proxy.park()?;
-        Ok(proxy)
-    }
+/// A proxy's vCPU, which is [taking](Stage::Taking) nothing: all that it took is forwarded.
+#[derive(Debug)]
+pub(super) struct Recalled {
+    pub(super) cpu: Cpu,
+    pub(super) stage: Stage,
+}
 
-    /// Forwards interrupts until the host is dropped.
-    pub(super) fn serve(mut self) {
-        while !self.machine.stopping() {
-            if let Err(error) = self.step() {
-                self.machine.sink.failed(self.id, error);
-                return;
+/// Makes a proxy of a vCPU that no thread runs; from then on the kernel keeps what is sent to it.
+pub(super) fn park(id: VcpuId, cpu: &Cpu, machine: &Machine) -> Result<(), VcpuError> {
+    let fd = cpu.fd();
+    // Not runnable before it is set up.
+    set_run_state(fd, KVM_MP_STATE_UNINITIALIZED)?;
+    enter_pages(id, fd, machine, true)?;
+    let mut apic = fd.get_lapic().map_err(errno("reading the local APIC"))?;
+    set_register(&mut apic, SPURIOUS, SPURIOUS_ENABLED);
+    fd.set_lapic(&apic).map_err(errno("setting the local APIC"))
+}
+
+/// Has a vCPU enter its proxy's pages with interrupts off, and come back at once. What is pending in its
+/// local APIC stays there.
+pub(super) fn visit(id: VcpuId, cpu: &mut Cpu, machine: &Machine) -> Result<(), VcpuError> {
+    const INVALID_OPCODE: u8 = 6;
+    set_run_state(cpu.fd(), KVM_MP_STATE_RUNNABLE)?;
+    enter_pages(id, cpu.fd(), machine, false)?;
+    // An exception also ends a halt that KVM left to the processor, where nothing else would now.
+    let events = kvm_vcpu_events {
+        exception: kvm_vcpu_events__bindgen_ty_1 {
+            injected: 1,
+            nr: INVALID_OPCODE,
+            ..Default::default()
+        },
+        // An NMI that is pending is none for these pages.
+        flags: KVM_VCPUEVENT_VALID_NMI_PENDING,
+        ..Default::default()
+    };
+    let set = cpu.fd().set_vcpu_events(&events);
+    set.map_err(errno("setting what is pending"))?;
+    loop {
+        cpu.clear_kick();
+        match cpu.enter()? {
+            Outcome::Interrupted => {}
+            Outcome::Access(access)
+                if matches!(access.written_port(), Some(VECTOR_PORT | DRAINED_PORT)) =>
+            {
+                return cpu.settle();
+            }
+            outcome => {
+                tracing::error!(?outcome, vcpu = %id, "a vCPU did not come back from its pages");
+                let failure = Failure::UnexpectedExit(KVM_EXIT_SHUTDOWN);
+                return Err(VcpuError::ProxyAstray { id, failure });
             }
         }
+    }
+}
+
+/// Sets a vCPU's registers to the start of its proxy's pages.
+fn enter_pages(
+    id: VcpuId,
+    vcpu: &VcpuFd,
+    machine: &Machine,
+    interrupts: bool,
+) -> Result<(), VcpuError> {
+    let image = machine.image;
+    let tables = Tables {
+        cr3: image.page_tables(),
+        gdt: image.gdt(),
+        idt: image.idt(),
+    };
+    registers::long_mode(vcpu, &tables)?;
+    registers::set_general(vcpu, |general| {
+        const INTERRUPTS_ON: u64 = 1 << 9;
+        general.rip = image.main_loop();
+        general.rsp = image.stack(id.index());
+        if interrupts {
+            general.rflags |= INTERRUPTS_ON;
+        }
+    })
+}
+
+impl Proxy {
+    /// The proxy that a vCPU is since it was parked.
+    pub(super) fn parked(id: VcpuId, cpu: Cpu, machine: &Arc<Machine>) -> Self {
+        let stage = Stage::Parked;
+        Self::again(id, Recalled { cpu, stage }, machine)
+    }
+
+    /// The proxy that was recalled.
+    pub(super) fn again(id: VcpuId, recalled: Recalled, machine: &Arc<Machine>) -> Self {
+        let Recalled { cpu, stage } = recalled;
+        Self {
+            id,
+            cpu,
+            machine: Arc::clone(machine),
+            stage,
+            taken: Pending::default(),
+            count: 0,
+        }
+    }
+
+    pub(super) fn id(&self) -> VcpuId {
+        self.id
+    }
+
+    /// Forwards interrupts until the host is dropped, or the vCPU is recalled.
+    pub(super) fn serve(mut self) -> Option<Recalled> {
+        while !self.machine.stopping() {
+            // What a vCPU in the middle of its pages has taken is not known yet.
+            if self.stage != Stage::Taking && self.machine.proxies.recalled(self.id) {
+                let Self { cpu, stage, .. } = self;
+                return Some(Recalled { cpu, stage });
+            }
+            let done = match self.stage {
+                Stage::Parked | Stage::Taking => self.step(),
+                Stage::AwaitsSipi => self.await_sipi(),
+            };
+            if let Err(error) = done {
+                self.machine.sink.failed(self.id, error);
+                return None;
+            }
+        }
+        None
     }
 
     fn step(&mut self) -> Result<(), VcpuError> {
@@ -100,6 +212,7 @@ impl Proxy {
                     Some(NMI_PORT) => self.taken.nmi(),
                     Some(DRAINED_PORT) => {
                         set_run_state(self.cpu.fd(), KVM_MP_STATE_UNINITIALIZED)?;
+                        self.stage = Stage::Parked;
                         self.forward_taken();
                     }
                     _ => return Err(self.astray(Failure::UnexpectedExit(KVM_EXIT_IO))),
@@ -138,14 +251,18 @@ impl Proxy {
     /// Finds out what woke a parked proxy.
     fn woken(&mut self) -> Result<(), VcpuError> {
         match run_state(self.cpu.fd())? {
-            KVM_MP_STATE_UNINITIALIZED => set_run_state(self.cpu.fd(), KVM_MP_STATE_RUNNABLE),
+            KVM_MP_STATE_UNINITIALIZED => {
+                self.stage = Stage::Taking;
+                set_run_state(self.cpu.fd(), KVM_MP_STATE_RUNNABLE)
+            }
             KVM_MP_STATE_INIT_RECEIVED => {
                 self.forward(Interrupt::Init);
-                self.await_sipi()
+                self.stage = Stage::AwaitsSipi;
+                Ok(())
             }
             // The boot processor, which needs no SIPI.
             _ if self.id == VcpuId::BOOT => {
-                self.park()?;
+                park(self.id, &self.cpu, &self.machine)?;
                 self.forward(Interrupt::Init);
                 Ok(())
             }
@@ -160,7 +277,7 @@ impl Proxy {
     fn await_sipi(&mut self) -> Result<(), VcpuError> {
         let mut pause = SIPI_POLL.0;
         while run_state(self.cpu.fd())? == KVM_MP_STATE_INIT_RECEIVED {
-            if self.machine.stopping() {
+            if self.machine.stopping() || self.machine.proxies.recalled(self.id) {
                 return Ok(());
             }
             thread::park_timeout(pause);
@@ -171,37 +288,12 @@ impl Proxy {
 
     /// The kernel has applied a SIPI.
     fn started(&mut self) -> Result<(), VcpuError> {
-        let special = self
-            .cpu
-            .fd()
-            .get_sregs()
-            .map_err(errno("reading special registers"))?;
-        let [vector, ..] = (special.cs.base >> 12).to_le_bytes();
+        let vector = registers::start_vector(self.cpu.fd())?;
         // Parked first: whoever learns that the vCPU runs may interrupt it at once.
-        self.park()?;
+        park(self.id, &self.cpu, &self.machine)?;
+        self.stage = Stage::Parked;
         self.forward(Interrupt::Sipi { vector });
         Ok(())
-    }
-
-    fn park(&self) -> Result<(), VcpuError> {
-        let (fd, image) = (self.cpu.fd(), self.machine.image);
-        // Not runnable before it is set up.
-        set_run_state(fd, KVM_MP_STATE_UNINITIALIZED)?;
-        let tables = Tables {
-            cr3: image.page_tables(),
-            gdt: image.gdt(),
-            idt: image.idt(),
-        };
-        registers::long_mode(fd, &tables)?;
-        registers::set_general(fd, |general| {
-            const INTERRUPTS_ON: u64 = 1 << 9;
-            general.rip = image.main_loop();
-            general.rsp = image.stack(self.id.index());
-            general.rflags |= INTERRUPTS_ON;
-        })?;
-        let mut apic = fd.get_lapic().map_err(errno("reading the local APIC"))?;
-        set_register(&mut apic, SPURIOUS, SPURIOUS_ENABLED);
-        fd.set_lapic(&apic).map_err(errno("setting the local APIC"))
     }
 
     fn forward_taken(&mut self) {
