@@ -15,8 +15,8 @@ use giantvm_transport::{JoinConfig, NodeEntry, Progress, Transport, inproc, join
 
 use crate::exit::{Exit, Fatal, OrExit};
 use crate::node;
-use crate::task::Task;
 use crate::report::RunReport;
+use crate::task::Task;
 
 /// How long the processes of one host may look for one another without a word.
 const QUIET: Duration = Duration::from_millis(900);

@@ -43,7 +43,8 @@ impl Task {
 
     /// Where the program is in this process, if that has to be the same in all of them.
     pub(crate) fn code_address(&self) -> Option<usize> {
-        self.shares_stacks().then_some(node::run as *const () as usize)
+        self.shares_stacks()
+            .then_some(node::run as *const () as usize)
     }
 
     fn shares_stacks(&self) -> bool {

@@ -47,7 +47,7 @@ const TRAP: u64 = 6;
 /// What it then wants if it does not want to interrupt a vCPU.
 const ARM: u32 = 0xff;
 /// Written to when a count is ahead or a register is wrong.
-const WRONG: u16 = 0x99;
+const WRONG: u8 = 0x99;
 
 global_asm!(
     // rdi: the vCPU's number; rsi: whether its timer has deadlines.
@@ -206,7 +206,7 @@ fn guest() -> Arc<Ram> {
         // No exception is expected: mov al, vector; out WRONG, al
         let stub = STUBS + 16 * u64::from(vector);
         gate(&ram, vector.into(), stub);
-        ram.put(stub, &[0xb0, vector, 0xe6, WRONG as u8]);
+        ram.put(stub, &[0xb0, vector, 0xe6, WRONG]);
     }
     for vector in 0x20..=0xff_u8 {
         let stub = STUBS + 16 * u64::from(vector);
@@ -269,7 +269,7 @@ fn a_flood_of_interrupts_and_timer_ticks_finds_vcpus_that_move_a_thousand_times(
         println!("vCPU {}: {exit:?}, {ticks} ticks of {armed}", vcpu.id());
         fails.store(true, Ordering::SeqCst);
         assert!(
-            matches!(exit, Exit::PortWrite { port: WRONG, .. }),
+            matches!(exit, Exit::PortWrite { port, .. } if port == u16::from(WRONG)),
             "{exit:?}"
         );
         false

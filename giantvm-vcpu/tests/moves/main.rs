@@ -4,6 +4,5 @@
 mod machine;
 
 mod kvm_flood;
-mod kvm_moves;
 mod nodes;
 mod thread_moves;
