@@ -110,14 +110,8 @@ impl LifecycleDriver {
 
     /// A local vCPU thread has ended, or its vCPU has left this node.
     pub(crate) fn vcpu_ended(&self) {
-        let last = {
-            let mut state = self.locked();
-            state.running -= 1;
-            state.running == 0
-        };
-        if last {
-            self.feed(Event::VcpusStopped);
-        }
+        self.locked().running -= 1;
+        self.feed(Event::VcpusStopped);
     }
 
     /// Feeds an event of this node, which the life cycle never refuses.
@@ -129,6 +123,10 @@ impl LifecycleDriver {
 
     fn handle(&self, event: Event) -> Result<(), LifecycleViolation> {
         let mut state = self.locked();
+        // A vCPU may have come since the last one ended.
+        if event == Event::VcpusStopped && state.running > 0 {
+            return Ok(());
+        }
         let commands = state.lifecycle.handle(event)?;
         let idle = state.running == 0;
         // Under the lock, so that peers hear things in the order they were decided.

@@ -18,7 +18,6 @@ use giantvm_vcpu::kvm::PageTableWalks;
 use giantvm_vcpu::migration::Mover;
 
 use crate::channel::{Channel, Local, Service};
-use crate::cli::VcpuKind;
 use crate::console::{Console, ConsoleTo};
 use crate::control::orders::Orders;
 use crate::control::server::Control;
@@ -347,7 +346,7 @@ impl Node {
                 placement: self.placement.clone(),
                 mover: self.context.mover.clone(),
                 moves: self.moves.clone(),
-                movable: task.plan.vcpu == VcpuKind::Kvm,
+                obstacle: task.keeps_vcpus(),
             };
             let control = Control::listen(path, orders);
             control.with_context(|| format!("no orders can be taken at {}", path.display()))

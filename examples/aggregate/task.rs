@@ -12,8 +12,10 @@ use crate::linux::keyboard::Keyboard;
 use crate::memory::Memory;
 use crate::node;
 use crate::view::Show;
+use crate::work::Work;
 
-/// Where memory is that has the same addresses in all processes: far from what the system puts at the ends of a process's addresses.
+/// Where memory is that has the same addresses in all processes: far from what the system puts at the ends
+/// of a process's addresses.
 const MEMORY_AT: usize = 0x2000_0000_0000;
 
 /// What a run of one node is about.
@@ -45,6 +47,22 @@ impl Task {
     pub(crate) fn code_address(&self) -> Option<usize> {
         self.shares_stacks()
             .then_some(node::run as *const () as usize)
+    }
+
+    /// Why vCPUs have to stay on the nodes where they start, if they have to.
+    pub(crate) fn keeps_vcpus(&self) -> Option<&'static str> {
+        if self.plan.vcpu == VcpuKind::Thread {
+            return Some("what threads that stand for vCPUs run is on their stacks");
+        }
+        if Guest::threads(&self.plan) > 0 {
+            return Some("the guest's threads are scheduled by where vCPUs started");
+        }
+        match &self.plan.work {
+            Work::Linux(options) if options.channel().is_some() => {
+                Some("the guest is told by its channel where vCPUs started")
+            }
+            Work::Linux(_) | Work::Programs(_) => None,
+        }
     }
 
     fn shares_stacks(&self) -> bool {

@@ -56,6 +56,7 @@ pub(crate) fn spawn(context: Context, vcpu: Box<dyn Vcpu>) -> std::io::Result<Jo
                 eprintln!("aggregate: vCPU {id}: {error}");
                 context.lifecycle.fail();
             }
+            context.threads.leave();
             context.lifecycle.vcpu_ended();
         })
 }

@@ -23,8 +23,8 @@ pub(crate) struct Orders {
     pub(crate) placement: Placement,
     pub(crate) mover: Arc<Mover>,
     pub(crate) moves: Arc<Moves>,
-    /// Whether vCPUs can be moved at all.
-    pub(crate) movable: bool,
+    /// Why no vCPU can be moved, if so.
+    pub(crate) obstacle: Option<&'static str>,
 }
 
 impl Orders {
@@ -34,8 +34,8 @@ impl Orders {
         request: &Request,
         tell: &mut dyn FnMut(Answer),
     ) -> Result<String, String> {
-        if !self.movable {
-            return Err("threads that stand for vCPUs run programs that cannot be moved".into());
+        if let Some(obstacle) = self.obstacle {
+            return Err(format!("no vCPU of this machine can be moved: {obstacle}"));
         }
         match request {
             Request::MoveVcpu { vcpu, node } => {

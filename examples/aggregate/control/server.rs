@@ -23,9 +23,12 @@ pub(crate) struct Control {
 
 impl Control {
     /// Listens at `path`, for who has this process' user only. A socket that an earlier machine left there
-    /// is replaced.
+    /// is replaced, but not that of one that runs.
     pub(crate) fn listen(path: &Path, orders: Orders) -> io::Result<Self> {
         if fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) {
+            if UnixStream::connect(path).is_ok() {
+                return Err(io::ErrorKind::AddrInUse.into());
+            }
             fs::remove_file(path)?;
         }
         let listener = UnixListener::bind(path)?;

@@ -2,12 +2,23 @@
 
 use std::io::Read as _;
 use std::path::Path;
-use std::process::Output;
+use std::process::{Child, Output};
 use std::time::Duration;
 
 use crate::machine::{aggregate, end_within, text, turn};
 
 const LIMIT: Duration = Duration::from_secs(240);
+
+/// Starts a machine that takes orders, and waits until it does.
+fn start(socket: &str, options: &[&str]) -> Child {
+    let arguments = [&["--control", socket], options].concat();
+    let mut machine = aggregate(&arguments).spawn().unwrap();
+    while !Path::new(socket).exists() {
+        assert!(machine.try_wait().unwrap().is_none(), "it ends at once");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    machine
+}
 
 /// Gives an order to the machine with this socket.
 fn order(socket: &str, arguments: &[&str]) -> Output {
@@ -30,9 +41,7 @@ fn vcpus_move_to_and_fro_while_the_guest_computes_and_every_result_is_right() {
     let socket = socket.to_str().unwrap();
     let work = "ticket,sum,ep,is,ipi,io,clock,ep:W,ipi,sum";
     let options = ["--nodes", "2", "--vcpus", "3", "--program", work];
-    let mut machine = aggregate(&[&["--control", socket][..], &options].concat())
-        .spawn()
-        .unwrap();
+    let mut machine = start(socket, &options);
     // Whatever it prints must not block it.
     let mut printed = machine.stdout.take().unwrap();
     let reader = std::thread::spawn(move || {
@@ -40,10 +49,6 @@ fn vcpus_move_to_and_fro_while_the_guest_computes_and_every_result_is_right() {
         printed.read_to_string(&mut text).ok();
         text
     });
-    while !Path::new(socket).exists() {
-        assert!(machine.try_wait().unwrap().is_none(), "it ends at once");
-        std::thread::sleep(Duration::from_millis(5));
-    }
     let mut moves = 0;
     'machine: loop {
         for (vcpu, node) in [
@@ -90,13 +95,7 @@ fn a_node_is_emptied_of_vcpus_and_filled_again_and_what_stays_is_named() {
         "--program",
         "ep:W,sum,ep:W,sum,ep:W,ipi",
     ];
-    let mut machine = aggregate(&[&["--control", socket][..], &options].concat())
-        .spawn()
-        .unwrap();
-    while !Path::new(socket).exists() {
-        assert!(machine.try_wait().unwrap().is_none(), "it ends at once");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    let machine = start(socket, &options);
     for (arguments, why) in [
         (&["move-vcpu", "1", "n7"][..], "there is no node `n7`"),
         (&["move-vcpu", "9", "n0"], "the machine has no vCPU 9"),
@@ -112,6 +111,30 @@ fn a_node_is_emptied_of_vcpus_and_filled_again_and_what_stays_is_named() {
     assert!(told.contains("its share of the memory"), "{told}");
     let filled = order(socket, &["admit", "n1"]);
     assert!(filled.status.success(), "{}", text(&filled));
+    let output = end_within(machine, LIMIT);
+    assert!(output.status.success(), "{}", text(&output));
+}
+
+#[test]
+fn a_machine_whose_vcpus_have_to_stay_says_why() {
+    let Some(_turn) = turn("a_machine_whose_vcpus_have_to_stay", false) else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("machine");
+    let socket = socket.to_str().unwrap();
+    let options = ["--nodes", "2", "--vcpus", "2", "--vcpu", "thread"];
+    let work = ["--program", "ep:W,ep:W,ep:W,ep:W"];
+    let machine = start(socket, &[&options[..], &work].concat());
+    for arguments in [&["move-vcpu", "1", "n0"][..], &["evacuate", "n1"]] {
+        let refused = order(socket, arguments);
+        assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+        assert!(
+            text(&refused).contains("no vCPU of this machine can be moved"),
+            "{}",
+            text(&refused)
+        );
+    }
     let output = end_within(machine, LIMIT);
     assert!(output.status.success(), "{}", text(&output));
 }

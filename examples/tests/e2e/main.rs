@@ -76,5 +76,4 @@ mod screen;
 #[expect(dead_code, reason = "nodes tell of their vCPUs")]
 mod stalls;
 #[path = "../../aggregate/control/words.rs"]
-#[expect(dead_code, reason = "answers are read and written like requests")]
 mod words;

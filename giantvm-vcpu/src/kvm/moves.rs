@@ -9,8 +9,8 @@ use zerocopy::IntoBytes;
 
 use super::cpu::Cpu;
 use super::machine::Machine;
-use super::proxy::{self, Proxy, Recalled, Stage, park};
-use super::registers::{run_state, set_run_state};
+use super::proxy::{self, Proxy, park};
+use super::registers::run_state;
 use super::vcpu::KvmVcpu;
 use super::{errno, ioctl, registers, state, timer};
 use crate::error::VcpuError;
@@ -77,23 +77,19 @@ pub(super) fn take_over(
     tsc_offset: i64,
 ) -> Result<KvmVcpu, VcpuError> {
     machine.places.now().require_remote(id)?;
-    let mut recalled = machine.recall_proxy(id)?;
+    let cpu = machine.recall_proxy(id)?;
     let mut waiting = Vec::new();
     let loaded = machine.quietly(id, || {
-        waiting = arrived(id, &mut recalled)?;
-        let loaded = load(recalled.cpu.fd(), state, tsc_offset);
-        if loaded.is_err() {
-            make_a_proxy(machine, id, &recalled.cpu)?;
-            if recalled.stage == Stage::AwaitsSipi {
-                set_run_state(recalled.cpu.fd(), KVM_MP_STATE_INIT_RECEIVED)?;
-            }
-        } else {
-            machine.places.set(id, machine.places.now().node());
+        waiting = arrived(id, cpu.fd())?;
+        let loaded = load(cpu.fd(), state, tsc_offset);
+        match loaded {
+            Ok(()) => machine.places.set(id, machine.places.now().node()),
+            Err(_) => make_a_proxy(machine, id, &cpu)?,
         }
         loaded
     });
     if let Err(error) = loaded {
-        machine.start_proxy(Proxy::again(id, recalled, machine))?;
+        machine.start_proxy(Proxy::parked(id, cpu, machine))?;
         for interrupt in waiting {
             machine.sink.forward(id, interrupt);
         }
@@ -102,7 +98,7 @@ pub(super) fn take_over(
     for interrupt in waiting {
         machine.inject(id, interrupt)?;
     }
-    Ok(KvmVcpu::new(id, recalled.cpu, Arc::clone(machine)))
+    Ok(KvmVcpu::new(id, cpu, Arc::clone(machine)))
 }
 
 fn load(vcpu: &VcpuFd, state: &ArchState, tsc_offset: i64) -> Result<(), VcpuError> {
@@ -116,28 +112,18 @@ fn load(vcpu: &VcpuFd, state: &ArchState, tsc_offset: i64) -> Result<(), VcpuErr
 }
 
 /// What came for a proxy that no thread serves any more, in the order in which it is to be sent again.
-fn arrived(id: VcpuId, recalled: &mut Recalled) -> Result<Vec<Interrupt>, VcpuError> {
-    let Recalled { cpu, stage } = recalled;
-    let vcpu = cpu.fd();
-    let sipi = || {
-        let vector = registers::start_vector(vcpu)?;
-        Ok::<_, VcpuError>(Interrupt::Sipi { vector })
-    };
-    let mut interrupts = match (run_state(vcpu)?, *stage) {
-        (KVM_MP_STATE_INIT_RECEIVED, Stage::AwaitsSipi) | (KVM_MP_STATE_UNINITIALIZED, _) => {
-            Vec::new()
-        }
-        (KVM_MP_STATE_INIT_RECEIVED, _) => {
-            *stage = Stage::AwaitsSipi;
-            vec![Interrupt::Init]
-        }
-        (_, Stage::AwaitsSipi) => {
-            *stage = Stage::Parked;
-            vec![sipi()?]
-        }
+///
+/// But for a SIPI alone, which leaves no trace: the next does.
+fn arrived(id: VcpuId, vcpu: &VcpuFd) -> Result<Vec<Interrupt>, VcpuError> {
+    let mut interrupts = match run_state(vcpu)? {
+        KVM_MP_STATE_UNINITIALIZED => Vec::new(),
+        KVM_MP_STATE_INIT_RECEIVED => vec![Interrupt::Init],
         // The boot processor, which needs no SIPI.
         _ if id == VcpuId::BOOT => vec![Interrupt::Init],
-        _ => vec![Interrupt::Init, sipi()?],
+        _ => {
+            let vector = registers::start_vector(vcpu)?;
+            vec![Interrupt::Init, Interrupt::Sipi { vector }]
+        }
     };
     let events = vcpu
         .get_vcpu_events()

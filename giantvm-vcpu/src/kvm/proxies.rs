@@ -6,12 +6,13 @@ use std::thread::{self, JoinHandle};
 
 use giantvm_core::VcpuId;
 
+use super::cpu::Cpu;
 use super::machine::Machine;
-use super::proxy::{Proxy, Recalled};
+use super::proxy::Proxy;
 use crate::error::VcpuError;
 
 /// Ends with the vCPU, or without if it failed or the machine ended.
-type Thread = JoinHandle<Option<Recalled>>;
+type Thread = JoinHandle<Option<Cpu>>;
 
 /// A thread for each vCPU that is a proxy. It ends when its vCPU is wanted back, and hands that over.
 #[derive(Debug)]
@@ -57,13 +58,12 @@ impl Machine {
     }
 
     /// Takes the vCPU back from its proxy's thread, when that has forwarded what it took.
-    pub(super) fn recall_proxy(&self, id: VcpuId) -> Result<Recalled, VcpuError> {
+    pub(super) fn recall_proxy(&self, id: VcpuId) -> Result<Cpu, VcpuError> {
         let thread = self.proxies.threads()[id.index()].take();
         // Nobody has it but one who has just recalled it.
         let thread = thread.ok_or(VcpuError::IsLocal(id))?;
         self.proxies.recalled[id.index()].store(true, Ordering::Release);
         self.kick(id);
-        thread.thread().unpark();
         let recalled = thread.join().ok().flatten();
         // The sink was told why, or the machine stops.
         recalled.ok_or(VcpuError::HostLacks("a proxy: it ended before"))
@@ -82,7 +82,6 @@ impl Machine {
             self.kick(*id);
         }
         for (_, proxy) in threads {
-            proxy.thread().unpark();
             // A sink may hold the last reference: then this is a proxy's thread, which ends after
             // this. A panic was reported by the thread itself.
             if proxy.thread().id() != thread::current().id() {

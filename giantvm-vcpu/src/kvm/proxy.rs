@@ -9,9 +9,11 @@
 //! * a fixed interrupt or NMI: the proxy is made runnable and takes all that are pending in its
 //!   private pages (see [`image`](super::image)), then it is parked again, and only then are they
 //!   forwarded: an INIT that is a consequence of an interrupt's arrival finds the proxy parked;
-//! * an INIT: is forwarded. For the SIPI the run state is looked at from time to time, and not by
-//!   `KVM_RUN`, which would execute the guest's start-up code here. Reading the run state makes the
-//!   kernel apply a SIPI; the code segment then says its vector.
+//! * an INIT: the proxy is parked again, and the INIT forwarded;
+//! * a SIPI: is dropped by the kernel, but wakes the proxy, which then finds nothing in its pages. Told that
+//!   it was waiting for that SIPI, the kernel applies it after all, for it keeps the vector, which the code
+//!   segment then says. So a SIPI is forwarded also by a node where no INIT was sent: a vCPU may move
+//!   between the two that it sends, or gets. A vCPU that runs already ignores it.
 //!
 //! One order of events is not handled: an INIT that follows an interrupt to the same vCPU within the
 //! microseconds in which the proxy is runnable, without waiting for its effect. The kernel itself
@@ -19,14 +21,12 @@
 //! exit and reported as [`VcpuError::ProxyAstray`].
 
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 use giantvm_core::VcpuId;
 use kvm_bindings::{
     KVM_EXIT_IO, KVM_EXIT_SHUTDOWN, KVM_MP_STATE_INIT_RECEIVED, KVM_MP_STATE_RUNNABLE,
-    KVM_MP_STATE_UNINITIALIZED, KVM_VCPUEVENT_VALID_NMI_PENDING, kvm_lapic_state, kvm_vcpu_events,
-    kvm_vcpu_events__bindgen_ty_1,
+    KVM_MP_STATE_SIPI_RECEIVED, KVM_MP_STATE_UNINITIALIZED, KVM_VCPUEVENT_VALID_NMI_PENDING,
+    kvm_lapic_state, kvm_vcpu_events, kvm_vcpu_events__bindgen_ty_1,
 };
 use kvm_ioctls::VcpuFd;
 
@@ -42,10 +42,6 @@ use crate::gate::Entry;
 use crate::interrupt::Interrupt;
 use crate::pending::Pending;
 
-/// The shortest and the longest time between two looks for a SIPI after an INIT; guests wait from
-/// 10 microseconds to 10 milliseconds between the two.
-const SIPI_POLL: (Duration, Duration) = (Duration::from_micros(50), Duration::from_millis(10));
-
 /// The APIC's spurious-interrupt register, bit 8 of which enables the APIC.
 const SPURIOUS: usize = 0xf0;
 const SPURIOUS_ENABLED: u32 = 1 << 8 | 0xff;
@@ -56,13 +52,11 @@ const MOST_TAKEN: u32 = 64;
 
 /// What a proxy does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
+enum Stage {
     /// It waits for INIT with interrupts on.
     Parked,
     /// It takes interrupts in its pages.
     Taking,
-    /// It has forwarded an INIT, and its SIPI is to come.
-    AwaitsSipi,
 }
 
 /// The vCPU and what its thread needs.
@@ -76,13 +70,8 @@ pub(super) struct Proxy {
     /// vCPU that took neither yet.
     taken: Pending,
     count: u32,
-}
-
-/// A proxy's vCPU, which is [taking](Stage::Taking) nothing: all that it took is forwarded.
-#[derive(Debug)]
-pub(super) struct Recalled {
-    pub(super) cpu: Cpu,
-    pub(super) stage: Stage,
+    /// Whether there was anything to take since it was woken.
+    found: bool,
 }
 
 /// Makes a proxy of a vCPU that no thread runs; from then on the kernel keeps what is sent to it.
@@ -160,20 +149,14 @@ fn enter_pages(
 impl Proxy {
     /// The proxy that a vCPU is since it was parked.
     pub(super) fn parked(id: VcpuId, cpu: Cpu, machine: &Arc<Machine>) -> Self {
-        let stage = Stage::Parked;
-        Self::again(id, Recalled { cpu, stage }, machine)
-    }
-
-    /// The proxy that was recalled.
-    pub(super) fn again(id: VcpuId, recalled: Recalled, machine: &Arc<Machine>) -> Self {
-        let Recalled { cpu, stage } = recalled;
         Self {
             id,
             cpu,
             machine: Arc::clone(machine),
-            stage,
+            stage: Stage::Parked,
             taken: Pending::default(),
             count: 0,
+            found: false,
         }
     }
 
@@ -181,19 +164,15 @@ impl Proxy {
         self.id
     }
 
-    /// Forwards interrupts until the host is dropped, or the vCPU is recalled.
-    pub(super) fn serve(mut self) -> Option<Recalled> {
+    /// Forwards interrupts until the host is dropped, or the vCPU is recalled: then all that it took is
+    /// forwarded.
+    pub(super) fn serve(mut self) -> Option<Cpu> {
         while !self.machine.stopping() {
             // What a vCPU in the middle of its pages has taken is not known yet.
-            if self.stage != Stage::Taking && self.machine.proxies.recalled(self.id) {
-                let Self { cpu, stage, .. } = self;
-                return Some(Recalled { cpu, stage });
+            if self.stage == Stage::Parked && self.machine.proxies.recalled(self.id) {
+                return Some(self.cpu);
             }
-            let done = match self.stage {
-                Stage::Parked | Stage::Taking => self.step(),
-                Stage::AwaitsSipi => self.await_sipi(),
-            };
-            if let Err(error) = done {
+            if let Err(error) = self.step() {
                 self.machine.sink.failed(self.id, error);
                 return None;
             }
@@ -210,13 +189,10 @@ impl Proxy {
                 match access.written_port() {
                     Some(VECTOR_PORT) => self.taken.fixed(vector),
                     Some(NMI_PORT) => self.taken.nmi(),
-                    Some(DRAINED_PORT) => {
-                        set_run_state(self.cpu.fd(), KVM_MP_STATE_UNINITIALIZED)?;
-                        self.stage = Stage::Parked;
-                        self.forward_taken();
-                    }
+                    Some(DRAINED_PORT) => return self.drained(),
                     _ => return Err(self.astray(Failure::UnexpectedExit(KVM_EXIT_IO))),
                 }
+                self.found = true;
                 self.count += 1;
                 if self.count >= MOST_TAKEN {
                     self.forward_taken();
@@ -252,47 +228,50 @@ impl Proxy {
     fn woken(&mut self) -> Result<(), VcpuError> {
         match run_state(self.cpu.fd())? {
             KVM_MP_STATE_UNINITIALIZED => {
-                self.stage = Stage::Taking;
+                (self.stage, self.found) = (Stage::Taking, false);
                 set_run_state(self.cpu.fd(), KVM_MP_STATE_RUNNABLE)
             }
-            KVM_MP_STATE_INIT_RECEIVED => {
-                self.forward(Interrupt::Init);
-                self.stage = Stage::AwaitsSipi;
-                Ok(())
-            }
-            // The boot processor, which needs no SIPI.
-            _ if self.id == VcpuId::BOOT => {
+            run_state => {
+                let vector = match run_state {
+                    KVM_MP_STATE_INIT_RECEIVED => None,
+                    // The boot processor, which needs no SIPI.
+                    _ if self.id == VcpuId::BOOT => None,
+                    // INIT and SIPI both came before this thread woke.
+                    _ => Some(registers::start_vector(self.cpu.fd())?),
+                };
+                // Parked first: whoever learns that the vCPU runs may interrupt it at once.
                 park(self.id, &self.cpu, &self.machine)?;
                 self.forward(Interrupt::Init);
+                if let Some(vector) = vector {
+                    self.forward(Interrupt::Sipi { vector });
+                }
                 Ok(())
             }
-            // INIT and SIPI both came before this thread woke.
-            _ => {
-                self.forward(Interrupt::Init);
-                self.started()
-            }
         }
     }
 
-    fn await_sipi(&mut self) -> Result<(), VcpuError> {
-        let mut pause = SIPI_POLL.0;
-        while run_state(self.cpu.fd())? == KVM_MP_STATE_INIT_RECEIVED {
-            if self.machine.stopping() || self.machine.proxies.recalled(self.id) {
-                return Ok(());
-            }
-            thread::park_timeout(pause);
-            pause = (pause * 5 / 4).min(SIPI_POLL.1);
+    /// Parks after all is taken, and forwards it.
+    fn drained(&mut self) -> Result<(), VcpuError> {
+        let vcpu = self.cpu.fd();
+        let mut sipi = None;
+        if !self.found {
+            set_run_state(vcpu, KVM_MP_STATE_SIPI_RECEIVED)?;
+            sipi = match run_state(vcpu)? {
+                KVM_MP_STATE_RUNNABLE => Some(registers::start_vector(vcpu)?),
+                _ => None,
+            };
         }
-        self.started()
-    }
-
-    /// The kernel has applied a SIPI.
-    fn started(&mut self) -> Result<(), VcpuError> {
-        let vector = registers::start_vector(self.cpu.fd())?;
-        // Parked first: whoever learns that the vCPU runs may interrupt it at once.
-        park(self.id, &self.cpu, &self.machine)?;
+        set_run_state(vcpu, KVM_MP_STATE_UNINITIALIZED)?;
+        if !self.found {
+            // Its local APIC stays as it is: it may have taken something meanwhile.
+            enter_pages(self.id, vcpu, &self.machine, true)?;
+        }
         self.stage = Stage::Parked;
-        self.forward(Interrupt::Sipi { vector });
+        self.forward_taken();
+        // Code to start at is nowhere in the first page: then none ever came.
+        if let Some(vector) = sipi.filter(|&vector| vector != 0) {
+            self.forward(Interrupt::Sipi { vector });
+        }
         Ok(())
     }
 
