@@ -23,8 +23,8 @@ pub enum VcpuError {
     /// The vCPU was taken before.
     #[error("vCPU {0} is taken already: each can be taken once")]
     Taken(VcpuId),
-    /// `leave` while a thread vCPU's program is not where it can be moved.
-    #[error("vCPU {0} is in the middle of its program: run on, and try again after the next exit")]
+    /// `leave` while a thread vCPU's program is not where it can be moved, or KVM may not tell everything.
+    #[error("vCPU {0} is in the middle of something: run on, and try again after the next exit")]
     Busy(VcpuId),
     /// The layout has no vCPU, or more than a machine can have.
     #[error("a machine has from 1 to {limit} vCPUs, not {got}")]

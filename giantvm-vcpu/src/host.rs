@@ -161,8 +161,8 @@ pub trait Vcpu: Send + Debug {
     ///
     /// # Errors
     /// [`NotLeft`], with the vCPU, which is as it was. [`VcpuError::AccessPending`] in the middle of an
-    /// access and [`VcpuError::Busy`] in the middle of a thread vCPU's program: run on, and try again after
-    /// the next exit. [`VcpuError::PauseTimeout`] if other vCPUs of this node could not be stopped for the
+    /// access and [`VcpuError::Busy`] in the middle of a thread vCPU's program, or where KVM may not tell
+    /// of a software exception: run on, and try again after the next exit. [`VcpuError::PauseTimeout`] if other vCPUs of this node could not be stopped for the
     /// moment that it takes; [`VcpuError::Os`].
     fn leave(self: Box<Self>, to: NodeId) -> Result<ArchState, NotLeft>;
 

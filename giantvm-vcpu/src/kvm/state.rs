@@ -1,6 +1,6 @@
 //! Reading and writing a vCPU's whole state.
 
-use kvm_bindings::{Msrs, kvm_msr_entry};
+use kvm_bindings::{Msrs, kvm_msr_entry, kvm_vcpu_events};
 use kvm_ioctls::VcpuFd;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -68,7 +68,27 @@ pub(super) fn save_for_a_move(vcpu: &VcpuFd, msrs: &[u32]) -> Result<ArchState, 
         .first()
         .map_or(0, |entry| entry.data);
     state.set_section(Section::Counter, counter.to_le_bytes().to_vec());
+    // What it says of an exception that is over would be taken for a hidden one there.
+    if let Some(mut events) = part::<kvm_vcpu_events>(&state, Section::Events)?
+        && events.exception.injected == 0
+        && events.exception.pending == 0
+    {
+        events.exception.nr = 0;
+        state.set_section(Section::Events, events.as_bytes().to_vec());
+    }
     Ok(state)
+}
+
+/// Whether a vCPU that was stopped anywhere may be about to take a software exception, which KVM does not
+/// tell: those who load the state are to have the guest make it again. But the guest does not if its
+/// instruction pointer is past the instruction already, as it is on a KVM that emulates these. The number
+/// of the last exception is told in any case; so there may be one whenever the last was one.
+pub(super) fn may_hide_an_exception(vcpu: &VcpuFd) -> Result<bool, VcpuError> {
+    const BREAKPOINT: u8 = 3;
+    const OVERFLOW: u8 = 4;
+    let events = vcpu.get_vcpu_events();
+    let events = events.map_err(errno("reading what is pending"))?;
+    Ok(matches!(events.exception.nr, BREAKPOINT | OVERFLOW))
 }
 
 /// Reads a timer's deadline again: the one register that the kernel changes while a vCPU does nothing.

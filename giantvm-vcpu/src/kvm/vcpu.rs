@@ -122,6 +122,15 @@ impl KvmVcpu {
         }
     }
 
+    /// Refuses where the state might not say everything: anywhere but after an access.
+    fn can_leave(&self) -> Result<(), VcpuError> {
+        let stopped = matches!(self.progress, Progress::Guest);
+        match stopped && state::may_hide_an_exception(self.cpu.fd())? {
+            true => Err(VcpuError::Busy(self.id)),
+            false => Ok(()),
+        }
+    }
+
     /// Refuses while an access is half-way, and completes one that is done.
     fn settle(&mut self) -> Result<(), VcpuError> {
         match self.progress {
@@ -202,7 +211,8 @@ impl Vcpu for KvmVcpu {
 
     fn leave(mut self: Box<Self>, to: NodeId) -> Result<ArchState, NotLeft> {
         let left = self
-            .settle()
+            .can_leave()
+            .and_then(|()| self.settle())
             .and_then(|()| moves::give_up(&self.machine, self.id, &mut self.cpu, to));
         let state = match left {
             Ok(state) => state,
