@@ -80,6 +80,26 @@ mod tests {
     use super::*;
 
     #[test]
+    fn answers_are_read_as_they_were_written() {
+        let text = || String::from("vCPU 1\nis \"back\"");
+        let (done, of) = (1, 2);
+        let what = text();
+        let mut lines = Vec::new();
+        let answers = [
+            Answer::Progress { what, done, of },
+            Answer::Failed { why: text() },
+            Answer::Done { said: text() },
+        ];
+        answers
+            .iter()
+            .for_each(|answer| write(&mut lines, answer).unwrap());
+        let mut from = &lines[..];
+        for answer in answers {
+            assert_eq!(read(&mut from).unwrap(), Some(answer));
+        }
+    }
+
+    #[test]
     fn requests_are_lines_and_what_is_none_is_refused() {
         let mut line = Vec::new();
         let node = String::from("n1");

@@ -302,9 +302,9 @@ fn a_flood_of_interrupts_and_timer_ticks_finds_vcpus_that_move_a_thousand_times(
         let failed_moves = (0..100).take_while(|_| nodes.relocate(number, to) != Outcome::Moved);
         retries += failed_moves.count();
         assert_eq!(nodes.place(number), to);
-        for target in 0..2 {
-            if count(target, DEVICE) == injected[target] {
-                injected[target] += 1;
+        for (target, injected) in injected.iter_mut().enumerate() {
+            if count(target, DEVICE) == *injected {
+                *injected += 1;
                 let vector = DEVICE;
                 let device = &nodes.hosts[round / 2 % 2];
                 device
