@@ -155,3 +155,25 @@ fn the_end_of_a_pause_lets_nobody_in_who_is_held() {
         holder.join().unwrap();
     });
 }
+
+#[test]
+fn who_waits_gets_in_when_the_pause_or_the_hold_ends_and_nobody_kicks() {
+    type Step = fn(&Gate<()>);
+    let reasons: [(Step, Step); 2] = [
+        (|gate| gate.pause(|()| unreachable!()), Gate::resume),
+        (|gate| gate.hold(|()| unreachable!()), Gate::release),
+    ];
+    for (close, open) in reasons {
+        model(move || {
+            let gate = Arc::new(Gate::new());
+            close(&gate);
+            let opener = {
+                let gate = Arc::clone(&gate);
+                thread::spawn(move || open(&gate))
+            };
+            assert_eq!(gate.enter(()), Entry::Run);
+            gate.leave();
+            opener.join().unwrap();
+        });
+    }
+}

@@ -39,7 +39,7 @@ fn vcpus_move_to_and_fro_while_the_guest_computes_and_every_result_is_right() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("machine");
     let socket = socket.to_str().unwrap();
-    let work = "ticket,sum,ep,is,ipi,io,clock,ep:W,ipi,sum";
+    let work = "ticket,sum,ep,is,ipi,io,io,io,io,clock,ep:W,ipi,io,sum";
     let options = ["--nodes", "2", "--vcpus", "3", "--program", work];
     let mut machine = start(socket, &options);
     // Whatever it prints must not block it.
