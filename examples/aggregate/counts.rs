@@ -5,6 +5,7 @@ use std::time::Duration;
 use giantvm_core::PageSize;
 use giantvm_dsm::engine::{Dsm, DsmStats, FaultKind};
 use giantvm_transport::Traffic;
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::hot::HotPage;
@@ -46,6 +47,9 @@ pub(crate) struct Counts {
     pub(crate) frames_sent: u64,
     pub(crate) bytes_sent: u64,
     pub(crate) bytes_received: u64,
+    /// Processor time that this node's process used, in seconds. In one process for all nodes it is the
+    /// process' whole time.
+    pub(crate) cpu_seconds: f64,
     /// The hottest pages, the hottest first.
     pub(crate) hottest: Vec<HotPage>,
 }
@@ -54,7 +58,9 @@ impl Counts {
     /// As they are now.
     pub(crate) fn of(dsm: &Dsm, traffic: Traffic, size: PageSize) -> Self {
         let pages = dsm.heat(HOTTEST).into_iter();
+        let used = clock_gettime(ClockId::ProcessCPUTime);
         Self {
+            cpu_seconds: used.tv_sec as f64 + used.tv_nsec as f64 / 1e9,
             hottest: pages.filter_map(|page| HotPage::new(&page, size)).collect(),
             ..Self::of_memory(&dsm.stats(), traffic)
         }
@@ -91,6 +97,7 @@ impl Counts {
             frames_sent: traffic.frames_sent,
             bytes_sent: traffic.bytes_sent,
             bytes_received: traffic.bytes_received,
+            cpu_seconds: 0.0,
             hottest: Vec::new(),
         }
     }

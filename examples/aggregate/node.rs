@@ -489,7 +489,6 @@ impl Node {
 
     fn report(&self) -> NodeReport {
         let io = self.wiring.bus.counts();
-        let usage = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
         NodeReport {
             name: self.name(self.local).to_owned(),
             vcpus: self.placement.vcpus_of(self.local).count(),
@@ -497,7 +496,6 @@ impl Node {
             io_forwarded: io.forwarded,
             io_unclaimed: io.unclaimed,
             clock_error_us: self.wiring.timekeeper.error_us(),
-            cpu_seconds: usage.tv_sec as f64 + usage.tv_nsec as f64 / 1e9,
             run_seconds: self.started.elapsed().as_secs_f64(),
             counts: self.counts(),
         }

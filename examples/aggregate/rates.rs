@@ -18,6 +18,10 @@ pub(crate) struct Rates {
     pub(crate) pages_out_per_second: f64,
     pub(crate) bytes_in_per_second: f64,
     pub(crate) bytes_out_per_second: f64,
+    /// Messages to other nodes, of every kind.
+    pub(crate) messages_out_per_second: f64,
+    /// Of one processor, by the node's process.
+    pub(crate) cpu_percent: f64,
     pub(crate) guesses_per_second: f64,
     pub(crate) read_ahead_per_second: f64,
     pub(crate) read_ahead_used_per_second: f64,
@@ -48,6 +52,12 @@ impl Rates {
             pages_out_per_second: rate(|counts| counts.pages_sent),
             bytes_in_per_second: rate(|counts| counts.bytes_received),
             bytes_out_per_second: rate(|counts| counts.bytes_sent),
+            messages_out_per_second: rate(|counts| counts.frames_sent),
+            cpu_percent: if seconds > 0.0 {
+                100.0 * (after.cpu_seconds - before.cpu_seconds).max(0.0) / seconds
+            } else {
+                0.0
+            },
             guesses_per_second: rate(|counts| counts.guesses),
             read_ahead_per_second: rate(|counts| counts.read_ahead),
             read_ahead_used_per_second: rate(|counts| counts.read_ahead_used),

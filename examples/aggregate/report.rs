@@ -23,9 +23,6 @@ pub(crate) struct NodeReport {
     pub(crate) io_unclaimed: u64,
     /// How far this node's clock can be off the first node's, in microseconds; `None` on that one.
     pub(crate) clock_error_us: Option<f64>,
-    /// Processor time that this node's process used, in seconds. In one process for all nodes it
-    /// is the process' whole time.
-    pub(crate) cpu_seconds: f64,
     /// How long the guest ran, in seconds.
     pub(crate) run_seconds: f64,
 }
@@ -154,7 +151,7 @@ impl RunReport {
                 micros(counts.fault_p99_us),
                 node.ipis_sent.to_string(),
                 node.io_forwarded.to_string(),
-                format!("{:.1}", node.cpu_seconds),
+                format!("{:.1}", counts.cpu_seconds),
             ]);
         }
         align(&mut table);

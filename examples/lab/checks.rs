@@ -1,5 +1,6 @@
 //! Whether what must be seen was seen.
 
+use crate::quiet::quiet;
 use crate::scenario::{Check, Step};
 use crate::script::Told;
 
@@ -59,6 +60,7 @@ fn look(check: Check, output: &str) -> Finding {
             Finding::new(what, line.is_none(), line.unwrap_or_default())
         }
         Check::Guest(name) => guest(name, output),
+        Check::Quiet(most) => quiet(most, output),
     }
 }
 

@@ -22,6 +22,7 @@ mod interrupt;
 mod kernel;
 mod packages;
 mod progress;
+mod quiet;
 mod run;
 mod scenario;
 mod scenarios;

@@ -80,6 +80,9 @@ pub(crate) enum Check {
     Shows(&'static str),
     /// That a check of the guest's own is ok.
     Guest(&'static str),
+    /// That no node sends more messages a second while the guest is idle, of which its output has to tell
+    /// by `--top --json`.
+    Quiet(u32),
 }
 
 impl Scenario {

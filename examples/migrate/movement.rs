@@ -1,7 +1,7 @@
 //! The thread moves, and pages follow as it uses them.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, ensure};
@@ -19,10 +19,16 @@ use crate::speed::{Step, usual};
 use crate::vm::{self, Words};
 
 /// Ends the process: a thread that waits for a page that never comes would not.
-struct Loud;
+struct Loud {
+    /// Whether the nodes part because something else went wrong, of which the caller tells.
+    parting: Arc<AtomicBool>,
+}
 
 impl Watcher for Loud {
     fn lost(&self, node: giantvm_core::NodeId, loss: &Loss) {
+        if self.parting.load(Ordering::Acquire) {
+            return;
+        }
         eprintln!("migrate: node {node} was lost: {loss}");
         std::process::abort();
     }
@@ -33,7 +39,7 @@ impl Watcher for Loud {
     }
 }
 
-fn start(end: &Arc<dyn Transport>, plan: &Plan) -> anyhow::Result<Dsm> {
+fn start(end: &Arc<dyn Transport>, plan: &Plan, parting: &Arc<AtomicBool>) -> anyhow::Result<Dsm> {
     let mut options = DsmOptions::default();
     options.parcels.standby = plan.standby;
     // As pre-copy is not compressed here, pages are not either.
@@ -41,7 +47,8 @@ fn start(end: &Arc<dyn Transport>, plan: &Plan) -> anyhow::Result<Dsm> {
     // The bytes are what is asked about, whatever link the nodes of this host have.
     options.parcels.deltas = When::Always;
     let homes = HomeMap::even(plan.size.pages(), [node(0)?]);
-    let handlers = Handlers::default().watch(Arc::new(Loud));
+    let parting = Arc::clone(parting);
+    let handlers = Handlers::default().watch(Arc::new(Loud { parting }));
     let end = Arc::clone(end);
     let dsm = plan
         .protocol
@@ -52,7 +59,19 @@ fn start(end: &Arc<dyn Transport>, plan: &Plan) -> anyhow::Result<Dsm> {
 /// Works on one node, then on the other, then on the first again.
 pub(crate) fn trip(plan: &Plan) -> anyhow::Result<Trip> {
     let ends = link::ends(plan.link)?;
-    let nodes = [start(&ends[0], plan)?, start(&ends[1], plan)?];
+    let parting = Arc::default();
+    let nodes = [
+        start(&ends[0], plan, &parting)?,
+        start(&ends[1], plan, &parting)?,
+    ];
+    let trip = measure(plan, &ends, &nodes);
+    parting.store(trip.is_err(), Ordering::Release);
+    let trip = trip?;
+    finish(nodes)?;
+    Ok(trip)
+}
+
+fn measure(plan: &Plan, ends: &link::Ends, nodes: &[Dsm; 2]) -> anyhow::Result<Trip> {
     let memory = [0, 1].map(|end| vm::view(nodes[end].mapping(), plan.size));
     let [first, second] = memory;
     let memory: [Box<dyn Words>; 2] = [first?, second?];
@@ -68,9 +87,9 @@ pub(crate) fn trip(plan: &Plan) -> anyhow::Result<Trip> {
     let usual = usual(warm);
     let mut legs = [Leg::default(); 2];
     for (leg, there) in legs.iter_mut().zip([1, 0]) {
-        let before = link::bytes(&ends);
+        let before = link::bytes(ends);
         let steps = steps(plan, words(there))?;
-        *leg = Leg::of(link::bytes(&ends) - before, &steps, usual);
+        *leg = Leg::of(link::bytes(ends) - before, &steps, usual);
     }
     let trip = Trip {
         legs,
@@ -83,8 +102,6 @@ pub(crate) fn trip(plan: &Plan) -> anyhow::Result<Trip> {
         "{}: page {wrong:?} is wrong after moving",
         plan.work.name()
     );
-    drop(memory);
-    finish(nodes)?;
     Ok(trip)
 }
 

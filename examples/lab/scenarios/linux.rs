@@ -1,7 +1,7 @@
 //! Scenarios with Linux as the guest.
 
 use crate::emulators::Paging;
-use crate::scenario::Check::{Guest, Has, Shows};
+use crate::scenario::Check::{Guest, Has, Lacks, Quiet, Shows};
 use crate::scenario::{Check, Host, Role, Scenario, Step};
 use crate::scenarios::linux_host;
 
@@ -244,6 +244,90 @@ pub(super) const ALL: &[Scenario] = &[
                     Guest("rng"),
                     Has("LAB end: 0 of "),
                 ],
+            }],
+        )],
+        files: &[],
+    },
+    Scenario {
+        name: "linux-memory",
+        about: "Linux whose memory is more than either of two nodes gives, written and read nearly in full",
+        short: false,
+        paging: Paging::Nested,
+        hosts: &[linux_host(
+            4,
+            2048,
+            &[Step {
+                name: "2 nodes, 1 vCPU",
+                command: linux!(
+                    2,
+                    1,
+                    1,
+                    "--node-memory 160M",
+                    "lab=memory,memory lab.memory=85"
+                ),
+                limit: 600,
+                checks: &[
+                    Shows("LAB guest up"),
+                    Guest("memory"),
+                    Has("evicted dirty"),
+                    Has("LAB end: 0 of "),
+                ],
+            }],
+        )],
+        files: &[],
+    },
+    Scenario {
+        name: "linux-lost",
+        about: "a node is killed while Linux works: the machine stops before it could see a wrong byte",
+        short: false,
+        paging: Paging::Nested,
+        hosts: &[linux_host(
+            4,
+            2048,
+            &[Step {
+                name: "kill -9",
+                command: concat!(
+                    "mkfifo said; (",
+                    linux!(2, 1, 1, "", "lab=memory,memory,memory,memory,memory,memory"),
+                    "; echo it ended with status $?) >said 2>&1 & \
+                     while read line; do echo \"$line\"; \
+                     case $line in *\"LAB memory ok\"*) \
+                     ps | grep \"[m]ember 1\" | while read pid rest; do kill -9 $pid; done;; esac; done <said \
+                     | tee lost.log; grep -q \"it ended with status 3\" lost.log"
+                ),
+                limit: 300,
+                checks: &[
+                    Guest("memory"),
+                    Shows("was lost"),
+                    Lacks("LAB end"),
+                    Lacks("FAIL"),
+                    Lacks("BUG"),
+                    Lacks("Oops"),
+                    Lacks("general protection"),
+                    Lacks("segfault"),
+                    Lacks("panic"),
+                ],
+            }],
+        )],
+        files: &[],
+    },
+    Scenario {
+        name: "linux-idle",
+        about: "Linux on one node with memory of two, doing nothing: what nodes tell one another meanwhile",
+        short: false,
+        paging: Paging::Nested,
+        hosts: &[linux_host(
+            4,
+            2048,
+            &[Step {
+                name: "2 nodes, 1 vCPU",
+                command: concat!(
+                    "set -o pipefail; ",
+                    linux!(2, 1, 1, "--top --json", "lab=idle lab.seconds=20"),
+                    " 2>&1 | sed \"s/,.hottest.*/}/\""
+                ),
+                limit: 300,
+                checks: &[Guest("idle"), Quiet(200), Has("LAB end: 0 of ")],
             }],
         )],
         files: &[],
