@@ -6,19 +6,20 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use giantvm_core::NodeId;
 use giantvm_guest::{Config, Program, Run};
 use giantvm_sched::{ClusterSpec, ConsoleSpec, DiskSpec, MAX_FILE, NodeAddress, Placement, Size};
 use giantvm_transport::SameHost;
 
+use crate::control::Request;
 use crate::exit::{Exit, Fatal, OrExit};
 use crate::guest::Plan;
 use crate::linux::keyboard::Keyboard;
 use crate::memory::Memory;
-use crate::node::Task;
 use crate::protocol::ProtocolKind;
 use crate::scheduling::SchedulerKind;
+use crate::task::Task;
 use crate::view::Show;
 use crate::work::Work;
 use crate::{linux, threads, tsc};
@@ -81,6 +82,9 @@ Examples:
   aggregate --program cg,mg --threads 16 --scheduler fair
                                            more threads than vCPUs, scheduled without regard to memory
   aggregate --json run.json                figures for machines
+  aggregate --control vm.sock              a machine that takes orders; then, from elsewhere,
+  aggregate --control vm.sock move-vcpu 1 n0
+                                           moves a vCPU to node n0 while the machine runs
   aggregate --cluster cluster.toml --node a
                                            this host is node `a` of the cluster in the file; run the
                                            same on every other host with its own name, in any order
@@ -103,6 +107,15 @@ Exit status:
 #[derive(Debug, Clone, Parser)]
 #[command(name = "aggregate", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Cli {
+    /// What to do with a machine that runs, instead of running one.
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+
+    /// Take orders by a unix socket at PATH while the machine runs; or, with a command, where to give
+    /// them. In a cluster give it to the first node.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) control: Option<PathBuf>,
+
     /// How many nodes to start on this host (1 to 64).
     #[arg(long, value_name = "N", default_value_t = 2, conflicts_with = "cluster",
           value_parser = clap::value_parser!(u8).range(1..=64))]
@@ -243,9 +256,49 @@ pub(crate) struct Cli {
     pub(crate) ports: Vec<u16>,
 }
 
+/// What to do with a running machine.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub(crate) enum Command {
+    /// Move a vCPU to another node. The guest does not notice.
+    MoveVcpu {
+        /// The vCPU's number.
+        vcpu: u8,
+        /// The node's name: n0, n1 and so on where all are on one host.
+        node: String,
+    },
+    /// Move all vCPUs of a node to others. Its memory and its devices stay, and are named.
+    Evacuate {
+        /// The node's name.
+        node: String,
+    },
+    /// Move the vCPUs back to a node that it had when the machine started. The node still runs: one that
+    /// was not there then cannot come.
+    Admit {
+        /// The node's name.
+        node: String,
+    },
+}
+
+impl Command {
+    fn request(&self) -> Request {
+        match self.clone() {
+            Self::MoveVcpu { vcpu, node } => Request::MoveVcpu { vcpu, node },
+            Self::Evacuate { node } => Request::Evacuate { node },
+            Self::Admit { node } => Request::Admit { node },
+        }
+    }
+}
+
 /// What this process is to be.
 #[derive(Debug)]
 pub(crate) enum Role {
+    /// Has a machine that runs do something.
+    Client {
+        /// Its socket.
+        control: PathBuf,
+        /// What.
+        request: Request,
+    },
     /// Starts one process a node and watches them.
     Parent(Task),
     /// Runs all nodes itself.
@@ -262,6 +315,14 @@ pub(crate) enum Role {
 impl Cli {
     /// What the arguments ask this process to be.
     pub(crate) fn role(&self) -> Result<Role, Fatal> {
+        if let Some(command) = &self.command {
+            let control = self.control.clone();
+            let control = control
+                .ok_or_else(|| anyhow!("which machine? name its socket by --control"))
+                .or_exit(Exit::Usage)?;
+            let request = command.request();
+            return Ok(Role::Client { control, request });
+        }
         if let (Some(file), Some(name)) = (&self.cluster, &self.node) {
             let spec = read_cluster(file).or_exit(Exit::Usage)?;
             let node = spec.node_named(name).ok_or_else(|| {
@@ -366,6 +427,7 @@ impl Cli {
             memory,
             one_host,
             top: self.show(),
+            control: self.control.clone(),
             keyboard: match (self.member, self.keyboard) {
                 (Some(_), Some(descriptor)) => Keyboard::Inherited(descriptor),
                 (Some(_), None) => Keyboard::None,

@@ -5,7 +5,7 @@ use giantvm_dsm::uffd::Support;
 
 use crate::cli::VcpuKind;
 use crate::exit::{Exit, Fatal, OrExit};
-use crate::node::Task;
+use crate::task::Task;
 
 const MORE: &str = "`cargo run --release --example doctor` tells more";
 

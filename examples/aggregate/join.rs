@@ -14,8 +14,9 @@ use giantvm_transport::tcp::TcpConnector;
 use giantvm_transport::{JoinConfig, NodeEntry, Progress, Transport, inproc, join_blocking};
 
 use crate::exit::{Exit, Fatal, OrExit};
-use crate::node::{self, Task};
+use crate::node;
 use crate::report::RunReport;
+use crate::task::Task;
 
 /// How long the processes of one host may look for one another without a word.
 const QUIET: Duration = Duration::from_millis(900);

@@ -99,16 +99,19 @@ impl LifecycleDriver {
         self.locked().lifecycle.reason()
     }
 
-    /// A local vCPU thread has ended.
+    /// A vCPU has come to this node, and gets a thread. False if the machine stops: then it gets none.
+    #[must_use]
+    pub(crate) fn vcpu_arrived(&self) -> bool {
+        let mut state = self.locked();
+        let runs = state.lifecycle.reason().is_none();
+        state.running += usize::from(runs);
+        runs
+    }
+
+    /// A local vCPU thread has ended, or its vCPU has left this node.
     pub(crate) fn vcpu_ended(&self) {
-        let last = {
-            let mut state = self.locked();
-            state.running -= 1;
-            state.running == 0
-        };
-        if last {
-            self.feed(Event::VcpusStopped);
-        }
+        self.locked().running -= 1;
+        self.feed(Event::VcpusStopped);
     }
 
     /// Feeds an event of this node, which the life cycle never refuses.
@@ -120,6 +123,10 @@ impl LifecycleDriver {
 
     fn handle(&self, event: Event) -> Result<(), LifecycleViolation> {
         let mut state = self.locked();
+        // A vCPU may have come since the last one ended.
+        if event == Event::VcpusStopped && state.running > 0 {
+            return Ok(());
+        }
         let commands = state.lifecycle.handle(event)?;
         let idle = state.running == 0;
         // Under the lock, so that peers hear things in the order they were decided.
@@ -158,7 +165,8 @@ impl LifecycleDriver {
         let local: Vec<_> = host.layout().local().collect();
         for vcpu in local {
             if let Err(error) = host.kick(vcpu) {
-                tracing::error!(%error, %vcpu, "a vCPU cannot be stopped");
+                // It may have left just now: where it arrives it gets no thread.
+                tracing::debug!(%error, %vcpu, "a vCPU cannot be stopped");
             }
         }
     }

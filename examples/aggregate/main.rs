@@ -7,6 +7,7 @@ mod address_map;
 mod channel;
 mod cli;
 mod console;
+mod control;
 mod counts;
 mod devices;
 mod echoes;
@@ -24,6 +25,8 @@ mod linux;
 mod litmus;
 mod looks;
 mod memory;
+mod move_order;
+mod moves;
 mod node;
 #[path = "../protocol.rs"]
 mod protocol;
@@ -33,6 +36,7 @@ mod scheduling;
 mod screen;
 mod signals;
 mod stalls;
+mod task;
 mod threads;
 mod timekeeper;
 mod top;
@@ -95,6 +99,11 @@ fn run(cli: &Cli) -> Result<u8, Fatal> {
     let typed = cli.kernel.is_some() && cli.member.is_none();
     let _terminal = typed.then(RawTerminal::new);
     match cli.role()? {
+        Role::Client { control, request } => {
+            let said = control::client::ask(&control, &request).or_exit(Exit::Wrong)?;
+            println!("{said}");
+            Ok(Exit::Verified.code())
+        }
         Role::Parent(task) => {
             host::check(&task)?;
             launch::processes(cli)

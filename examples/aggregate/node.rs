@@ -1,9 +1,8 @@
 //! One node of the machine, from the joined transport to its end.
 
-use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
@@ -12,36 +11,38 @@ use giantvm_dsm::engine::{Dsm, DsmOptions};
 use giantvm_io::machine::{Cause, Stop};
 use giantvm_io::{Bus, BusBuilder, DeviceServer, IoMessage, Unsent};
 use giantvm_sched::schedule::Machine;
-use giantvm_sched::{ClusterSpec, Links, Placement};
-use giantvm_transport::{SameHost, Transport};
+use giantvm_sched::{Links, Placement};
+use giantvm_transport::Transport;
 use giantvm_vcpu::Layout;
 use giantvm_vcpu::kvm::PageTableWalks;
+use giantvm_vcpu::migration::Mover;
 
 use crate::channel::{Channel, Local, Service};
-use crate::cli::VcpuKind;
 use crate::console::{Console, ConsoleTo};
+use crate::control::orders::Orders;
+use crate::control::server::Control;
 use crate::counts::Counts;
 use crate::devices::{self, Parts};
 use crate::exit::{Exit, Fatal, OrExit};
-use crate::guest::{Guest, Plan};
+use crate::guest::Guest;
 use crate::inbox::Notice;
 use crate::lifecycle::LifecycleDriver;
 use crate::link_meter::LinkMeter;
 use crate::linux::devices::{Devices, Makings};
 use crate::linux::interrupts::LineOutput;
-use crate::linux::keyboard::{self, Keyboard};
+use crate::linux::keyboard;
 use crate::linux::late::LateMemory;
 use crate::linux::terminal::Output;
-use crate::memory::Memory;
+use crate::moves::Moves;
 use crate::report::{NodeReport, RunReport};
 use crate::scheduling::{Conductor, Desk};
 use crate::stalls::{HOTTEST, NodeStalls, VcpuThreads};
+use crate::task::Task;
 use crate::timekeeper::Timekeeper;
 use crate::top::Top;
 use crate::vcpus;
 use crate::verdict;
-use crate::view::Show;
-use crate::wiring::{Forwarding, Outlet, Wiring};
+use crate::wiring::{Outlet, Wiring};
 use crate::work::Work;
 
 /// How long vCPUs may take to leave the guest, and other nodes to say that theirs have.
@@ -50,43 +51,8 @@ const STOP_PATIENCE: Duration = Duration::from_secs(10);
 const LOSS_PATIENCE: Duration = Duration::from_millis(300);
 /// How long the other nodes may take to report and to part.
 const PART_PATIENCE: Duration = Duration::from_secs(10);
-/// Where that is: far from what the system puts at the ends of a process's addresses.
-const MEMORY_AT: usize = 0x2000_0000_0000;
 /// The node that keeps the time, reads the results and writes the report.
 const REPORTER: NodeId = NodeId::ZERO;
-
-/// What a run of one node is about.
-#[derive(Debug, Clone)]
-pub(crate) struct Task {
-    pub(crate) spec: ClusterSpec,
-    pub(crate) plan: Plan,
-    pub(crate) memory: Memory,
-    /// Whether all nodes are on this host.
-    pub(crate) one_host: bool,
-    /// How nodes of one host talk to one another.
-    pub(crate) same_host: SameHost,
-    /// Where what the user types comes from.
-    pub(crate) keyboard: Keyboard,
-    /// Where the first node shows the run while it lasts.
-    pub(crate) top: Option<Show>,
-}
-
-impl Task {
-    /// Where the memory has to be in every node's process: threads that are carried by processes find their
-    /// stacks, and what they left there, at the same addresses in all of them.
-    fn same_addresses(&self) -> Option<NonZeroUsize> {
-        NonZeroUsize::new(MEMORY_AT).filter(|_| self.shares_stacks())
-    }
-
-    /// Where the program is in this process, if that has to be the same in all of them.
-    pub(crate) fn code_address(&self) -> Option<usize> {
-        self.shares_stacks().then_some(run as *const () as usize)
-    }
-
-    fn shares_stacks(&self) -> bool {
-        self.plan.vcpu == VcpuKind::Thread && Guest::threads(&self.plan) > 0
-    }
-}
 
 /// Runs this node until the machine ends. The first node also gives the machine's report.
 pub(crate) fn run(
@@ -97,6 +63,7 @@ pub(crate) fn run(
     let mut node = Node::start(task, transport)?;
     node.stop_on_request(interrupted).or_exit(Exit::Host)?;
     node.boot(task)?;
+    let _control = node.take_orders(task).or_exit(Exit::Usage)?;
     let stop = node.wait_for_end();
     node.part(task, stop)
 }
@@ -109,12 +76,11 @@ struct Node {
     placement: Placement,
     transport: Arc<dyn Transport>,
     notices: Receiver<Notice>,
-    forwarding: Arc<Forwarding>,
+    moves: Arc<Moves>,
     wiring: Arc<Wiring>,
     dsm: Dsm,
     guest: Guest,
     context: vcpus::Context,
-    threads: Vec<JoinHandle<()>>,
     /// Other nodes' reports, on the node that gathers them.
     reports: Vec<(NodeId, NodeReport)>,
     /// The live view, on the node that shows it.
@@ -187,6 +153,12 @@ impl Node {
         let bus = Arc::new(bus(builder, &outlet));
         let devices = serve_devices(&bus, &outlet).or_exit(Exit::Host)?;
         let desk = desk(task, &placement, &outlet, &lifecycle).or_exit(Exit::Host)?;
+        let vcpu_nodes = VcpuId::first(placement.vcpu_count())
+            .filter_map(|vcpu| placement.node_of_vcpu(vcpu))
+            .collect();
+        let layout = Layout::new(local, vcpu_nodes).or_exit(Exit::Usage)?;
+        let moves = Arc::new(Moves::new(outlet.clone(), timekeeper.clone()));
+        let mover = Mover::start(&layout, transport.peers(), moves.clone()).or_exit(Exit::Host)?;
         let wiring = Arc::new(Wiring {
             outlet: outlet.clone(),
             lifecycle: lifecycle.clone(),
@@ -199,6 +171,8 @@ impl Node {
             stall_looks: Mutex::default(),
             channel: OnceLock::new(),
             host: host_slot,
+            mover: mover.clone(),
+            moves: moves.clone(),
             lines: lines.clone(),
             desk: desk.clone(),
         });
@@ -232,20 +206,29 @@ impl Node {
         }
         timekeeper.start().or_exit(Exit::Host)?;
 
-        let vcpu_nodes = VcpuId::first(placement.vcpu_count())
-            .filter_map(|vcpu| placement.node_of_vcpu(vcpu))
-            .collect();
-        let layout = Layout::new(local, vcpu_nodes).or_exit(Exit::Usage)?;
-        let forwarding = Arc::new(Forwarding::new(outlet, layout.clone(), lifecycle.clone()));
         let guest = Guest::new(plan, &dsm).or_exit(Exit::Host)?;
         memory.set(guest.memory().clone());
         let map = guest.map().clone();
         let host = guest
-            .host(layout, forwarding.clone(), timekeeper.clock(), desk.clone())
+            .host(layout, mover.clone(), timekeeper.clock(), desk.clone())
             .or_exit(Exit::Host)?;
         wiring.host.set(host.clone()).ok();
         timekeeper.attach(host.clone());
         lifecycle.attach(host.clone(), bus.clone());
+        mover.attach(&host);
+        let context = vcpus::Context {
+            host,
+            mover,
+            bus,
+            lifecycle,
+            timekeeper,
+            map,
+            lines,
+            desk,
+            relaxes: matches!(plan.work, Work::Programs(_)),
+            threads,
+        };
+        moves.attach(context.clone());
         Ok(Self {
             local,
             names,
@@ -253,22 +236,11 @@ impl Node {
             placement,
             transport,
             notices,
-            forwarding,
+            moves,
             wiring,
             dsm,
             guest,
-            context: vcpus::Context {
-                host,
-                bus,
-                lifecycle,
-                timekeeper,
-                map,
-                lines,
-                desk,
-                relaxes: matches!(plan.work, Work::Programs(_)),
-                threads,
-            },
-            threads: Vec::new(),
+            context,
             reports: Vec::new(),
             top,
             started: Instant::now(),
@@ -288,7 +260,7 @@ impl Node {
         // Only now: the boot vCPU starts the others at once, and whoever is prepared after that
         // has forgotten it.
         for vcpu in prepared {
-            self.threads.push(vcpus::spawn(self.context.clone(), vcpu)?);
+            self.moves.spawn(&self.context, vcpu)?;
         }
         self.started = Instant::now();
         Ok(())
@@ -365,6 +337,23 @@ impl Node {
         self.launch().or_exit(Exit::Host)
     }
 
+    /// Lets the machine be told what to do, if this is the node for that.
+    fn take_orders(&self, task: &Task) -> anyhow::Result<Option<Control>> {
+        let path = task.control.as_ref().filter(|_| self.local == REPORTER);
+        let listen = |path: &PathBuf| {
+            let orders = Orders {
+                spec: task.spec.clone(),
+                placement: self.placement.clone(),
+                mover: self.context.mover.clone(),
+                moves: self.moves.clone(),
+                obstacle: task.keeps_vcpus(),
+            };
+            let control = Control::listen(path, orders);
+            control.with_context(|| format!("no orders can be taken at {}", path.display()))
+        };
+        path.map(listen).transpose()
+    }
+
     /// Waits until the machine has stopped everywhere, or as far as it still can.
     fn wait_for_end(&mut self) -> Stop {
         let mut deadline: Option<Instant> = None;
@@ -430,7 +419,7 @@ impl Node {
             let name = |node: NodeId| self.name(node).to_owned();
             return Err(verdict::bad_end(stop, name));
         }
-        for thread in self.threads.drain(..) {
+        for thread in self.moves.threads() {
             thread
                 .join()
                 .map_err(|_| anyhow!("a vCPU thread panicked"))
@@ -503,7 +492,7 @@ impl Node {
         NodeReport {
             name: self.name(self.local).to_owned(),
             vcpus: self.placement.vcpus_of(self.local).count(),
-            ipis_sent: self.forwarding.sent(),
+            ipis_sent: self.moves.interrupts_sent(),
             io_forwarded: io.forwarded,
             io_unclaimed: io.unclaimed,
             clock_error_us: self.wiring.timekeeper.error_us(),

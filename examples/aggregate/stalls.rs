@@ -25,6 +25,12 @@ impl VcpuThreads {
         self.map().insert(thread.unsigned_abs(), vcpu);
     }
 
+    /// Notes that the calling thread runs none any more: its number may become another thread's.
+    pub(crate) fn leave(&self) {
+        let thread = rustix::thread::gettid().as_raw_nonzero().get();
+        self.map().remove(&thread.unsigned_abs());
+    }
+
     fn map(&self) -> MutexGuard<'_, BTreeMap<u32, VcpuId>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

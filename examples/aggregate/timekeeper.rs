@@ -43,6 +43,8 @@ pub(crate) struct Timekeeper {
     tsc_offset: AtomicI64,
     /// Whose vCPUs step.
     host: OnceLock<Arc<dyn VcpuHost>>,
+    /// Held for a step: two at once would end one another's pauses.
+    stepping: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -71,6 +73,7 @@ impl Timekeeper {
             changed: Condvar::new(),
             tsc_offset: AtomicI64::new(0),
             host: OnceLock::new(),
+            stepping: Mutex::default(),
         }
     }
 
@@ -203,6 +206,8 @@ impl Timekeeper {
     /// Lets all vCPUs step, if they have to: none executes with the new counter while another still has the
     /// old one.
     fn step(&self) {
+        let stepping = self.stepping.lock();
+        let _stepping = stepping.unwrap_or_else(PoisonError::into_inner);
         let wanted = self.locked().counter.offset();
         let Some(host) = self.host.get().filter(|_| wanted != self.tsc_offset()) else {
             return;
@@ -217,10 +222,20 @@ impl Timekeeper {
         self.tsc_offset.store(wanted, Ordering::Relaxed);
         for vcpu in host.layout().local() {
             if let Err(error) = host.kick(vcpu) {
-                tracing::error!(%error, %vcpu, "a vCPU does not step");
+                // It may have left just now.
+                tracing::debug!(%error, %vcpu, "a vCPU does not step");
             }
         }
         host.resume();
+    }
+
+    /// A vCPU comes that has seen this counter: steps if this node is behind that.
+    pub(crate) fn arrival(&self, seen: Nanos) {
+        let heard = self.hear(&mut self.locked(), Nanos(tsc::read()), seen);
+        if let Err(error) = heard {
+            tracing::warn!(%error, "a vCPU comes with nonsense for a counter");
+        }
+        self.step();
     }
 
     /// What the guest's time-stamp counters have to be ahead of this host's, in cycles.
@@ -244,7 +259,7 @@ impl Timekeeper {
         let clock = (state.estimator.due() <= now).then(|| state.estimator.probe(now));
         drop(state);
         if let Some(probe) = clock {
-            self.outlet.vcpu(REFERENCE, Message::ClockProbe(probe));
+            self.outlet.vcpu(REFERENCE, &Message::ClockProbe(probe));
         }
         for node in NodeId::first(self.outlet.local().index()) {
             let mut state = self.locked();

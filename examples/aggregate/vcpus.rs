@@ -10,6 +10,7 @@ use giantvm_guest::threads::word::OVER;
 use giantvm_io::ioapic::Lines;
 use giantvm_io::machine::{Cause, Stop};
 use giantvm_io::{Access, AccessError, Bus, Origin, Outcome, Space};
+use giantvm_vcpu::migration::Mover;
 use giantvm_vcpu::{Exit, Vcpu, VcpuError, VcpuHost};
 
 use crate::address_map::AddressMap;
@@ -27,6 +28,7 @@ const NAP: Duration = Duration::from_micros(50);
 #[derive(Debug, Clone)]
 pub(crate) struct Context {
     pub(crate) host: Arc<dyn VcpuHost>,
+    pub(crate) mover: Arc<Mover>,
     pub(crate) bus: Arc<Bus>,
     pub(crate) lifecycle: Arc<LifecycleDriver>,
     pub(crate) timekeeper: Arc<Timekeeper>,
@@ -42,7 +44,7 @@ pub(crate) struct Context {
     pub(crate) threads: Arc<VcpuThreads>,
 }
 
-/// Starts a thread for `vcpu`, which runs until the machine stops.
+/// Starts a thread for `vcpu`, which runs until the machine stops or the vCPU leaves this node.
 pub(crate) fn spawn(context: Context, vcpu: Box<dyn Vcpu>) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new()
         .name(format!("vcpu-{}", vcpu.id()))
@@ -54,6 +56,7 @@ pub(crate) fn spawn(context: Context, vcpu: Box<dyn Vcpu>) -> std::io::Result<Jo
                 eprintln!("aggregate: vCPU {id}: {error}");
                 context.lifecycle.fail();
             }
+            context.threads.leave();
             context.lifecycle.vcpu_ended();
         })
 }
@@ -138,6 +141,12 @@ fn run(context: &Context, mut vcpu: Box<dyn Vcpu>) -> Result<(), VcpuError> {
         }
         if context.lifecycle.reason().is_some() {
             return Ok(());
+        }
+        if context.mover.wants(origin.vcpu) {
+            vcpu = match context.mover.depart(vcpu) {
+                Some(stays) => stays,
+                None => return Ok(()),
+            };
         }
     }
 }

@@ -6,9 +6,9 @@ use giantvm_io::machine::{Cause, Stop};
 
 use crate::exit::{Exit, Fatal};
 use crate::hot::{SHOWN, spots};
-use crate::node::Task;
 use crate::report::{NodeReport, ProgramReport, RunReport};
 use crate::scheduling::Summary;
+use crate::task::Task;
 
 /// The end of a machine that did not end by its guest's own word.
 pub(crate) fn bad_end(stop: Stop, name: impl Fn(NodeId) -> String) -> Fatal {

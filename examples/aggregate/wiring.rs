@@ -1,22 +1,22 @@
 //! Connects the crates: whose frames go to whom.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Sender, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use giantvm_core::wire::{Body, Class, DecodeError, Frame, Service, read_body};
-use giantvm_core::{Epoch, MAX_NODES, NodeId, NodeSet, Stamp, VcpuId};
+use giantvm_core::{Epoch, MAX_NODES, NodeId, NodeSet, Stamp};
 use giantvm_dsm::backing::BackingError;
 use giantvm_dsm::engine::{FrameHandler, Handlers, Refusal, Watcher};
 use giantvm_io::ioapic::Lines;
 use giantvm_io::machine::{FIRST_FREE_KIND, MachineMessage};
 use giantvm_io::{Bus, DeviceServer, IoMessage};
 use giantvm_transport::{Loss, SendError, Transport};
+use giantvm_vcpu::VcpuHost;
 use giantvm_vcpu::clock::{Nanos, Probe, Reply};
 use giantvm_vcpu::message::Message as VcpuMessage;
-use giantvm_vcpu::{Interrupt, InterruptSink, Layout, VcpuError, VcpuHost};
+use giantvm_vcpu::migration::Mover;
 use serde::Serialize;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
@@ -27,6 +27,8 @@ use crate::inbox::Notice;
 use crate::lifecycle::LifecycleDriver;
 use crate::link_meter::LinkMeter;
 use crate::looks::Looks;
+use crate::move_order::{Order, Report as MoveReport};
+use crate::moves::Moves;
 use crate::report::NodeReport;
 use crate::scheduling::{self as threads, Desk, Letter};
 use crate::stalls::NodeStalls;
@@ -48,6 +50,10 @@ const GLIMPSE: u8 = FIRST_FREE_KIND + 5;
 const ECHO: u8 = FIRST_FREE_KIND + 6;
 /// The answer to that.
 const ECHOED: u8 = FIRST_FREE_KIND + 7;
+/// Move a vCPU of yours.
+const MOVE: u8 = FIRST_FREE_KIND + 10;
+/// What became of that.
+const MOVED: u8 = FIRST_FREE_KIND + 11;
 
 /// What do your vCPUs wait for?
 const ASK_STALLS: u8 = FIRST_FREE_KIND + 8;
@@ -169,8 +175,22 @@ impl Outlet {
         self.send_or_log(to, Class::Control, frame);
     }
 
-    pub(crate) fn vcpu(&self, to: NodeId, message: VcpuMessage) {
-        let (kind, body) = message.encode();
+    /// Has a node move a vCPU.
+    pub(crate) fn order(&self, to: NodeId, order: Order) {
+        let body = Body::of(&order.to_wire());
+        let frame = self.machine(MOVE, Bytes::new());
+        self.send_or_log(to, Class::Control, Frame { body, ..frame });
+    }
+
+    /// Says what became of a move that a node wanted.
+    pub(crate) fn moved(&self, to: NodeId, report: MoveReport) {
+        let body = Body::of(&report.to_wire());
+        let frame = self.machine(MOVED, Bytes::new());
+        self.send_or_log(to, Class::Control, Frame { body, ..frame });
+    }
+
+    pub(crate) fn vcpu(&self, to: NodeId, message: &VcpuMessage) {
+        let (kind, body, payload) = message.encode();
         let frame = Frame {
             service: Service::Vcpu,
             kind,
@@ -178,7 +198,7 @@ impl Outlet {
             epoch: Epoch::FIRST,
             stamp: Stamp::ZERO,
             body,
-            payload: Bytes::new(),
+            payload,
         };
         self.send_or_log(to, Class::Control, frame);
     }
@@ -221,6 +241,8 @@ pub(crate) struct Wiring {
     /// The vCPUs come last, for they need the memory; before this node says that it is ready, no
     /// one sends them anything.
     pub(crate) host: Arc<OnceLock<Arc<dyn VcpuHost>>>,
+    pub(crate) mover: Arc<Mover>,
+    pub(crate) moves: Arc<Moves>,
     /// Interrupt lines, if the machine's devices have any.
     pub(crate) lines: Option<Arc<Lines>>,
     /// Where vCPUs say what their threads do, if there are any.
@@ -296,22 +318,16 @@ struct VcpuFrames(Arc<Wiring>);
 impl FrameHandler for VcpuFrames {
     fn frame(&self, frame: &Frame) -> Result<(), Refusal> {
         match VcpuMessage::decode(frame)? {
-            VcpuMessage::Interrupt { target, interrupt } => {
-                let host = self
-                    .0
-                    .host
-                    .get()
-                    .ok_or("an interrupt before this node was ready")?;
-                if !host.layout().is_local(target) {
-                    return Err(format!("an interrupt for vCPU {target}, which is not here").into());
+            VcpuMessage::Vcpu(message) => {
+                if self.0.host.get().is_none() {
+                    return Err("an interrupt before this node was ready".into());
                 }
-                Ok(host.inject(target, interrupt)?)
+                Ok(self.0.mover.message(frame.from, message)?)
             }
             VcpuMessage::ClockProbe(probe) => {
                 let reply = self.0.timekeeper.answer(probe);
-                self.0
-                    .outlet
-                    .vcpu(frame.from, VcpuMessage::ClockReply(reply));
+                let reply = VcpuMessage::ClockReply(reply);
+                self.0.outlet.vcpu(frame.from, &reply);
                 Ok(())
             }
             VcpuMessage::ClockReply(reply) => Ok(self.0.timekeeper.learn(frame.from, reply)?),
@@ -432,6 +448,18 @@ impl FrameHandler for MachineFrames {
                 let desk = desk.ok_or("a message about threads, of which there are none")?;
                 desk.receive(frame.from, Letter::read(frame)?)
             }
+            MOVE => {
+                let order = Order::of_wire(&read_body(frame)?)?;
+                self.wiring
+                    .moves
+                    .ordered(&self.wiring.mover, frame.from, order);
+                Ok(())
+            }
+            MOVED => {
+                let report = MoveReport::of_wire(&read_body(frame)?)?;
+                self.wiring.moves.reported(report);
+                Ok(())
+            }
             TSC_PROBE => {
                 let body: TscBody = read_body(frame)?;
                 let sent = Nanos(body.guest.get());
@@ -481,51 +509,12 @@ impl Watcher for Losses {
     fn lost(&self, node: NodeId, loss: &Loss) {
         self.0.notice(Notice::Lost(node, loss.clone()));
         self.0.bus.lost(node);
+        self.0.mover.lost(node);
         self.0.lifecycle.lost(node);
     }
 
     fn failed(&self, error: &BackingError) {
         self.0.notice(Notice::Failed(error.to_string()));
         self.0.lifecycle.fail();
-    }
-}
-
-/// Forwards interrupts to vCPUs of other nodes.
-#[derive(Debug)]
-pub(crate) struct Forwarding {
-    outlet: Outlet,
-    layout: Layout,
-    lifecycle: Arc<LifecycleDriver>,
-    sent: AtomicU64,
-}
-
-impl Forwarding {
-    pub(crate) fn new(outlet: Outlet, layout: Layout, lifecycle: Arc<LifecycleDriver>) -> Self {
-        Self {
-            outlet,
-            layout,
-            lifecycle,
-            sent: AtomicU64::new(0),
-        }
-    }
-
-    /// How many interrupts went to other nodes.
-    pub(crate) fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
-    }
-}
-
-impl InterruptSink for Forwarding {
-    fn forward(&self, target: VcpuId, interrupt: Interrupt) {
-        if let Some(node) = self.layout.node_of(target) {
-            self.sent.fetch_add(1, Ordering::Relaxed);
-            self.outlet
-                .vcpu(node, VcpuMessage::Interrupt { target, interrupt });
-        }
-    }
-
-    fn failed(&self, target: VcpuId, error: VcpuError) {
-        eprintln!("aggregate: interrupts to vCPU {target} are no longer forwarded: {error}");
-        self.lifecycle.fail();
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use giantvm_core::{MAX_VCPUS, NodeId, VcpuId};
+use giantvm_core::{MAX_VCPUS, NodeId, NodeSet, VcpuId};
 
 use crate::counters::{Counters, count};
 use crate::posted::{Posts, Way};
@@ -91,7 +91,7 @@ impl BusBuilder {
     ) -> Bus {
         Bus {
             local: self.local,
-            vcpus: self.vcpus,
+            speakers: Mutex::new(self.vcpus.into_iter().map(NodeSet::only).collect()),
             devices: self.devices,
             ranges: self.ranges,
             forwarder: Mutex::new(Forwarder::new()),
@@ -114,7 +114,8 @@ impl BusBuilder {
 /// a [`DeviceServer`](crate::DeviceServer).
 pub struct Bus {
     local: NodeId,
-    vcpus: Vec<NodeId>,
+    /// By vCPU number: the nodes that it is or was on. What it asked on an old one may come late.
+    speakers: Mutex<Vec<NodeSet>>,
     devices: Vec<Place>,
     ranges: Ranges,
     /// Held for table look-ups only, never while a device or the network is called.
@@ -288,6 +289,17 @@ impl Bus {
         }
     }
 
+    /// Lets `node` speak for a vCPU that moved there, from now on. What the vCPU asked before, on another
+    /// node, may still come from that.
+    ///
+    /// Writes that it posted there are not ordered with what it asks from its new node. A doorbell that comes
+    /// late is heard in vain: whoever it was to wake has been woken by the next, or finds nothing to do.
+    pub fn admit(&self, vcpu: VcpuId, node: NodeId) {
+        if let Some(nodes) = self.speakers().get_mut(vcpu.index()) {
+            *nodes = nodes.with(node);
+        }
+    }
+
     /// What went which way so far.
     #[must_use]
     pub fn counts(&self) -> IoCounts {
@@ -312,7 +324,8 @@ impl Bus {
     /// The own device that a request of another node is for.
     pub(crate) fn target(&self, from: NodeId, request: &IoRequest) -> Result<DeviceId, Violation> {
         let vcpu = request.vcpu;
-        if self.vcpus.get(vcpu.index()) != Some(&from) {
+        let speakers = self.speakers().get(vcpu.index()).copied();
+        if !speakers.is_some_and(|nodes| nodes.contains(from)) {
             return Err(Violation::ForeignVcpu { from, vcpu });
         }
         match self.ranges.find(&request.access) {
@@ -365,6 +378,11 @@ impl Bus {
     fn posts(&self) -> MutexGuard<'_, Posts> {
         // As the forwarder's.
         self.posts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn speakers(&self) -> MutexGuard<'_, Vec<NodeSet>> {
+        // A set is replaced as a whole.
+        self.speakers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn forwarder(&self) -> MutexGuard<'_, Forwarder> {

@@ -17,9 +17,15 @@ pub enum VcpuError {
     /// The vCPU runs on another node.
     #[error("vCPU {0} runs on another node")]
     NotLocal(VcpuId),
+    /// The vCPU is on this node.
+    #[error("vCPU {0} is on this node")]
+    IsLocal(VcpuId),
     /// The vCPU was taken before.
     #[error("vCPU {0} is taken already: each can be taken once")]
     Taken(VcpuId),
+    /// `leave` while a thread vCPU's program is not where it can be moved, or KVM may not tell everything.
+    #[error("vCPU {0} is in the middle of something: run on, and try again after the next exit")]
+    Busy(VcpuId),
     /// The layout has no vCPU, or more than a machine can have.
     #[error("a machine has from 1 to {limit} vCPUs, not {got}")]
     VcpuCount {

@@ -27,6 +27,8 @@ pub(crate) struct Gate<T> {
 struct State<T> {
     kicked: bool,
     paused: bool,
+    /// Kept outside while another vCPU comes or goes.
+    held: bool,
     inside: Option<T>,
 }
 
@@ -35,6 +37,7 @@ impl<T: Copy> Gate<T> {
         let state = State {
             kicked: false,
             paused: false,
+            held: false,
             inside: None,
         };
         Self {
@@ -43,14 +46,14 @@ impl<T: Copy> Gate<T> {
         }
     }
 
-    /// Goes inside as `thread`; waits while paused, unless kicked. Consumes the kick.
+    /// Goes inside as `thread`; waits while paused or held, unless kicked. Consumes the kick.
     pub(crate) fn enter(&self, thread: T) -> Entry {
         let mut state = self.state.lock().expect("no panic under this lock");
         loop {
             if std::mem::take(&mut state.kicked) {
                 return Entry::Kicked;
             }
-            if !state.paused {
+            if !state.paused && !state.held {
                 state.inside = Some(thread);
                 return Entry::Run;
             }
@@ -61,7 +64,7 @@ impl<T: Copy> Gate<T> {
     /// Whether the thread inside has to come out.
     pub(crate) fn interrupted(&self) -> bool {
         let state = self.state.lock().expect("no panic under this lock");
-        state.kicked || state.paused
+        state.kicked || state.paused || state.held
     }
 
     /// Comes out.
@@ -85,17 +88,35 @@ impl<T: Copy> Gate<T> {
 
     /// Lets nobody in any more and asks who is inside to come out.
     pub(crate) fn pause(&self, wake: impl FnOnce(T)) {
+        self.close(|state| state.paused = true, wake);
+    }
+
+    /// Lets the thread in again, unless it is held.
+    pub(crate) fn resume(&self) {
+        self.open(|state| state.paused = false);
+    }
+
+    /// The same as [`pause`](Self::pause), but for another reason: what one ends goes on for the other.
+    pub(crate) fn hold(&self, wake: impl FnOnce(T)) {
+        self.close(|state| state.held = true, wake);
+    }
+
+    /// Ends a [`hold`](Self::hold).
+    pub(crate) fn release(&self) {
+        self.open(|state| state.held = false);
+    }
+
+    fn close(&self, mark: impl FnOnce(&mut State<T>), wake: impl FnOnce(T)) {
         let mut state = self.state.lock().expect("no panic under this lock");
-        state.paused = true;
+        mark(&mut state);
         if let Some(thread) = state.inside {
             wake(thread);
         }
     }
 
-    /// Lets the thread in again.
-    pub(crate) fn resume(&self) {
+    fn open(&self, unmark: impl FnOnce(&mut State<T>)) {
         let mut state = self.state.lock().expect("no panic under this lock");
-        state.paused = false;
+        unmark(&mut state);
         drop(state);
         self.changed.notify_all();
     }

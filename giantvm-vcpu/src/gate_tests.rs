@@ -36,3 +36,17 @@ fn a_pause_waits_for_the_one_inside() {
     gate.resume();
     assert_eq!(gate.enter(()), Entry::Run);
 }
+
+#[test]
+fn a_hold_outlasts_a_pause_and_a_pause_a_hold() {
+    let gate = Gate::new();
+    gate.pause(|()| ());
+    gate.hold(|()| ());
+    gate.resume();
+    assert!(gate.interrupted());
+    gate.pause(|()| ());
+    gate.release();
+    assert!(gate.interrupted());
+    gate.resume();
+    assert_eq!(gate.enter(()), Entry::Run);
+}

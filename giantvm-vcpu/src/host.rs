@@ -1,9 +1,10 @@
 //! The traits that both kinds of host implement.
 
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
-use giantvm_core::{Msi, VcpuId};
+use giantvm_core::{Msi, NodeId, VcpuId};
 
 use crate::error::VcpuError;
 use crate::exit::Exit;
@@ -21,14 +22,42 @@ pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 ///
 /// Every method may be called from every thread.
 pub trait VcpuHost: Send + Sync + Debug {
-    /// Which vCPU of the machine runs on which node.
-    fn layout(&self) -> &Layout;
+    /// Which vCPU of the machine runs on which node, as far as is known here. It changes when vCPUs
+    /// [leave](Vcpu::leave), are [adopted](Self::adopt) or [relocated](Self::relocate).
+    fn layout(&self) -> Arc<Layout>;
 
     /// Takes a vCPU of this node, to be run by a thread of the caller's. Each can be taken once.
     ///
     /// # Errors
     /// [`VcpuError::NoSuchVcpu`], [`VcpuError::NotLocal`] or [`VcpuError::Taken`].
     fn take(&self, id: VcpuId) -> Result<Box<dyn Vcpu>, VcpuError>;
+
+    /// Takes over a vCPU of another node, of which `state` is all that it was when it
+    /// [left](Vcpu::leave) there: it is this node's from now on, for whoever interrupts it. It
+    /// executes nothing before someone runs it. The guest's time-stamp counter is to be `tsc_offset`
+    /// ticks ahead of this host's, where that can be had.
+    ///
+    /// What arrived for the vCPU here and was not forwarded yet is not lost: it is the first that the
+    /// vCPU gets.
+    ///
+    /// # Errors
+    /// [`VcpuError::NoSuchVcpu`]; [`VcpuError::IsLocal`] if it is here, or just coming;
+    /// [`VcpuError::BadState`] if the state does not fit this host; [`VcpuError::PauseTimeout`] if
+    /// other vCPUs of this node could not be stopped for the moment that it takes;
+    /// [`VcpuError::Os`]. The vCPU is then where it was.
+    fn adopt(
+        &self,
+        id: VcpuId,
+        state: &ArchState,
+        tsc_offset: i64,
+    ) -> Result<Box<dyn Vcpu>, VcpuError>;
+
+    /// Notes that a vCPU moved from one other node to another.
+    ///
+    /// # Errors
+    /// [`VcpuError::NoSuchVcpu`], or [`VcpuError::IsLocal`] if the vCPU is here or `to` is this node:
+    /// those moves are made by [`Vcpu::leave`] and [`adopt`](Self::adopt).
+    fn relocate(&self, id: VcpuId, to: NodeId) -> Result<(), VcpuError>;
 
     /// Interrupts a vCPU: one of this node at once, any other by way of the host's
     /// [`InterruptSink`], which is then called on the caller's thread.
@@ -126,6 +155,17 @@ pub trait Vcpu: Send + Debug {
     /// host cannot do it, [`VcpuError::Os`]. The vCPU is then in no particular state.
     fn set_state(&mut self, state: &ArchState) -> Result<(), VcpuError>;
 
+    /// Gives the vCPU up, to be [adopted](VcpuHost::adopt) by the host of node `to`, or again by this
+    /// one. From now on its host treats it as a vCPU of that node: whoever interrupts it meets either
+    /// the vCPU, and then the interrupt is in the state, or the [`InterruptSink`].
+    ///
+    /// # Errors
+    /// [`NotLeft`], with the vCPU, which is as it was. [`VcpuError::AccessPending`] in the middle of an
+    /// access and [`VcpuError::Busy`] in the middle of a thread vCPU's program, or where KVM may not tell
+    /// of a software exception: run on, and try again after the next exit. [`VcpuError::PauseTimeout`] if other vCPUs of this node could not be stopped for the
+    /// moment that it takes; [`VcpuError::Os`].
+    fn leave(self: Box<Self>, to: NodeId) -> Result<ArchState, NotLeft>;
+
     /// What is added to the host's time-stamp counter to make the guest's, in ticks.
     ///
     /// # Errors
@@ -138,6 +178,17 @@ pub trait Vcpu: Send + Debug {
     /// [`VcpuError::Unsupported`] where the host has no such thing, or has a KVM that does not do
     /// it; or [`VcpuError::Os`].
     fn set_tsc_offset(&mut self, offset: i64) -> Result<(), VcpuError>;
+}
+
+/// A vCPU did not leave its node, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("vCPU {} stays: {error}", vcpu.id())]
+pub struct NotLeft {
+    /// The vCPU, to be run on.
+    pub vcpu: Box<dyn Vcpu>,
+    /// What is in the way.
+    #[source]
+    pub error: VcpuError,
 }
 
 const _: Option<(&dyn VcpuHost, &dyn InterruptSink, &dyn Vcpu)> = None;

@@ -8,8 +8,8 @@
 //!
 //! This crate does not do: sockets (an [`InterruptSink`] hands interrupts to whatever carries
 //! them), guest memory (it is mapped, and kept coherent, by others), devices, threads for vCPUs
-//! (the caller runs them), placement, or moving a vCPU between nodes (the state can be read and
-//! written; no one forwards to a new place yet).
+//! (the caller runs them), or placement. vCPUs can move between nodes while the machine runs:
+//! [`Vcpu::leave`] and [`VcpuHost::adopt`] make and unmake a vCPU, [`migration`] says who does when.
 //!
 //! # Why in-kernel APICs, and proxies
 //! Local APICs can be emulated in user space, or by KVM (`KVM_CAP_SPLIT_IRQCHIP`). This crate takes
@@ -99,12 +99,13 @@ mod sync;
 
 pub mod clock;
 pub mod message;
+pub mod migration;
 pub mod thread;
 
 pub use error::VcpuError;
 pub use exit::{Exit, Failure};
 pub use giantvm_core::{AccessSize, LOWEST_VECTOR, Msi};
-pub use host::{IO_APIC_PINS, InterruptSink, Vcpu, VcpuHost};
+pub use host::{IO_APIC_PINS, InterruptSink, NotLeft, Vcpu, VcpuHost};
 pub use interrupt::Interrupt;
 pub use layout::Layout;
 pub use state::{ArchState, Registers, Section, StartState};

@@ -2,58 +2,45 @@
 //!
 //! Pure: values to frame bodies and back. All integers are little-endian.
 
+use bytes::Bytes;
 use giantvm_core::wire::{Body, DecodeError, Frame, Service, read_body};
-use giantvm_core::{LOWEST_VECTOR, VcpuId};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::clock::{Nanos, Probe, Reply};
-use crate::interrupt::Interrupt;
+use crate::migration;
+use crate::migration::message::{ARRIVE, AT, COMMIT, INTERRUPT, LOADED, REFUSED};
 
-/// A message to a node about the vCPUs it runs.
+/// A message to a node about vCPUs or time.
 ///
 /// ```
 /// use giantvm_core::wire::{Frame, Service};
 /// use giantvm_core::{Epoch, NodeId, VcpuId};
-/// use giantvm_vcpu::{Interrupt, message::Message};
+/// use giantvm_vcpu::message::Message;
+/// use giantvm_vcpu::migration::{self, MoveEpoch};
+/// use giantvm_vcpu::Interrupt;
 ///
-/// let message = Message::Interrupt { target: VcpuId::BOOT, interrupt: Interrupt::Nmi };
-/// let (kind, body) = message.encode();
-/// let frame = Frame::control(Service::Vcpu, kind, NodeId::ZERO, Epoch::FIRST, body.as_slice())?;
+/// let (vcpu, epoch, interrupt) = (VcpuId::BOOT, MoveEpoch::FIRST, Interrupt::Nmi);
+/// let message = Message::Vcpu(migration::Message::Interrupt { vcpu, epoch, interrupt });
+/// let (kind, body, payload) = message.encode();
+/// let body = body.as_slice();
+/// let mut frame = Frame::control(Service::Vcpu, kind, NodeId::ZERO, Epoch::FIRST, body)?;
+/// frame.payload = payload;
 /// assert_eq!(Message::decode(&frame)?, message);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
-    /// Interrupt a vCPU of the receiver.
-    Interrupt {
-        /// The vCPU.
-        target: VcpuId,
-        /// What to do to it.
-        interrupt: Interrupt,
-    },
+    /// Something about a vCPU: an interrupt, or a step of a move.
+    Vcpu(migration::Message),
     /// What time is it? To be answered at once by a [`Message::ClockReply`].
     ClockProbe(Probe),
     /// The answer to a probe.
     ClockReply(Reply),
 }
 
-const INTERRUPT: u8 = 1;
 const CLOCK_PROBE: u8 = 2;
 const CLOCK_REPLY: u8 = 3;
-
-const FIXED: u8 = 0;
-const NMI: u8 = 1;
-const INIT: u8 = 2;
-const SIPI: u8 = 3;
-
-#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-#[repr(C)]
-struct WireInterrupt {
-    target: u8,
-    mode: u8,
-    vector: u8,
-}
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -71,33 +58,19 @@ struct WireReply {
 }
 
 impl Message {
-    /// The message's wire form: the frame's kind and its body.
+    /// The message's wire form: the frame's kind, its body and its payload.
     #[must_use]
-    pub fn encode(&self) -> (u8, Body) {
-        match *self {
-            Self::Interrupt { target, interrupt } => {
-                let (mode, vector) = match interrupt {
-                    Interrupt::Fixed { vector } => (FIXED, vector),
-                    Interrupt::Nmi => (NMI, 0),
-                    Interrupt::Init => (INIT, 0),
-                    Interrupt::Sipi { vector } => (SIPI, vector),
-                };
-                let target = target.get();
-                let wire = WireInterrupt {
-                    target,
-                    mode,
-                    vector,
-                };
-                (INTERRUPT, Body::of(&wire))
-            }
-            Self::ClockProbe(probe) => (CLOCK_PROBE, Body::of(&wire_probe(probe))),
+    pub fn encode(&self) -> (u8, Body, Bytes) {
+        match self {
+            Self::Vcpu(message) => message.encode(),
+            Self::ClockProbe(probe) => (CLOCK_PROBE, Body::of(&wire_probe(*probe)), Bytes::new()),
             Self::ClockReply(reply) => {
                 let wire = WireReply {
                     probe: wire_probe(reply.probe),
                     received: reply.received.0.into(),
                     replied: reply.replied.0.into(),
                 };
-                (CLOCK_REPLY, Body::of(&wire))
+                (CLOCK_REPLY, Body::of(&wire), Bytes::new())
             }
         }
     }
@@ -106,14 +79,17 @@ impl Message {
     /// error.
     ///
     /// # Errors
-    /// [`DecodeError`] if the frame is no message of this service, or carries a payload.
+    /// [`DecodeError`] if the frame is no message of this service, or carries a payload that its kind
+    /// has none of.
     pub fn decode(frame: &Frame) -> Result<Self, DecodeError> {
         let (service, kind) = (frame.service, frame.kind);
         if service != Service::Vcpu {
             return Err(DecodeError::UnknownKind { service, kind });
         }
         let message = match kind {
-            INTERRUPT => interrupt(&read_body(frame)?)?,
+            INTERRUPT | ARRIVE | LOADED | REFUSED | COMMIT | AT => {
+                Self::Vcpu(migration::Message::decode(frame)?)
+            }
             CLOCK_PROBE => Self::ClockProbe(probe(&read_body(frame)?)),
             CLOCK_REPLY => {
                 let wire: WireReply = read_body(frame)?;
@@ -125,7 +101,7 @@ impl Message {
             }
             _ => return Err(DecodeError::UnknownKind { service, kind }),
         };
-        if !frame.payload.is_empty() {
+        if kind != ARRIVE && !frame.payload.is_empty() {
             let (expected, got) = (0, frame.payload.len());
             return Err(DecodeError::PayloadLength {
                 service,
@@ -152,25 +128,6 @@ fn probe(wire: &WireProbe) -> Probe {
     }
 }
 
-fn interrupt(wire: &WireInterrupt) -> Result<Message, DecodeError> {
-    let bad = |field, value: u8| DecodeError::BadField {
-        field,
-        value: value.into(),
-    };
-    let target = VcpuId::new(wire.target).map_err(|_| bad("target", wire.target))?;
-    let vector = wire.vector;
-    let interrupt = match wire.mode {
-        FIXED if vector < LOWEST_VECTOR => return Err(bad("vector", vector)),
-        FIXED => Interrupt::Fixed { vector },
-        NMI | INIT if vector != 0 => return Err(bad("vector", vector)),
-        NMI => Interrupt::Nmi,
-        INIT => Interrupt::Init,
-        SIPI => Interrupt::Sipi { vector },
-        mode => return Err(bad("mode", mode)),
-    };
-    Ok(Message::Interrupt { target, interrupt })
-}
-
 #[cfg(test)]
 mod tests {
     use giantvm_core::{Epoch, NodeId};
@@ -178,22 +135,34 @@ mod tests {
 
     use super::*;
 
-    fn frame(kind: u8, body: &[u8], payload: &'static [u8]) -> Frame {
+    fn frame(kind: u8, body: &[u8], payload: &[u8]) -> Frame {
         let node = NodeId::ZERO;
         let mut frame = Frame::control(Service::Vcpu, kind, node, Epoch::FIRST, body).unwrap();
-        frame.payload = payload.into();
+        frame.payload = Bytes::copy_from_slice(payload);
         frame
+    }
+
+    /// An interrupt's body.
+    fn interrupt(vcpu: u8, mode: u8, vector: u8) -> [u8; 11] {
+        let mut body = [0; 11];
+        body[..3].copy_from_slice(&[vcpu, mode, vector]);
+        body
     }
 
     proptest! {
         #[test]
-        fn what_decodes_encodes_to_the_same_bytes(
-            kind in 0..5_u8,
-            body in prop::collection::vec(any::<u8>(), 0..=40),
+        fn what_decodes_encodes_to_the_same_message(
+            kind in 0..10_u8,
+            body in prop::collection::vec(prop_oneof![0..33_u8, any::<u8>()], 0..=40),
+            payload in prop::collection::vec(0..12_u8, 0..40),
         ) {
-            if let Ok(message) = Message::decode(&frame(kind, &body, b"")) {
-                let (again, bytes) = message.encode();
-                prop_assert_eq!((again, bytes.as_slice()), (kind, &body[..]));
+            for payload in [&payload[..], &[]] {
+                if let Ok(message) = Message::decode(&frame(kind, &body, payload)) {
+                    let (again, bytes, payload) = message.encode();
+                    prop_assert_eq!((again, bytes.as_slice()), (kind, &body[..]));
+                    let again = frame(kind, &body, &payload);
+                    prop_assert_eq!(Message::decode(&again), Ok(message));
+                }
             }
         }
 
@@ -202,7 +171,7 @@ mod tests {
             let probe = Probe { sequence, sent: Nanos(sent) };
             let reply = Reply { probe, received: Nanos(received), replied: Nanos(replied) };
             for message in [Message::ClockProbe(probe), Message::ClockReply(reply)] {
-                let (kind, body) = message.encode();
+                let (kind, body, _) = message.encode();
                 prop_assert_eq!(Message::decode(&frame(kind, body.as_slice(), b"")), Ok(message));
             }
         }
@@ -210,30 +179,40 @@ mod tests {
 
     #[test]
     fn each_bad_field_has_its_error() {
-        let bad = |body: [u8; 3]| match Message::decode(&frame(INTERRUPT, &body, b"")) {
+        let bad = |kind, body: &[u8], payload| match Message::decode(&frame(kind, body, payload)) {
             Err(DecodeError::BadField { field, value }) => (field, value),
             other => panic!("{other:?}"),
         };
-        assert_eq!(bad([254, FIXED, 32]), ("target", 254));
-        assert_eq!(bad([0, FIXED, 15]), ("vector", 15));
-        assert_eq!(bad([0, INIT, 1]), ("vector", 1));
-        assert_eq!(bad([0, 4, 0]), ("mode", 4));
+        assert_eq!(bad(INTERRUPT, &interrupt(254, 0, 32), b""), ("vcpu", 254));
+        assert_eq!(bad(INTERRUPT, &interrupt(0, 0, 15), b""), ("vector", 15));
+        assert_eq!(bad(INTERRUPT, &interrupt(0, 2, 1), b""), ("vector", 1));
+        assert_eq!(bad(INTERRUPT, &interrupt(0, 4, 0), b""), ("mode", 4));
+        assert_eq!(
+            bad(COMMIT, &[255, 0, 0, 0, 0, 0, 0, 0, 0], b""),
+            ("vcpu", 255)
+        );
+        assert_eq!(bad(ARRIVE, &[0; 9], b"?"), ("state", 1));
     }
 
     #[test]
     fn lengths_kinds_and_payloads_are_exact() {
-        let decode = |kind, body, payload| Message::decode(&frame(kind, body, payload));
+        let decode = |kind, body: &[u8], payload| Message::decode(&frame(kind, body, payload));
         assert!(matches!(
             decode(9, &[], b""),
             Err(DecodeError::UnknownKind { .. })
         ));
-        assert!(matches!(
-            decode(INTERRUPT, &[0; 2], b""),
-            Err(DecodeError::BodyLength { .. })
-        ));
-        assert!(matches!(
-            decode(INTERRUPT, &[0, NMI, 0], b"x"),
-            Err(DecodeError::PayloadLength { .. })
-        ));
+        for kind in [INTERRUPT, LOADED, AT] {
+            assert!(matches!(
+                decode(kind, &[0; 3], b""),
+                Err(DecodeError::BodyLength { .. })
+            ));
+        }
+        for (kind, body) in [(INTERRUPT, &interrupt(0, 1, 0)[..]), (COMMIT, &[0; 9])] {
+            assert!(decode(kind, body, b"").is_ok());
+            assert!(matches!(
+                decode(kind, body, b"x"),
+                Err(DecodeError::PayloadLength { .. })
+            ));
+        }
     }
 }

@@ -3,7 +3,7 @@
 use crate::interrupt::Interrupt;
 
 /// Maskable interrupts by vector, each once, and one NMI.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Pending {
     vectors: [u64; 4],
     nmi: bool,
@@ -16,6 +16,15 @@ impl Pending {
 
     pub(crate) fn nmi(&mut self) {
         self.nmi = true;
+    }
+
+    /// By vector, 64 a word; and whether there is an NMI.
+    pub(crate) const fn parts(self) -> ([u64; 4], bool) {
+        (self.vectors, self.nmi)
+    }
+
+    pub(crate) const fn of_parts(vectors: [u64; 4], nmi: bool) -> Self {
+        Self { vectors, nmi }
     }
 
     /// Takes the most urgent one: the NMI, else the highest vector.

@@ -29,8 +29,8 @@ pub enum StartState {
 
 /// One part of a vCPU's architectural state.
 ///
-/// Each is held in the layout of the structure that the Linux KVM interface for x86-64 has for it,
-/// which is stable; named here beside each.
+/// But for the last two, each is held in the layout of the structure that the Linux KVM interface for x86-64
+/// has for it, which is stable; named here beside each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Section {
     /// General registers, `kvm_regs`; see [`Registers`].
@@ -51,13 +51,18 @@ pub enum Section {
     Events,
     /// Running, halted, waiting for INIT or SIPI: `kvm_mp_state`.
     RunState,
+    /// The guest's time-stamp counter when a vCPU [left](crate::Vcpu::leave) its node, 8 bytes. It is told
+    /// and never loaded: a counter belongs to a node, not to the vCPUs that are there.
+    Counter,
+    /// A thread vCPU's program, in a layout of this crate.
+    Program,
 }
 
 /// A vCPU's whole architectural state.
 ///
 /// [`Vcpu::set_state`](crate::Vcpu::set_state) loads the sections that are there and leaves the
 /// others as they are.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct ArchState {
     sections: BTreeMap<Section, Vec<u8>>,
 }
@@ -91,6 +96,13 @@ impl ArchState {
     #[must_use]
     pub fn registers(&self) -> Option<Registers> {
         Registers::read_from_bytes(self.section(Section::General)?).ok()
+    }
+
+    /// The guest's time-stamp counter when the vCPU left its node, in ticks, if it did.
+    #[must_use]
+    pub fn counter(&self) -> Option<u64> {
+        let bytes = self.section(Section::Counter)?.try_into().ok()?;
+        Some(u64::from_le_bytes(bytes))
     }
 
     /// Sets the general registers.

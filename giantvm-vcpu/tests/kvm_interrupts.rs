@@ -114,6 +114,25 @@ fn init_and_sipi_start_a_remote_vcpu_in_real_mode_at_its_vector() {
 }
 
 #[test]
+fn a_sipi_of_another_node_than_the_init_starts_a_vcpu_that_both_can_interrupt_then() {
+    let Some(machine) = Machine::new("a_sipi_of_another_node", &[0, 1, 2]) else {
+        return;
+    };
+    let (a, b) = (machine.commanded(0, true), machine.commanded(1, true));
+    let c = machine.commanded(2, false);
+    for _ in 0..20 {
+        a.icr(INIT | ASSERT, 2);
+        assert!(c.silent(), "a vCPU after INIT waits");
+        b.icr(SIPI | ASSERT | (TRAMPOLINE >> 12) as u32, 2);
+        assert_eq!([c.next(), c.next()], [Told::Alive, Told::Ready]);
+        a.icr(FIXED | 0x61, 2);
+        assert_eq!(c.next(), Told::Taken(0x61));
+        b.icr(FIXED | 0x62, 2);
+        assert_eq!(c.next(), Told::Taken(0x62));
+    }
+}
+
+#[test]
 fn init_and_sipi_start_a_local_vcpu() {
     let Some(machine) = Machine::new("init_and_sipi_local", &[0, 0]) else {
         return;

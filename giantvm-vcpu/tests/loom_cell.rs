@@ -16,9 +16,13 @@ mod interrupt {
     pub(crate) use giantvm_vcpu::Interrupt;
 }
 #[path = "../src/pending.rs"]
+#[expect(
+    dead_code,
+    reason = "what vCPUs that move have pending is checked where it is written"
+)]
 mod pending;
 
-use cell::{Abandoned, Cell, Life, Next};
+use cell::{Abandoned, Cell, Life, Next, Rest};
 use exit::Exit;
 use giantvm_core::AccessSize;
 use interrupt::Interrupt;
@@ -124,5 +128,44 @@ fn a_reset_ends_the_program_at_its_call() {
         cell.interrupt(Interrupt::Sipi { vector: 1 }, || None, |_| ());
         assert_eq!(reader.join().unwrap(), Err(Abandoned));
         assert!(matches!(cell.run(), Some(Next::Start(next, ())) if next != life));
+    });
+}
+
+#[test]
+fn a_program_that_waits_leaves_and_an_interrupt_that_meets_it_goes_with_it() {
+    model(|| {
+        let cell = Arc::new(Cell::new());
+        let life = started(&cell);
+        let waiter = program(&cell, life, move |cell| match cell.wait_or_leave(life)? {
+            Some(interrupt) => {
+                assert_eq!(interrupt, IPI);
+                Ok(())
+            }
+            None => Err(cell.end_to_move(life, ())),
+        });
+        let sender = {
+            let cell = Arc::clone(&cell);
+            thread::spawn(move || cell.interrupt(IPI, || None, |_| ()))
+        };
+        let mut taken = false;
+        let still = loop {
+            match cell.leave() {
+                Some(still) => break still,
+                None => match cell.run() {
+                    Some(Next::Exit(Exit::Kicked)) => {}
+                    Some(Next::Exit(Exit::Finished)) => taken = true,
+                    other => panic!("{other:?}"),
+                },
+            }
+        };
+        sender.join().unwrap();
+        waiter.join().unwrap().ok();
+        // The program took it, or it goes with the vCPU, or it came when that had gone.
+        let mut pending = still.pending;
+        match (taken, pending.take()) {
+            (true, None) => assert_eq!(still.phase, Rest::Over),
+            (false, Some(IPI) | None) => assert_eq!(still.phase, Rest::Run(())),
+            other => panic!("{other:?}"),
+        }
     });
 }

@@ -1,4 +1,4 @@
-//! Every interleaving of a vCPU's thread with a kick, and with a pause: neither is lost.
+//! Every interleaving of a vCPU's thread with a kick, a pause and a hold: none is lost.
 
 mod sync {
     pub(crate) use loom::sync::{Condvar, Mutex};
@@ -66,6 +66,36 @@ fn a_kick_gets_the_thread_out_whenever_it_comes() {
     });
 }
 
+/// A vCPU's thread until it is kicked, whose guest executes only while `in_guest` says so.
+fn run_guest(gate: &Gate<()>, kernel: &Kernel, in_guest: &AtomicBool) {
+    while gate.enter(()) == Entry::Run {
+        in_guest.store(true, Ordering::SeqCst);
+        loop {
+            kernel.immediate_exit.store(false, Ordering::SeqCst);
+            if gate.interrupted() {
+                break;
+            }
+            kernel.run();
+        }
+        in_guest.store(false, Ordering::SeqCst);
+        gate.leave();
+    }
+}
+
+/// Closes the gate, finds nobody inside, and opens it again.
+fn keep_out(
+    gate: &Gate<()>,
+    in_guest: &AtomicBool,
+    close: impl FnOnce(&Gate<()>),
+    open: impl FnOnce(&Gate<()>),
+) {
+    close(gate);
+    // A deadline is not modelled: this waits until nobody is inside.
+    assert!(gate.wait_empty(Instant::now() + Duration::from_secs(3600)));
+    assert!(!in_guest.load(Ordering::SeqCst));
+    open(gate);
+}
+
 #[test]
 fn a_pause_finds_the_thread_outside_and_a_resume_lets_it_in() {
     model(|| {
@@ -74,26 +104,76 @@ fn a_pause_finds_the_thread_outside_and_a_resume_lets_it_in() {
         let pauser = {
             let (gate, kernel, in_guest) = (gate.clone(), kernel.clone(), in_guest.clone());
             thread::spawn(move || {
-                gate.pause(|()| kernel.signal());
-                // A deadline is not modelled: this waits until nobody is inside.
-                assert!(gate.wait_empty(Instant::now() + Duration::from_secs(3600)));
-                assert!(!in_guest.load(Ordering::SeqCst));
-                gate.resume();
+                let pause = |gate: &Gate<()>| gate.pause(|()| kernel.signal());
+                keep_out(&gate, &in_guest, pause, Gate::resume);
                 gate.kick(|()| kernel.signal());
             })
         };
-        while gate.enter(()) == Entry::Run {
-            in_guest.store(true, Ordering::SeqCst);
-            loop {
-                kernel.immediate_exit.store(false, Ordering::SeqCst);
-                if gate.interrupted() {
-                    break;
-                }
-                kernel.run();
-            }
-            in_guest.store(false, Ordering::SeqCst);
-            gate.leave();
-        }
+        run_guest(&gate, &kernel, &in_guest);
         pauser.join().unwrap();
     });
+}
+
+#[test]
+fn a_hold_finds_the_thread_outside_and_its_end_lets_it_in() {
+    model(|| {
+        let (gate, kernel) = (Arc::new(Gate::new()), Arc::new(Kernel::default()));
+        let in_guest = Arc::new(AtomicBool::new(false));
+        let holder = {
+            let (gate, kernel, in_guest) = (gate.clone(), kernel.clone(), in_guest.clone());
+            thread::spawn(move || {
+                let hold = |gate: &Gate<()>| gate.hold(|()| kernel.signal());
+                keep_out(&gate, &in_guest, hold, Gate::release);
+                gate.kick(|()| kernel.signal());
+            })
+        };
+        run_guest(&gate, &kernel, &in_guest);
+        holder.join().unwrap();
+    });
+}
+
+#[test]
+fn the_end_of_a_pause_lets_nobody_in_who_is_held() {
+    model(|| {
+        let (gate, kernel) = (Arc::new(Gate::new()), Arc::new(Kernel::default()));
+        let in_guest = Arc::new(AtomicBool::new(false));
+        gate.pause(|()| unreachable!("nobody is inside yet"));
+        let resumer = {
+            let gate = gate.clone();
+            thread::spawn(move || gate.resume())
+        };
+        let holder = {
+            let (gate, kernel, in_guest) = (gate.clone(), kernel.clone(), in_guest.clone());
+            thread::spawn(move || {
+                let hold = |gate: &Gate<()>| gate.hold(|()| kernel.signal());
+                keep_out(&gate, &in_guest, hold, Gate::release);
+                gate.kick(|()| kernel.signal());
+            })
+        };
+        run_guest(&gate, &kernel, &in_guest);
+        resumer.join().unwrap();
+        holder.join().unwrap();
+    });
+}
+
+#[test]
+fn who_waits_gets_in_when_the_pause_or_the_hold_ends_and_nobody_kicks() {
+    type Step = fn(&Gate<()>);
+    let reasons: [(Step, Step); 2] = [
+        (|gate| gate.pause(|()| unreachable!()), Gate::resume),
+        (|gate| gate.hold(|()| unreachable!()), Gate::release),
+    ];
+    for (close, open) in reasons {
+        model(move || {
+            let gate = Arc::new(Gate::new());
+            close(&gate);
+            let opener = {
+                let gate = Arc::clone(&gate);
+                thread::spawn(move || open(&gate))
+            };
+            assert_eq!(gate.enter(()), Entry::Run);
+            gate.leave();
+            opener.join().unwrap();
+        });
+    }
 }

@@ -78,7 +78,7 @@ fn write(port: u16, value: u32) -> Exit {
 fn accesses_are_exits_and_reads_get_their_answers() {
     let hosts = pair(|cpu| {
         assert!(matches!(
-            cpu.start(),
+            *cpu.start(),
             Start::Entry {
                 rip: 1,
                 rsp: 2,
@@ -143,7 +143,7 @@ fn the_boot_vcpu_starts_the_others_and_all_interrupt_all() {
             }
             cpu.send_to_others(Interrupt::Fixed { vector: 0x50 });
         } else {
-            assert_eq!(cpu.start(), Start::Sipi(8));
+            assert_eq!(*cpu.start(), Start::Sipi(8));
             cpu.port_write(2, AccessSize::Dword, u32::from(cpu.id().get()));
             assert_eq!(cpu.wait_interrupt(), Interrupt::Fixed { vector: 0x50 });
             assert_eq!(cpu.poll_interrupt(), None);
@@ -202,7 +202,7 @@ fn a_message_reaches_a_remote_vcpu() {
 #[test]
 fn an_init_ends_a_running_program_and_a_sipi_starts_it_anew() {
     let hosts = pair(|cpu| {
-        if let Start::Sipi(vector) = cpu.start() {
+        if let Start::Sipi(vector) = *cpu.start() {
             cpu.port_write(1, AccessSize::Dword, vector.into());
         }
         loop {

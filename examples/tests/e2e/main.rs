@@ -3,6 +3,7 @@
 
 mod agent;
 mod aggregate_bad_days;
+mod aggregate_moves;
 mod aggregate_runs;
 mod aggregate_threads;
 mod aggregate_top;
@@ -61,6 +62,8 @@ mod hot;
 mod kvm;
 #[path = "../../aggregate/looks.rs"]
 mod looks;
+#[path = "../../aggregate/move_order.rs"]
+mod move_order;
 #[path = "../../dsm_bench/steps/path.rs"]
 mod path;
 #[path = "../../aggregate/rates.rs"]
@@ -72,3 +75,5 @@ mod screen;
 #[path = "../../aggregate/stalls.rs"]
 #[expect(dead_code, reason = "nodes tell of their vCPUs")]
 mod stalls;
+#[path = "../../aggregate/control/words.rs"]
+mod words;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use giantvm_core::AccessSize;
+use giantvm_core::{AccessSize, NodeId, VcpuId};
 use vm_superio::Trigger;
 use vm_superio::serial::{NoEvents, Serial};
 
@@ -70,8 +70,8 @@ type Show = dyn FnMut(Origin, &[u8]) + Send;
 pub struct SerialDevice {
     uart: Serial<Line, NoEvents, Sent>,
     show: Box<Show>,
-    /// What each vCPU has written since its last line; never empty.
-    lines: BTreeMap<Origin, Vec<u8>>,
+    /// What each vCPU has written since its last line, wherever it ran; and where it did last.
+    lines: BTreeMap<VcpuId, (NodeId, Vec<u8>)>,
 }
 
 impl SerialDevice {
@@ -100,12 +100,15 @@ impl SerialDevice {
     }
 
     fn output(&mut self, origin: Origin, byte: u8) {
-        let line = self.lines.entry(origin).or_default();
+        let begun = self.lines.entry(origin.vcpu);
+        let (node, line) = begun.or_insert((origin.node, Vec::new()));
+        *node = origin.node;
         if byte != b'\n' {
             line.push(byte);
         }
         if byte == b'\n' || line.len() >= MAX_LINE {
-            let line = self.lines.remove(&origin).unwrap_or_default();
+            let line = std::mem::take(line);
+            self.lines.remove(&origin.vcpu);
             (self.show)(origin, line.strip_suffix(b"\r").unwrap_or(&line));
         }
     }
@@ -152,8 +155,8 @@ impl Device for SerialDevice {
     }
 
     fn reset(&mut self) {
-        for (origin, line) in std::mem::take(&mut self.lines) {
-            (self.show)(origin, &line);
+        for (vcpu, (node, line)) in std::mem::take(&mut self.lines) {
+            (self.show)(Origin { node, vcpu }, &line);
         }
         let line = self.uart.interrupt_evt().clone();
         self.uart = Serial::new(line, Sent::default());
@@ -163,8 +166,6 @@ impl Device for SerialDevice {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::{Receiver, channel};
-
-    use giantvm_core::{NodeId, VcpuId};
 
     use super::*;
 
@@ -198,6 +199,23 @@ mod tests {
         assert_eq!(shown.try_iter().collect::<Vec<_>>(), [(1, "first".into())]);
         serial.reset();
         assert_eq!(shown.try_iter().collect::<Vec<_>>(), [(2, "second".into())]);
+    }
+
+    #[test]
+    fn a_vcpu_that_moves_in_the_middle_of_a_line_ends_it_where_it_is() {
+        let (lines, shown) = channel();
+        let show = move |origin: Origin, line: &[u8]| lines.send((origin, line.to_vec())).unwrap();
+        let mut serial = SerialDevice::new(show);
+        let (here, node) = (vcpu(1), NodeId::new(3).unwrap());
+        let there = Origin { node, ..here };
+        for (origin, byte) in [(here, b'a'), (there, b'b'), (there, b'\n'), (there, b'c')] {
+            serial
+                .write(origin, 0, AccessSize::Byte, byte.into())
+                .unwrap();
+        }
+        serial.reset();
+        let shown: Vec<_> = shown.try_iter().collect();
+        assert_eq!(shown, [(there, b"ab".to_vec()), (there, b"c".to_vec())]);
     }
 
     #[test]

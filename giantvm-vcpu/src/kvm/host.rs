@@ -2,15 +2,14 @@
 
 use std::num::NonZeroU8;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
-use giantvm_core::{Msi, VcpuId};
+use giantvm_core::{Msi, NodeId, VcpuId};
 use kvm_bindings::{
     KVM_CAP_SPLIT_IRQCHIP, KVM_CAP_X2APIC_API, KVM_CAP_X86_DISABLE_EXITS, KVM_MAX_CPUID_ENTRIES,
     KVM_X2APIC_API_DISABLE_BROADCAST_QUIRK, KVM_X2APIC_API_USE_32BIT_IDS,
-    KVM_X86_DISABLE_EXITS_HLT, kvm_enable_cap, kvm_msi,
+    KVM_X86_DISABLE_EXITS_HLT, kvm_enable_cap,
 };
 use kvm_ioctls::{Cap, Kvm, VmFd};
 
@@ -20,14 +19,16 @@ use super::image::{Image, READ_ONLY_PAGES};
 use super::machine::Machine;
 use super::memory::{PrivatePages, Slots};
 use super::pins::Pins;
-use super::proxy::Proxy;
+use super::proxies::Proxies;
+use super::proxy::{self, Proxy};
 use super::vcpu::KvmVcpu;
-use super::{cpuid, errno, kick, poison, registers};
+use super::{cpuid, errno, kick, moves, poison, registers, state};
 use crate::error::VcpuError;
 use crate::gate::Gate;
 use crate::host::{IO_APIC_PINS, InterruptSink, LONGEST_PAUSE, Vcpu, VcpuHost};
 use crate::interrupt::Interrupt;
-use crate::layout::Layout;
+use crate::layout::{Layout, Places};
+use crate::state::ArchState;
 
 /// Three pages below 4 GiB that KVM needs on some Intel processors to run real-mode code; guest
 /// memory must leave them, and the local APIC's page at 0xfee00000, free.
@@ -67,7 +68,6 @@ pub struct KvmHost {
     /// that they may touch: dropped first.
     waiting: Mutex<Vec<Option<Cpu>>>,
     machine: Arc<Machine>,
-    proxies: Vec<JoinHandle<()>>,
 }
 
 impl KvmHost {
@@ -108,7 +108,7 @@ impl KvmHost {
         let private = PrivatePages::new(image.pages(layout.count()));
         let slots = Slots::default();
         slots.map_private(&vm, image.base(), &private, READ_ONLY_PAGES)?;
-        let (mut cpus, mut tsc_khz) = (Vec::with_capacity(layout.count()), None);
+        let (mut cpus, mut fresh, mut tsc_khz) = (Vec::new(), Vec::new(), None);
         for id in layout.all() {
             let fd = vm
                 .create_vcpu(id.get().into())
@@ -121,14 +121,18 @@ impl KvmHost {
                 .map_err(errno("setting a vCPU's CPUID"))?;
             registers::x2apic(&fd)?;
             registers::memory_types(&fd)?;
+            fresh.push(state::save(&fd, &[])?);
             cpus.push((id, Cpu::new(fd, vm.run_size())));
         }
         let machine = Arc::new(Machine {
+            proxies: Proxies::new(layout.count()),
             gates: layout.all().map(|_| Gate::new()).collect(),
+            fresh,
             msrs: msrs.as_slice().to_vec(),
             stopping: AtomicBool::new(false),
             vm,
-            layout,
+            places: Places::new(layout.clone()),
+            senders: RwLock::new(()),
             slots,
             pins: Pins::default(),
             tsc_khz,
@@ -140,16 +144,15 @@ impl KvmHost {
         let mut host = Self {
             machine: Arc::clone(&machine),
             waiting: Mutex::default(),
-            proxies: Vec::new(),
         };
         let mut waiting = Vec::with_capacity(cpus.len());
         for (id, cpu) in cpus {
-            if machine.layout.is_local(id) {
+            if layout.is_local(id) {
                 waiting.push(Some(cpu));
                 continue;
             }
-            let proxy = Proxy::new(id, cpu, Arc::clone(&machine))?;
-            host.proxies.push(spawn(id, proxy)?);
+            proxy::park(id, &cpu, &machine)?;
+            machine.start_proxy(Proxy::parked(id, cpu, &machine))?;
             waiting.push(None);
         }
         host.waiting = Mutex::new(waiting);
@@ -164,24 +167,6 @@ impl KvmHost {
 
     pub(super) fn machine(&self) -> &Machine {
         &self.machine
-    }
-
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "the address is given in two halves"
-    )]
-    fn send(&self, msi: Msi) -> Result<bool, VcpuError> {
-        let delivered = self.machine.vm.signal_msi(kvm_msi {
-            address_lo: msi.address as u32,
-            address_hi: (msi.address >> 32) as u32,
-            data: msi.data,
-            ..kvm_msi::default()
-        });
-        match delivered {
-            Ok(count) => Ok(count > 0),
-            Err(error) if error.errno() == libc::EINVAL => Err(VcpuError::BadMsi { msi }),
-            Err(error) => Err(super::os("signalling an interrupt", error.errno())),
-        }
     }
 }
 
@@ -219,46 +204,47 @@ fn prepare(vm: &VmFd) -> Result<(), VcpuError> {
     Ok(())
 }
 
-fn spawn(id: VcpuId, proxy: Proxy) -> Result<JoinHandle<()>, VcpuError> {
-    thread::Builder::new()
-        .name(format!("proxy {id}"))
-        .spawn(move || proxy.serve())
-        .map_err(|source| VcpuError::Os {
-            operation: "starting a proxy's thread",
-            source,
-        })
-}
-
 impl VcpuHost for KvmHost {
-    fn layout(&self) -> &Layout {
-        &self.machine.layout
+    fn layout(&self) -> Arc<Layout> {
+        self.machine.places.now()
     }
 
     fn take(&self, id: VcpuId) -> Result<Box<dyn Vcpu>, VcpuError> {
-        self.machine.layout.require_local(id)?;
+        self.machine.places.now().require_local(id)?;
         let mut waiting = self.waiting.lock().expect("no panic under this lock");
         let cpu = waiting.get_mut(id.index()).and_then(Option::take);
         let cpu = cpu.ok_or(VcpuError::Taken(id))?;
         Ok(Box::new(KvmVcpu::new(id, cpu, Arc::clone(&self.machine))))
     }
 
-    fn inject(&self, target: VcpuId, interrupt: Interrupt) -> Result<(), VcpuError> {
-        match self.machine.layout.node_of(target) {
-            None => Err(VcpuError::NoSuchVcpu(target)),
-            // A vCPU whose APIC is off takes no interrupt: that is no error of the sender.
-            Some(_) if self.machine.layout.is_local(target) => {
-                let msi = self.machine.pins.as_sent(target, interrupt.to_msi(target));
-                self.send(msi).map(|_| ())
-            }
-            Some(_) => {
-                self.machine.sink.forward(target, interrupt);
-                Ok(())
-            }
+    fn adopt(
+        &self,
+        id: VcpuId,
+        state: &ArchState,
+        tsc_offset: i64,
+    ) -> Result<Box<dyn Vcpu>, VcpuError> {
+        let vcpu = moves::take_over(&self.machine, id, state, tsc_offset)?;
+        Ok(Box::new(vcpu))
+    }
+
+    fn relocate(&self, id: VcpuId, to: NodeId) -> Result<(), VcpuError> {
+        let layout = self.machine.places.now();
+        layout.require_remote(id)?;
+        if to == layout.node() {
+            return Err(VcpuError::IsLocal(id));
         }
+        self.machine.places.set(id, to);
+        Ok(())
+    }
+
+    fn inject(&self, target: VcpuId, interrupt: Interrupt) -> Result<(), VcpuError> {
+        let known = self.machine.places.now().node_of(target);
+        known.ok_or(VcpuError::NoSuchVcpu(target))?;
+        self.machine.inject(target, interrupt)
     }
 
     fn signal_msi(&self, msi: Msi) -> Result<(), VcpuError> {
-        match self.send(msi)? {
+        match self.machine.send(msi)? {
             true => Ok(()),
             false => Err(VcpuError::BadMsi { msi }),
         }
@@ -269,7 +255,7 @@ impl VcpuHost for KvmHost {
     }
 
     fn kick(&self, id: VcpuId) -> Result<(), VcpuError> {
-        self.machine.layout.require_local(id)?;
+        self.machine.places.now().require_local(id)?;
         self.machine.kick(id);
         Ok(())
     }
@@ -277,11 +263,12 @@ impl VcpuHost for KvmHost {
     fn pause(&self, limit: Duration) -> Result<(), VcpuError> {
         let deadline = Instant::now() + limit.min(LONGEST_PAUSE);
         let machine = &self.machine;
-        for id in machine.layout.local() {
+        let layout = machine.places.now();
+        for id in layout.local() {
             machine.gate(id).pause(kick::signal);
         }
         let still = |id: &VcpuId| !machine.gate(*id).wait_empty(deadline);
-        let running: Vec<_> = machine.layout.local().filter(still).collect();
+        let running: Vec<_> = layout.local().filter(still).collect();
         match running.is_empty() {
             true => Ok(()),
             false => Err(VcpuError::PauseTimeout { running, limit }),
@@ -289,7 +276,7 @@ impl VcpuHost for KvmHost {
     }
 
     fn resume(&self) {
-        for id in self.machine.layout.local() {
+        for id in self.machine.places.now().local() {
             self.machine.gate(id).resume();
         }
     }
@@ -297,14 +284,6 @@ impl VcpuHost for KvmHost {
 
 impl Drop for KvmHost {
     fn drop(&mut self) {
-        self.machine.stop();
-        for proxy in self.proxies.drain(..) {
-            proxy.thread().unpark();
-            // A sink may hold the last reference: then this is a proxy's thread, which ends after
-            // this. A panic was reported by the thread itself.
-            if proxy.thread().id() != thread::current().id() {
-                proxy.join().ok();
-            }
-        }
+        self.machine.stop_proxies();
     }
 }

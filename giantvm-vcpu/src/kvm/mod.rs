@@ -2,7 +2,8 @@
 //!
 //! Every node's VM has all vCPUs of the machine, each with a local APIC in the kernel. Those of
 //! the node run guest code; each of the others is a proxy, which hands what arrives to the host's
-//! [`InterruptSink`](crate::InterruptSink). The crate's front page says why.
+//! [`InterruptSink`](crate::InterruptSink). The crate's front page says why. When a vCPU moves, it and
+//! its proxy on the other node change places, and nothing else changes.
 
 mod access;
 mod cpu;
@@ -13,12 +14,16 @@ mod ioctl;
 mod kick;
 mod machine;
 mod memory;
+mod moves;
 mod pins;
 mod poison;
+mod proxies;
 mod proxy;
+mod quiet;
 mod registers;
 mod state;
 mod support;
+mod timer;
 mod vcpu;
 mod walks;
 

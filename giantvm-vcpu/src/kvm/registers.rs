@@ -119,6 +119,15 @@ pub(super) fn set_run_state(vcpu: &VcpuFd, mp_state: u32) -> Result<(), VcpuErro
         .map_err(errno("setting the run state"))
 }
 
+/// The vector of the SIPI that started a vCPU, which has executed nothing yet.
+pub(super) fn start_vector(vcpu: &VcpuFd) -> Result<u8, VcpuError> {
+    let special = vcpu
+        .get_sregs()
+        .map_err(errno("reading special registers"))?;
+    let [vector, ..] = (special.cs.base >> 12).to_le_bytes();
+    Ok(vector)
+}
+
 /// A flat segment for 64-bit mode at CPL 0.
 fn segment(selector: u16, code: bool) -> kvm_segment {
     kvm_segment {

@@ -1,6 +1,6 @@
 //! Reading and writing a vCPU's whole state.
 
-use kvm_bindings::{Msrs, kvm_msr_entry};
+use kvm_bindings::{Msrs, kvm_msr_entry, kvm_vcpu_events};
 use kvm_ioctls::VcpuFd;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
@@ -11,6 +11,10 @@ use crate::state::{ArchState, Section};
 /// Most model-specific registers a state may have: KVM's own limit for one call is 256, and it
 /// saves fewer than 512.
 const MAX_MSRS: usize = 1024;
+/// The time-stamp counter.
+const COUNTER: u32 = 0x10;
+/// When the local APIC's timer interrupts, in ticks of the counter; zero if it has or is off.
+const DEADLINE: u32 = 0x6e0;
 
 /// Everything KVM says about the vCPU, with those of the listed model-specific registers that it
 /// has.
@@ -53,6 +57,55 @@ pub(super) fn save(vcpu: &VcpuFd, msrs: &[u32]) -> Result<ArchState, VcpuError> 
     );
     put(Section::Msrs, read_msrs(vcpu, msrs)?.as_bytes());
     Ok(state)
+}
+
+/// The same, but with the time-stamp counter told apart: where the vCPU goes, it is the node's.
+pub(super) fn save_for_a_move(vcpu: &VcpuFd, msrs: &[u32]) -> Result<ArchState, VcpuError> {
+    let others: Vec<_> = msrs.iter().copied().filter(|&msr| msr != COUNTER).collect();
+    let mut state = save(vcpu, &others)?;
+    // One that is not there is zero, and ahead of no other.
+    let counter = read_msrs(vcpu, &[COUNTER])?
+        .first()
+        .map_or(0, |entry| entry.data);
+    state.set_section(Section::Counter, counter.to_le_bytes().to_vec());
+    // What it says of an exception that is over would be taken for a hidden one there.
+    if let Some(mut events) = part::<kvm_vcpu_events>(&state, Section::Events)?
+        && events.exception.injected == 0
+        && events.exception.pending == 0
+    {
+        events.exception.nr = 0;
+        state.set_section(Section::Events, events.as_bytes().to_vec());
+    }
+    Ok(state)
+}
+
+/// Whether a vCPU that was stopped anywhere may be about to take a software exception, which KVM does not
+/// tell: those who load the state are to have the guest make it again. But the guest does not if its
+/// instruction pointer is past the instruction already, as it is on a KVM that emulates these. The number
+/// of the last exception is told in any case; so there may be one whenever the last was one.
+pub(super) fn may_hide_an_exception(vcpu: &VcpuFd) -> Result<bool, VcpuError> {
+    const BREAKPOINT: u8 = 3;
+    const OVERFLOW: u8 = 4;
+    let events = vcpu.get_vcpu_events();
+    let events = events.map_err(errno("reading what is pending"))?;
+    Ok(matches!(events.exception.nr, BREAKPOINT | OVERFLOW))
+}
+
+/// Reads a timer's deadline again: the one register that the kernel changes while a vCPU does nothing.
+pub(super) fn reread_deadline(vcpu: &VcpuFd, state: &mut ArchState) -> Result<(), VcpuError> {
+    const ENTRY: usize = size_of::<kvm_msr_entry>();
+    let deadline = read_msrs(vcpu, &[DEADLINE])?;
+    let (Some(deadline), Some(msrs)) = (deadline.first(), state.section(Section::Msrs)) else {
+        return Ok(());
+    };
+    let mut msrs = msrs.to_vec();
+    for entry in msrs.chunks_exact_mut(ENTRY) {
+        if kvm_msr_entry::read_from_bytes(entry).is_ok_and(|entry| entry.index == DEADLINE) {
+            entry.copy_from_slice(deadline.as_bytes());
+        }
+    }
+    state.set_section(Section::Msrs, msrs);
+    Ok(())
 }
 
 /// Loads the sections that are there. The order matters: special registers say whether there is

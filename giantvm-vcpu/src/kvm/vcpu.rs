@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use giantvm_core::VcpuId;
+use giantvm_core::{NodeId, VcpuId};
 use kvm_bindings::{KVM_MP_STATE_RUNNABLE, KVM_MP_STATE_UNINITIALIZED};
 
 use super::access::Access;
 use super::cpu::{Cpu, Outcome};
 use super::kick::this_thread;
 use super::machine::Machine;
-use super::{ioctl, registers, state};
+use super::proxy::Proxy;
+use super::{ioctl, moves, registers, state};
 use crate::error::VcpuError;
 use crate::exit::{Exit, Failure};
 use crate::gate::Entry;
-use crate::host::Vcpu;
+use crate::host::{NotLeft, Vcpu};
 use crate::state::{ArchState, StartState};
 
 /// A vCPU on KVM, as [`KvmHost`](super::KvmHost) gives it out.
@@ -79,6 +80,8 @@ impl KvmVcpu {
         let machine = Arc::clone(&self.machine);
         let gate = machine.gate(self.id);
         loop {
+            // A kick or a pause may come first: then an access that is done is not complete yet.
+            let mut entered = false;
             let outcome = self.cpu.as_current(|cpu| {
                 if gate.enter(this_thread()) == Entry::Kicked {
                     return Ok(None);
@@ -88,6 +91,7 @@ impl KvmVcpu {
                     if gate.interrupted() {
                         break Ok(Some(Outcome::Interrupted));
                     }
+                    entered = true;
                     match cpu.enter() {
                         // A signal that was not a kick, or one that came late; or a vCPU that got
                         // an INIT and now waits for the SIPI.
@@ -98,7 +102,9 @@ impl KvmVcpu {
                 gate.leave();
                 outcome
             })?;
-            self.progress = Progress::Guest;
+            if entered {
+                self.progress = Progress::Guest;
+            }
             match outcome {
                 None => return Ok(Exit::Kicked),
                 Some(Outcome::Interrupted | Outcome::Again) => {}
@@ -113,6 +119,15 @@ impl KvmVcpu {
                 Some(Outcome::Shutdown) => return Ok(Exit::Shutdown),
                 Some(Outcome::Failed(failure)) => return Ok(Exit::Failed(failure)),
             }
+        }
+    }
+
+    /// Refuses where the state might not say everything: anywhere but after an access.
+    fn can_leave(&self) -> Result<(), VcpuError> {
+        let stopped = matches!(self.progress, Progress::Guest);
+        match stopped && state::may_hide_an_exception(self.cpu.fd())? {
+            true => Err(VcpuError::Busy(self.id)),
+            false => Ok(()),
         }
     }
 
@@ -192,6 +207,25 @@ impl Vcpu for KvmVcpu {
     fn set_state(&mut self, state: &ArchState) -> Result<(), VcpuError> {
         self.settle()?;
         state::load(self.cpu.fd(), state)
+    }
+
+    fn leave(mut self: Box<Self>, to: NodeId) -> Result<ArchState, NotLeft> {
+        let left = self
+            .can_leave()
+            .and_then(|()| self.settle())
+            .and_then(|()| moves::give_up(&self.machine, self.id, &mut self.cpu, to));
+        let state = match left {
+            Ok(state) => state,
+            Err(error) => return Err(NotLeft { vcpu: self, error }),
+        };
+        let Self {
+            id, cpu, machine, ..
+        } = *self;
+        if let Err(error) = machine.start_proxy(Proxy::parked(id, cpu, &machine)) {
+            // The vCPU has gone, but this node's interrupts do not find it.
+            machine.sink.failed(id, error);
+        }
+        Ok(state)
     }
 
     fn tsc_offset(&self) -> Result<i64, VcpuError> {

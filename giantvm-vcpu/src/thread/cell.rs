@@ -43,7 +43,27 @@ struct State<S> {
     running: bool,
     /// Whether the program is between two calls.
     computing: bool,
+    /// Whether the program is to end where it can go on elsewhere.
+    leaving: bool,
     closed: bool,
+}
+
+/// A vCPU that has no thread: it can be taken to another cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Still<S> {
+    pub(crate) phase: Rest<S>,
+    pub(crate) pending: Pending,
+}
+
+/// What a vCPU without a thread waits for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Rest<S> {
+    Init,
+    Sipi,
+    /// To be run, so that its program starts.
+    Run(S),
+    /// Its program is over.
+    Over,
 }
 
 #[derive(Debug)]
@@ -83,6 +103,7 @@ impl<S> Cell<S> {
             paused: false,
             running: false,
             computing: false,
+            leaving: false,
             closed: false,
         };
         Self {
@@ -247,6 +268,69 @@ impl<S> Cell<S> {
         self.call(life, |state| state.pending.take())
     }
 
+    /// For the program: whether it is to end here, to go on elsewhere.
+    pub(crate) fn leaves(&self, life: Life) -> Result<bool, Abandoned> {
+        self.call(life, |state| Some(state.leaving))
+    }
+
+    /// For the program: waits for an interrupt and takes it, or for having to end here.
+    pub(crate) fn wait_or_leave(&self, life: Life) -> Result<Option<Interrupt>, Abandoned> {
+        self.call(life, |state| match state.leaving {
+            true => Some(None),
+            false => state.pending.take().map(Some),
+        })
+    }
+
+    /// For the program: it ends here, and goes on by `start`, wherever the vCPU runs next.
+    pub(crate) fn end_to_move(&self, life: Life, start: S) -> Abandoned {
+        self.change(|state| {
+            if state.life == life && !state.closed {
+                let pending = state.pending;
+                state.end_life();
+                state.pending = pending;
+                state.phase = Phase::Start(start);
+                // Its runner can have it leave now.
+                state.kicked = true;
+            }
+        });
+        Abandoned
+    }
+
+    /// Takes the vCPU out of this cell. `None` if it has a program that runs: that is to end where it can
+    /// be moved, which the runner sees as a kick.
+    pub(crate) fn leave(&self) -> Option<Still<S>> {
+        self.change(|state| {
+            let phase = match std::mem::replace(&mut state.phase, Phase::WaitForInit) {
+                Phase::WaitForInit => Rest::Init,
+                Phase::WaitForSipi => Rest::Sipi,
+                Phase::Start(start) => Rest::Run(start),
+                Phase::Over => Rest::Over,
+                other @ (Phase::Running | Phase::Ended(_)) => {
+                    state.phase = other;
+                    state.leaving = true;
+                    return None;
+                }
+            };
+            let pending = state.pending;
+            state.end_life();
+            Some(Still { phase, pending })
+        })
+    }
+
+    /// Puts a vCPU into this cell.
+    pub(crate) fn arrive(&self, still: Still<S>) {
+        self.change(|state| {
+            state.end_life();
+            state.pending = still.pending;
+            state.phase = match still.phase {
+                Rest::Init => Phase::WaitForInit,
+                Rest::Sipi => Phase::WaitForSipi,
+                Rest::Run(start) => Phase::Start(start),
+                Rest::Over => Phase::Over,
+            };
+        });
+    }
+
     /// Stands still until the runner is in `run`, nothing is paused, and `attempt` gives a result.
     fn call<R>(
         &self,
@@ -281,6 +365,7 @@ impl<S> State<S> {
         self.access = Access::None;
         self.pending = Pending::default();
         self.computing = false;
+        self.leaving = false;
     }
 
     fn takes_interrupts(&self) -> bool {

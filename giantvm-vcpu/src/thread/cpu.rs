@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::interrupt::Interrupt;
 
 /// How a program was started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Start {
     /// By [`StartState::LongMode`](crate::StartState::LongMode): the same values, for the program
     /// to make of them what it likes.
@@ -30,6 +30,8 @@ pub enum Start {
     Sipi(u8),
     /// By an INIT to the boot vCPU, which needs no SIPI.
     Reset,
+    /// Again, after its vCPU moved, with what it [saved](ThreadCpu::may_move) for that.
+    Moved(Vec<u8>),
 }
 
 /// A thread vCPU as its program sees it.
@@ -53,8 +55,8 @@ impl ThreadCpu {
 
     /// How it was started.
     #[must_use]
-    pub fn start(&self) -> Start {
-        self.start
+    pub fn start(&self) -> &Start {
+        &self.start
     }
 
     /// Guest time.
@@ -96,14 +98,15 @@ impl ThreadCpu {
     /// Interrupts a vCPU of any node; one that the machine does not have is ignored, as by an APIC.
     pub fn send(&self, target: VcpuId, interrupt: Interrupt) {
         self.checkpoint();
-        if self.shared.layout.node_of(target).is_some() {
+        if self.shared.places.now().node_of(target).is_some() {
             self.shared.inject(target, interrupt);
         }
     }
 
     /// Interrupts all vCPUs of the machine but this.
     pub fn send_to_others(&self, interrupt: Interrupt) {
-        for target in self.shared.layout.all().filter(|&target| target != self.id) {
+        let all = self.shared.places.now().all();
+        for target in all.filter(|&target| target != self.id) {
             self.send(target, interrupt);
         }
     }
@@ -126,6 +129,48 @@ impl ThreadCpu {
     pub fn checkpoint(&self) {
         let begun = self.shared.cell(self.id).begin(self.life);
         begun.unwrap_or_else(|abandoned| unwind(abandoned));
+    }
+
+    /// Says that the program can be moved here. If its vCPU is to [leave](crate::Vcpu::leave), this does not
+    /// return: the thread unwinds, and the program starts anew where the vCPU runs next, with
+    /// [`Start::Moved`] and the bytes that `save` gives. More than
+    /// [`MAX_STATE`](crate::migration::MAX_STATE) bytes, all told, stay where they are.
+    ///
+    /// ```
+    /// use giantvm_vcpu::thread::{Start, ThreadCpu};
+    ///
+    /// fn count(cpu: &ThreadCpu) {
+    ///     let mut counted: u64 = match cpu.start() {
+    ///         Start::Moved(saved) => saved.as_slice().try_into().map_or(0, u64::from_le_bytes),
+    ///         _ => 0,
+    ///     };
+    ///     while counted < 1000 {
+    ///         counted += 1;
+    ///         cpu.may_move(|| counted.to_le_bytes().to_vec());
+    ///     }
+    /// }
+    /// ```
+    pub fn may_move(&self, save: impl FnOnce() -> Vec<u8>) {
+        let leaves = self.shared.cell(self.id).leaves(self.life);
+        if leaves.unwrap_or_else(|abandoned| unwind(abandoned)) {
+            self.end_to_move(save);
+        }
+    }
+
+    /// Waits for an interrupt and takes it; meanwhile the program can be moved as by
+    /// [`may_move`](Self::may_move).
+    #[must_use]
+    pub fn wait_interrupt_or_move(&self, save: impl FnOnce() -> Vec<u8>) -> Interrupt {
+        let taken = self.shared.cell(self.id).wait_or_leave(self.life);
+        match taken.unwrap_or_else(|abandoned| unwind(abandoned)) {
+            Some(interrupt) => interrupt,
+            None => self.end_to_move(save),
+        }
+    }
+
+    fn end_to_move(&self, save: impl FnOnce() -> Vec<u8>) -> ! {
+        let start = Start::Moved(save());
+        unwind(self.shared.cell(self.id).end_to_move(self.life, start))
     }
 
     fn access(&self, exit: Exit) -> u64 {

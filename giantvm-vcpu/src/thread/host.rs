@@ -1,19 +1,21 @@
 //! The host of thread vCPUs.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use giantvm_core::{Msi, VcpuId};
+use giantvm_core::{Msi, NodeId, VcpuId};
 
 use super::cell::Cell;
 use super::cpu::{Start, ThreadCpu};
+use super::state;
 use super::vcpu::ThreadVcpu;
 use crate::clock::GuestClock;
 use crate::error::VcpuError;
 use crate::host::{InterruptSink, LONGEST_PAUSE, Vcpu, VcpuHost};
 use crate::interrupt::Interrupt;
-use crate::layout::Layout;
+use crate::layout::{Layout, Places};
+use crate::state::ArchState;
 
 /// What every vCPU of a [`ThreadHost`] runs from its start on, like the one memory image of a
 /// machine; programs tell their vCPUs apart by [`ThreadCpu::id`].
@@ -56,11 +58,14 @@ pub struct ThreadHost {
 
 /// What all vCPUs of a host share.
 pub(super) struct Shared {
-    pub(super) layout: Layout,
+    pub(super) places: Places,
+    /// Held by who interrupts a vCPU of this node; for writing while one comes or goes, so that nobody
+    /// finds its cell when it has left that.
+    pub(super) senders: RwLock<()>,
     pub(super) clock: Arc<GuestClock>,
     pub(super) program: Arc<Program>,
     sink: Arc<dyn InterruptSink>,
-    /// One a vCPU of the whole machine; those of other nodes stay unused.
+    /// One a vCPU of the whole machine; those of other nodes are empty.
     cells: Vec<Cell<Start>>,
 }
 
@@ -72,19 +77,29 @@ impl Shared {
 
     /// Interrupts a vCPU of the machine.
     pub(super) fn inject(&self, target: VcpuId, interrupt: Interrupt) {
-        if self.layout.is_local(target) {
+        let senders = self.senders.read().unwrap_or_else(PoisonError::into_inner);
+        if self.places.now().is_local(target) {
             let init = || (target == VcpuId::BOOT).then_some(Start::Reset);
             self.cell(target).interrupt(interrupt, init, Start::Sipi);
         } else {
+            drop(senders);
             self.sink.forward(target, interrupt);
         }
+    }
+
+    /// Takes a vCPU of this node out of its cell, if it can be moved now.
+    pub(super) fn give_up(&self, id: VcpuId, to: NodeId) -> Option<ArchState> {
+        let _senders = self.senders.write().unwrap_or_else(PoisonError::into_inner);
+        let still = self.cell(id).leave()?;
+        self.places.set(id, to);
+        Some(state::of(&still))
     }
 }
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
-            .field("layout", &self.layout)
+            .field("places", &self.places)
             .finish_non_exhaustive()
     }
 }
@@ -101,7 +116,8 @@ impl ThreadHost {
         let cells = layout.all().map(|_| Cell::new()).collect();
         let taken = Mutex::new(vec![false; layout.count()]);
         let shared = Shared {
-            layout,
+            places: Places::new(layout),
+            senders: RwLock::new(()),
             clock,
             program,
             sink,
@@ -113,33 +129,57 @@ impl ThreadHost {
         }
     }
 
-    fn local(&self) -> impl Iterator<Item = &Cell<Start>> {
-        self.shared.layout.local().map(|id| self.shared.cell(id))
+    fn local(&self) -> Vec<&Cell<Start>> {
+        let layout = self.shared.places.now();
+        layout.local().map(|id| self.shared.cell(id)).collect()
+    }
+
+    fn vcpu(&self, id: VcpuId) -> Box<dyn Vcpu> {
+        let shared = Arc::clone(&self.shared);
+        Box::new(ThreadVcpu { id, shared })
     }
 }
 
 impl VcpuHost for ThreadHost {
-    fn layout(&self) -> &Layout {
-        &self.shared.layout
+    fn layout(&self) -> Arc<Layout> {
+        self.shared.places.now()
     }
 
     fn take(&self, id: VcpuId) -> Result<Box<dyn Vcpu>, VcpuError> {
-        self.shared.layout.require_local(id)?;
+        self.shared.places.now().require_local(id)?;
         let mut taken = self.taken.lock().expect("no panic under this lock");
         match std::mem::replace(&mut taken[id.index()], true) {
             true => Err(VcpuError::Taken(id)),
-            false => Ok(Box::new(ThreadVcpu {
-                id,
-                shared: Arc::clone(&self.shared),
-            })),
+            false => Ok(self.vcpu(id)),
         }
     }
 
+    fn adopt(&self, id: VcpuId, state: &ArchState, _: i64) -> Result<Box<dyn Vcpu>, VcpuError> {
+        let still = state::read(state)?;
+        let senders = &self.shared.senders;
+        let _senders = senders.write().unwrap_or_else(PoisonError::into_inner);
+        let layout = self.shared.places.now();
+        layout.require_remote(id)?;
+        self.shared.cell(id).arrive(still);
+        self.shared.places.set(id, layout.node());
+        Ok(self.vcpu(id))
+    }
+
+    fn relocate(&self, id: VcpuId, to: NodeId) -> Result<(), VcpuError> {
+        let senders = &self.shared.senders;
+        let _senders = senders.write().unwrap_or_else(PoisonError::into_inner);
+        let layout = self.shared.places.now();
+        layout.require_remote(id)?;
+        if to == layout.node() {
+            return Err(VcpuError::IsLocal(id));
+        }
+        self.shared.places.set(id, to);
+        Ok(())
+    }
+
     fn inject(&self, target: VcpuId, interrupt: Interrupt) -> Result<(), VcpuError> {
-        self.shared
-            .layout
-            .node_of(target)
-            .ok_or(VcpuError::NoSuchVcpu(target))?;
+        let known = self.shared.places.now().node_of(target);
+        known.ok_or(VcpuError::NoSuchVcpu(target))?;
         self.shared.inject(target, interrupt);
         Ok(())
     }
@@ -159,16 +199,19 @@ impl VcpuHost for ThreadHost {
     }
 
     fn kick(&self, id: VcpuId) -> Result<(), VcpuError> {
-        self.shared.layout.require_local(id)?;
+        self.shared.places.now().require_local(id)?;
         self.shared.cell(id).kick();
         Ok(())
     }
 
     fn pause(&self, limit: Duration) -> Result<(), VcpuError> {
         let deadline = Instant::now() + limit.min(LONGEST_PAUSE);
-        self.local().for_each(Cell::pause);
+        let layout = self.shared.places.now();
+        for id in layout.local() {
+            self.shared.cell(id).pause();
+        }
         let still = |id: &VcpuId| !self.shared.cell(*id).wait_still(deadline);
-        let running: Vec<_> = self.shared.layout.local().filter(still).collect();
+        let running: Vec<_> = layout.local().filter(still).collect();
         match running.is_empty() {
             true => Ok(()),
             false => Err(VcpuError::PauseTimeout { running, limit }),
@@ -176,13 +219,13 @@ impl VcpuHost for ThreadHost {
     }
 
     fn resume(&self) {
-        self.local().for_each(Cell::resume);
+        self.local().into_iter().for_each(Cell::resume);
     }
 }
 
 impl Drop for ThreadHost {
     fn drop(&mut self) {
         // Threads end at their next call; a program may compute for as long as it likes.
-        self.local().for_each(Cell::close);
+        self.local().into_iter().for_each(Cell::close);
     }
 }

@@ -6,11 +6,13 @@
 //! same exits as from KVM.
 //!
 //! A program cannot be stopped between two calls of its [`ThreadCpu`]: pauses take effect, and an
-//! INIT ends it, at its next call.
+//! INIT ends it, at its next call. And its state is on its thread's stack: it can be moved to another
+//! node only where it says so, by [`ThreadCpu::may_move`], and starts there with what it saved.
 
 mod cell;
 mod cpu;
 mod host;
+mod state;
 mod vcpu;
 
 pub use cpu::{Start, ThreadCpu};

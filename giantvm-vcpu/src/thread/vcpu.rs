@@ -5,14 +5,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 
-use giantvm_core::VcpuId;
+use giantvm_core::{NodeId, VcpuId};
 
 use super::cell::{Abandoned, Life, Next, panicked};
 use super::cpu::{Start, ThreadCpu};
 use super::host::Shared;
 use crate::error::VcpuError;
 use crate::exit::Exit;
-use crate::host::Vcpu;
+use crate::host::{NotLeft, Vcpu};
 use crate::state::{ArchState, StartState};
 
 /// A vCPU of a [`ThreadHost`](super::ThreadHost).
@@ -111,6 +111,16 @@ impl Vcpu for ThreadVcpu {
 
     fn set_state(&mut self, _: &ArchState) -> Result<(), VcpuError> {
         refused("set a program's state, which is on its thread's stack")
+    }
+
+    fn leave(self: Box<Self>, to: NodeId) -> Result<ArchState, NotLeft> {
+        match self.shared.give_up(self.id, to) {
+            Some(state) => Ok(state),
+            None => {
+                let error = VcpuError::Busy(self.id);
+                Err(NotLeft { vcpu: self, error })
+            }
+        }
     }
 
     fn tsc_offset(&self) -> Result<i64, VcpuError> {

@@ -1,0 +1,116 @@
+//! Requests and answers, and how they are read and written.
+
+use std::io::{self, BufRead, Read as _, Write};
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
+/// Most bytes of a line.
+const MAX_LINE: u64 = 4096;
+
+/// What a machine is asked to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Request {
+    /// Move one vCPU.
+    MoveVcpu {
+        /// Its number.
+        vcpu: u8,
+        /// The name of the node where it is to run.
+        node: String,
+    },
+    /// Move all vCPUs of a node to others.
+    Evacuate {
+        /// The node's name.
+        node: String,
+    },
+    /// Move the vCPUs back that a node had when the machine started.
+    Admit {
+        /// The node's name.
+        node: String,
+    },
+}
+
+/// What a machine says to that.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Answer {
+    /// So much is done of so much.
+    Progress {
+        /// What was done last.
+        what: String,
+        /// How much is done.
+        done: usize,
+        /// How much there is.
+        of: usize,
+    },
+    /// All is done.
+    Done {
+        /// What there is to say about it.
+        said: String,
+    },
+    /// It ended otherwise.
+    Failed {
+        /// Why.
+        why: String,
+    },
+}
+
+/// Writes a line.
+pub(super) fn write(to: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    to.write_all(&line)?;
+    to.flush()
+}
+
+/// Reads a line; `None` at the end.
+pub(super) fn read<T: DeserializeOwned>(from: &mut impl BufRead) -> io::Result<Option<T>> {
+    let mut line = Vec::new();
+    from.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
+    match line.is_empty() {
+        true => Ok(None),
+        // One that is cut short is no JSON.
+        false => Ok(Some(serde_json::from_slice(&line)?)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_read_as_they_were_written() {
+        let text = || String::from("vCPU 1\nis \"back\"");
+        let (done, of) = (1, 2);
+        let what = text();
+        let mut lines = Vec::new();
+        let answers = [
+            Answer::Progress { what, done, of },
+            Answer::Failed { why: text() },
+            Answer::Done { said: text() },
+        ];
+        answers
+            .iter()
+            .for_each(|answer| write(&mut lines, answer).unwrap());
+        let mut from = &lines[..];
+        for answer in answers {
+            assert_eq!(read(&mut from).unwrap(), Some(answer));
+        }
+    }
+
+    #[test]
+    fn requests_are_lines_and_what_is_none_is_refused() {
+        let mut line = Vec::new();
+        let node = String::from("n1");
+        let request = Request::MoveVcpu { vcpu: 1, node };
+        write(&mut line, &request).unwrap();
+        assert_eq!(line, b"{\"move_vcpu\":{\"vcpu\":1,\"node\":\"n1\"}}\n");
+        assert_eq!(read(&mut &line[..]).unwrap(), Some(request));
+        assert_eq!(read::<Request>(&mut &b""[..]).unwrap(), None);
+        let long = [b' '; 10_000];
+        for bad in [&b"{}\n"[..], b"{\"evacuate\":{}}\n", &line[..9], &long] {
+            assert!(read::<Request>(&mut &bad[..]).is_err());
+        }
+    }
+}
