@@ -15,10 +15,30 @@ ip link set lo up
 echo "LAB guest up after $(cut -d' ' -f1 /proc/uptime) s: Linux $(uname -r)"
 # Memory above this size comes from the kernel and goes back to it, which other processors have to hear.
 export MALLOC_MMAP_THRESHOLD_=65536
+case " $(cat /proc/cmdline) " in
+*" lab.reset "*)
+    # The disk tells the first start from the second.
+    if [ "$(head -c 5 /dev/vda)" = reset ]; then
+        echo "LAB guest came back"
+    else
+        printf reset | dd of=/dev/vda conv=notrunc,fsync 2>/dev/null
+        echo "LAB guest resets the machine"
+        reboot -f
+    fi
+    ;;
+esac
 echo "LAB guest begin $(cut -d' ' -f1 /proc/uptime)"
 lab_guest
 echo "LAB guest end $(cut -d' ' -f1 /proc/uptime) status $?"
 case " $(cat /proc/cmdline) " in
 *" lab.shell "*) setsid cttyhack sh ;;
+esac
+case " $(cat /proc/cmdline) " in
+*" lab.off "*)
+    # As ACPI would, but the other processors are not halted first: one that Bochs emulates does not leave
+    # its guest for an interrupt of the host's while it halts with the guest's interrupts off.
+    printf '\064' | dd of=/dev/port bs=1 seek=$((0x600)) 2>/dev/null
+    sleep 60
+    ;;
 esac
 poweroff -f

@@ -20,9 +20,10 @@ const LONGEST_COMMAND_LINE: usize = 2047;
 ///
 /// The time-stamp counters agree between the nodes as far as they can, and there is nothing to check
 /// or calibrate them with: no PIT, HPET or power-management timer. On AMD's processors Linux takes
-/// their frequency from here only.
+/// their frequency from here only. A kernel that finds reduced ACPI takes a reset for EFI's to make, and
+/// without EFI jumps to a BIOS, which is not there either.
 pub(super) fn command_line(tsc_khz: Option<u32>, own: &str) -> String {
-    let mut line = String::from("console=ttyS0 tsc=reliable no_timer_check panic=-1");
+    let mut line = String::from("console=ttyS0 tsc=reliable no_timer_check panic=-1 reboot=acpi");
     if let Some(khz) = tsc_khz {
         line += &format!(" tsc_early_khz={khz}");
     }

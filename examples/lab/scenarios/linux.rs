@@ -202,13 +202,13 @@ pub(super) const ALL: &[Scenario] = &[
             &[
                 Step {
                     name: "1 node x 1",
-                    command: linux!(1, 1, 24, "", start!()),
+                    command: linux!(1, 1, 24, "", concat!("lab.off ", start!())),
                     limit: 120,
                     checks: START,
                 },
                 Step {
                     name: "2 nodes x 1",
-                    command: linux!(2, 2, 24, "", start!()),
+                    command: linux!(2, 2, 24, "", concat!("lab.off ", start!())),
                     limit: 480,
                     checks: START,
                 },
@@ -249,6 +249,80 @@ pub(super) const ALL: &[Scenario] = &[
         files: &[],
     },
     Scenario {
+        name: "linux-unequal",
+        about: "Linux over three unequal nodes: one has the vCPU, one the disk, one the network card",
+        short: false,
+        paging: Paging::Nested,
+        hosts: &[linux_host(
+            4,
+            2048,
+            &[Step {
+                name: "3 nodes, 1 vCPU",
+                command: concat!(
+                    file_and_network!(),
+                    linux!(
+                        3,
+                        1,
+                        1,
+                        "--node-memory 256M,160M,96M --disk /www/file,ro,node=1 --net tap0,node=2",
+                        "lab=cpus,layout,interrupts,sort,memory,disk,net,spawn,pipe,ep,is \
+                         lab.disk=$sum lab.net=$sum"
+                    )
+                ),
+                limit: 600,
+                checks: &[
+                    Shows("LAB guest up"),
+                    Guest("cpus"),
+                    Guest("layout"),
+                    Guest("interrupts"),
+                    Guest("sort"),
+                    Guest("memory"),
+                    Guest("disk"),
+                    Guest("net"),
+                    Guest("spawn"),
+                    Guest("pipe"),
+                    Guest("ep"),
+                    Guest("is"),
+                    Has("LAB end: 0 of "),
+                ],
+            }],
+        )],
+        files: &[],
+    },
+    Scenario {
+        name: "linux-reset",
+        about: "Linux over two nodes resets the machine, which starts again on both, with its disk as it was",
+        short: true,
+        paging: Paging::Nested,
+        hosts: &[linux_host(
+            4,
+            2048,
+            &[Step {
+                name: "2 nodes, 1 vCPU",
+                command: concat!(
+                    "dd if=/dev/zero of=/disk bs=64k count=16 2>/dev/null; ",
+                    linux!(
+                        2,
+                        1,
+                        1,
+                        "--disk /disk,node=1",
+                        "lab.reset lab=cpus,layout,interrupts"
+                    )
+                ),
+                limit: 300,
+                checks: &[
+                    Shows("LAB guest resets the machine"),
+                    Shows("LAB guest came back"),
+                    Guest("cpus"),
+                    Guest("layout"),
+                    Guest("interrupts"),
+                    Has("LAB end: 0 of "),
+                ],
+            }],
+        )],
+        files: &[],
+    },
+    Scenario {
         name: "linux-memory",
         about: "Linux whose memory is more than either of two nodes gives, written and read nearly in full",
         short: false,
@@ -279,7 +353,7 @@ pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "linux-lost",
         about: "a node is killed while Linux works: the machine stops before it could see a wrong byte",
-        short: false,
+        short: true,
         paging: Paging::Nested,
         hosts: &[linux_host(
             4,
