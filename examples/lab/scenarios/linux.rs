@@ -323,6 +323,48 @@ pub(super) const ALL: &[Scenario] = &[
         files: &[],
     },
     Scenario {
+        name: "linux-moves",
+        about: "Linux whose vCPU moves from node to node and back while it works",
+        short: false,
+        paging: Paging::Nested,
+        hosts: &[linux_host(
+            4,
+            2048,
+            &[Step {
+                name: "2 nodes, 1 vCPU",
+                command: concat!(
+                    "(until test -e up; do sleep 1; done; for turn in 1 2 3 4 5 6 7 8; do for to in n1 n0; do \
+                     aggregate --control vm.sock move-vcpu 0 $to; sleep 2; done; done) & \
+                     set -o pipefail; ",
+                    linux!(
+                        2,
+                        1,
+                        1,
+                        "--control vm.sock",
+                        "lab=cpus,clock,sort,memory,spawn,pipe,interrupts,ep lab.seconds=8"
+                    ),
+                    " 2>&1 | while read -r line; do echo \"$line\"; \
+                     case $line in *\"LAB guest up\"*) touch up;; esac; done"
+                ),
+                limit: 300,
+                checks: &[
+                    Shows("LAB guest up"),
+                    Shows("n1"),
+                    Guest("cpus"),
+                    Guest("clock"),
+                    Guest("sort"),
+                    Guest("memory"),
+                    Guest("spawn"),
+                    Guest("pipe"),
+                    Guest("interrupts"),
+                    Guest("ep"),
+                    Has("LAB end: 0 of "),
+                ],
+            }],
+        )],
+        files: &[],
+    },
+    Scenario {
         name: "linux-memory",
         about: "Linux whose memory is more than either of two nodes gives, written and read nearly in full",
         short: false,
