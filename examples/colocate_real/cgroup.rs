@@ -169,7 +169,7 @@ impl Host {
     }
 
     /// The processor time that was used here so far.
-    fn used(&self) -> anyhow::Result<Duration> {
+    pub(crate) fn used(&self) -> anyhow::Result<Duration> {
         let text = |file: &str| -> anyhow::Result<String> {
             let path = self.account.join(file);
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))

@@ -6,6 +6,12 @@ use giantvm_examples::spread::Spread;
 use crate::report::{Report, Row};
 use crate::schedule::SLOT;
 
+/// Marks of time.
+const SECONDS: &[f64] = &[0.0, 20.0, 40.0, 60.0, 80.0, 100.0, 120.0];
+
+/// A part of a spread, and its name.
+type Part = (&'static str, fn(Spread) -> f64);
+
 pub(crate) fn draw(report: &Report) -> anyhow::Result<String> {
     let about = [
         format!(
@@ -41,14 +47,7 @@ pub(crate) fn draw(report: &Report) -> anyhow::Result<String> {
             |row| row.mebibytes,
             1.0,
         )),
-        Chart::Bars(bars(
-            report,
-            "Useful part of the quotas, %",
-            "%",
-            &[("median", |of| of.median)],
-            |row| row.useful,
-            100.0,
-        )),
+        Chart::Lines(done(report)),
     ];
     sheet(
         "Two machines on two hosts whose tenants come and go",
@@ -61,7 +60,7 @@ fn bars(
     report: &Report,
     caption: &str,
     y: &'static str,
-    series: &[(&str, fn(Spread) -> f64)],
+    series: &[Part],
     of: fn(&Row) -> Spread,
     times: f64,
 ) -> Bars {
@@ -78,6 +77,34 @@ fn bars(
             .map(|row| row.placement.name().to_owned())
             .collect(),
         series: series.collect(),
+    }
+}
+
+/// What was done as time went on, in the last round.
+fn done(report: &Report) -> Panel {
+    let points = |row: &Row| {
+        let slots = row.runs.last().map_or(&[][..], |run| &run.slots);
+        let steps = slots.iter().zip(1_u32..).map(|(slot, end)| {
+            let steps: u64 = slot.steps.iter().sum();
+            let seconds = SLOT.as_secs_f64();
+            (f64::from(end) * seconds, steps as f64 / seconds)
+        });
+        steps.collect()
+    };
+    let rows = report.rows.iter().zip(COLOURS);
+    let line = |(row, colour): (&Row, _)| Line {
+        name: row.placement.name().to_owned(),
+        colour,
+        floor: false,
+        points: points(row),
+    };
+    Panel {
+        caption: "Steps a second of both machines, last round".to_owned(),
+        x: "seconds",
+        y: "steps a second",
+        scale: Scale::Count(SECONDS),
+        names: Names::LowerRight,
+        lines: rows.map(line).collect(),
     }
 }
 
@@ -100,7 +127,7 @@ fn left(report: &Report) -> Panel {
         caption: "What tenants leave of each host".to_owned(),
         x: "seconds",
         y: "% of a processor",
-        scale: Scale::Count(&[0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0]),
+        scale: Scale::Count(SECONDS),
         names: Names::UpperLeft,
         lines: vec![line(0), line(1)],
     }

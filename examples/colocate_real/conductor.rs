@@ -4,16 +4,17 @@ use std::thread::{Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
-use giantvm_sched::reallocate::{Fleet, Move, Policy, What};
+use giantvm_sched::reallocate::{Fleet, HostId, Move, Policy, What};
 use giantvm_sched::schedule::Nanos;
 
-use crate::cgroup::Hosts;
+use crate::cgroup::{HOSTS, Hosts};
 use crate::live;
 use crate::load::VCPUS;
 use crate::placement::{self, MACHINES, Placement};
 use crate::plan::Plan;
-use crate::run::Machine;
+use crate::run::{Machine, Slot};
 use crate::schedule::SLOT;
+use crate::seat::Seat;
 use crate::vm::PAGE;
 
 /// A machine that is on its way, until when it stands still.
@@ -29,6 +30,7 @@ pub(crate) struct Conductor<'e> {
     /// Processor time that quotas allowed so far, in seconds.
     pub(crate) allowed: f64,
     pub(crate) still: Duration,
+    pub(crate) slots: Vec<Slot>,
 }
 
 impl<'e> Conductor<'e> {
@@ -43,11 +45,12 @@ impl<'e> Conductor<'e> {
             plan,
             hosts,
             machines,
-            policy: placement.policy(),
+            policy: placement.policy(plan.wave),
             fleet: placement::fleet(plan.wants, footprint)?,
             moves: 0,
             allowed: 0.0,
             still: Duration::ZERO,
+            slots: Vec::new(),
         })
     }
 
@@ -58,6 +61,7 @@ impl<'e> Conductor<'e> {
         start: Instant,
     ) -> anyhow::Result<()> {
         let mut flights = Vec::new();
+        let mut before = self.sofar()?;
         for (slot, &shares) in (0_u32..).zip(self.plan.schedule.slots()) {
             let landed =
                 flights.extract_if(.., |(_, thread): &mut Flight<'_>| thread.is_finished());
@@ -76,8 +80,28 @@ impl<'e> Conductor<'e> {
             }
             placement::tell(&mut self.fleet, shares)?;
             std::thread::sleep((SLOT * (slot + 1)).saturating_sub(start.elapsed()));
+            let (steps, used_s) = self.sofar()?;
+            self.slots.push(Slot {
+                steps: [0, 1].map(|machine| steps[machine] - before.0[machine]),
+                on_first: self
+                    .fleet
+                    .on(HostId(0))
+                    .map(|(_, count)| count as usize)
+                    .sum(),
+                used_s: [0, 1].map(|host| used_s[host] - before.1[host]),
+            });
+            before = (steps, used_s);
         }
         flights.into_iter().try_for_each(|flight| self.land(flight))
+    }
+
+    /// Steps that each machine did so far, and time that was used on each host.
+    fn sofar(&self) -> anyhow::Result<([u64; MACHINES], [f64; HOSTS])> {
+        let steps = self.machines.each_ref();
+        let steps = steps.map(|machine| machine.seats.iter().map(Seat::steps).sum());
+        let [first, second] = &self.hosts.hosts;
+        let used = [first.used()?, second.used()?].map(|used| used.as_secs_f64());
+        Ok((steps, used))
     }
 
     /// On which host each machine, or its first vCPU, is.

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use giantvm_dsm::engine::Priority;
 use giantvm_sched::precopy::Terms;
 
 use crate::cgroup::Host;
@@ -10,7 +11,8 @@ use crate::sender::Sender;
 use crate::side::Side;
 
 /// Sends the machine's memory from a host to the other while it runs, stops it, sends the rest, and
-/// lets it go on there; says how long it stood still. What sends is a part of the host that is left.
+/// lets it go on there; says how long it stood still. What sends is a part of the
+/// host that is left, and runs before others there, as what serves distributed memory does.
 pub(crate) fn migrate(
     host: &Host,
     sides: &[Side; 2],
@@ -19,6 +21,7 @@ pub(crate) fn migrate(
     terms: Terms,
 ) -> anyhow::Result<Duration> {
     host.enter()?;
+    Priority::Raised.apply();
     let mut sender = Sender::new(&sides[from]);
     let sent = sender.rounds(terms).and_then(|_| {
         let start = Instant::now();

@@ -1,21 +1,25 @@
 //! What vCPUs do, and how long it takes.
 
+use std::sync::Barrier;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{anyhow, ensure};
 use clap::ValueEnum;
 use giantvm_sched::reallocate::Footprint;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
+use crate::cgroup::{HOSTS, Hosts};
+use crate::link::{self, Link};
+use crate::side::Side;
 use crate::vm::{self, PAGE, Size};
 use crate::work::Work;
 
 /// vCPUs of each machine. Each has its own part of the memory.
 pub(crate) const VCPUS: usize = 2;
 /// How long steps are done before it is measured how long one takes, and how long that is.
-const WARM: Duration = Duration::from_millis(300);
+const WARM: Duration = Duration::from_millis(500);
 
 /// What each vCPU does over and over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
@@ -70,23 +74,43 @@ impl Load {
         }
     }
 
-    /// The processor time that a step takes on plain memory.
-    pub(crate) fn cost(self, size: Size) -> anyhow::Result<Duration> {
-        let memory = vm::plain(size);
-        let part = part(&memory, 0);
-        let steps = || -> anyhow::Result<Duration> {
-            let (start, mut count) = (processor_time()?, 0);
-            loop {
-                self.step(part, size)?;
-                count += 1;
-                let took = processor_time()?.saturating_sub(start);
-                if took >= WARM {
-                    return Ok(took / count);
-                }
+    /// The processor time that a step takes on a host while the other host is busy with the same:
+    /// processors may share more than memory.
+    pub(crate) fn cost(self, hosts: &Hosts, size: Size) -> anyhow::Result<Duration> {
+        let (ends, both) = (link::ends(Link::Inproc)?, Barrier::new(HOSTS));
+        // Of small pages, as nodes have them, and not of huge ones as others may be.
+        let nodes = [Side::new(0, &ends[0], size)?, Side::new(1, &ends[1], size)?];
+        std::thread::scope(|scope| {
+            let threads = [0, 1].map(|host| {
+                let (hosts, node, both) = (&hosts.hosts[host], &nodes[host], &both);
+                scope.spawn(move || {
+                    let entered = hosts.enter();
+                    both.wait();
+                    entered?;
+                    let part = part(node.words(), 0);
+                    self.steps(part, size)?;
+                    self.steps(part, size)
+                })
+            });
+            let mut sum = Duration::ZERO;
+            for thread in threads {
+                sum += thread.join().map_err(|_| anyhow!("a step panicked"))??;
             }
-        };
-        steps()?;
-        steps()
+            Ok(sum / u32::try_from(HOSTS)?)
+        })
+    }
+
+    /// What a step takes on average, as far as one can see in a moment.
+    fn steps(self, part: &[AtomicU64], size: Size) -> anyhow::Result<Duration> {
+        let (start, mut count) = (processor_time()?, 0);
+        loop {
+            self.step(part, size)?;
+            count += 1;
+            let took = processor_time()?.saturating_sub(start);
+            if took >= WARM {
+                return Ok(took / count);
+            }
+        }
     }
 
     /// Checks the parts of memory that began with so many pages that are not zero, each after so many

@@ -55,13 +55,14 @@ use crate::link::Link;
 use crate::load::{Load, VCPUS};
 use crate::plan::Plan;
 use crate::protocol::ProtocolKind;
-use crate::schedule::{SLOT, Schedule};
+use crate::schedule::{A_SECOND, SLOT, Schedule};
 use crate::vm::Size;
 
 const EXAMPLES: &str = "\
 Examples:
-  colocate_real                               three placements, five times a minute each
-  colocate_real --work write-heavy --wants 15 another load, and less of it
+  colocate_real                               three placements, five times two minutes each: 40 minutes
+  colocate_real --work write-heavy --wants 10 another load, and less of it
+  colocate_real --wave 8                      tenants that come and go too fast for moves to pay
   colocate_real --seconds 10 --rounds 1       a look at it
   colocate_real --json - | jq .rows           the same figures, for machines
 
@@ -86,11 +87,11 @@ const CANNOT: u8 = 4;
 /// machine has two vCPUs, threads that are asked for so many steps a second; what is not done within
 /// 200 ms is given up. The first machine begins on the first host, the second on the second.
 ///
-/// The policies are those of `colocate`, with times divided by twenty: twice a second they are told what
-/// quotas were. Live migration sends a machine as a whole by pre-copy. Reallocation has a vCPU go on on
-/// the other host between two steps; pages of its distributed memory follow. Whatever serves or sends
-/// memory on a host does so within the host's quota. After each run all memory is compared with what it has
-/// to hold.
+/// The policies are those of `colocate`, with times that fit how fast tenants come and go; twice a second
+/// they are told what quotas were. Live migration sends a machine as a whole by pre-copy. Reallocation
+/// has a vCPU go on on the other host between two steps; pages of its distributed memory follow. Whatever
+/// serves or sends memory runs on its host before others, as it does by default: a quota does not stop
+/// it, but what it uses is counted. After each run all memory is compared with what it has to hold.
 #[derive(Debug, Parser)]
 #[command(name = "colocate_real", version, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
@@ -98,8 +99,8 @@ struct Cli {
     #[arg(long, value_enum, default_value_t = Load::ReadMostly)]
     work: Load,
 
-    /// What each vCPU wants, in hundredths of a processor.
-    #[arg(long, value_name = "PERCENT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(5..=50))]
+    /// What each vCPU wants, in hundredths of a processor while the other processor is busy, too.
+    #[arg(long, value_name = "PERCENT", default_value_t = 15, value_parser = clap::value_parser!(u32).range(5..=50))]
     wants: u32,
 
     /// Each machine's memory, at least 128M; half of it is not zero.
@@ -107,8 +108,12 @@ struct Cli {
     memory: Size,
 
     /// How long each run takes.
-    #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u16).range(2..=3600))]
+    #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u16).range(2..=3600))]
     seconds: u16,
+
+    /// How long hosts' tenants stay as they are, a quarter more or less. Times of the policies go with it.
+    #[arg(long, value_name = "S", default_value_t = 40, value_parser = clap::value_parser!(u16).range(1..=600))]
+    wave: u16,
 
     /// How often each placement is run, by turns.
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=100))]
@@ -175,8 +180,8 @@ fn hosts(cli: &Cli) -> anyhow::Result<Hosts> {
 }
 
 fn run(cli: &Cli, hosts: &Arc<Hosts>) -> anyhow::Result<()> {
-    let cost = cli.work.cost(cli.memory)?;
-    let slots = f64::from(cli.seconds) / SLOT.as_secs_f64();
+    let cost = cli.work.cost(hosts, cli.memory)?;
+    let slots = |seconds: u16| u32::from(seconds) * A_SECOND;
     let plan = Plan {
         load: cli.work,
         size: cli.memory,
@@ -186,7 +191,8 @@ fn run(cli: &Cli, hosts: &Arc<Hosts>) -> anyhow::Result<()> {
         link: cli.transport,
         protocol: cli.protocol,
         terms: Terms::default(),
-        schedule: Schedule::new(cli.seed, slots as usize),
+        schedule: Schedule::new(cli.seed, slots(cli.seconds), slots(cli.wave)),
+        wave: cli.wave.into(),
     };
     let rounds = usize::from(cli.rounds);
     let bar = ProgressBar::new(3 * u64::from(cli.rounds));

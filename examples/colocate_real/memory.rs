@@ -40,12 +40,12 @@ enum Nodes {
 }
 
 impl Memory {
-    /// Distributed memory whose pages are at home on a host. What serves it there is a part of that
-    /// host, with no right before others.
+    /// Distributed memory whose pages are at home on a host. What serves it is a part of each host and
+    /// runs before others there, as is usual.
     pub(crate) fn shared(plan: &Plan, hosts: &Hosts, home: usize) -> anyhow::Result<Self> {
         let ends = link::ends(plan.link)?;
         let mut options = DsmOptions::default();
-        (options.priority, options.waiting) = (Priority::Normal, Waiting::Blocking);
+        options.waiting = Waiting::Blocking;
         options.parcels.standby = STANDBY;
         // As pre-copy is not compressed here, pages are not either.
         options.parcels.lz4 = When::Never;
@@ -91,6 +91,8 @@ impl Memory {
             let (sides, over, hosts) = (sides.clone(), over.clone(), hosts.clone());
             std::thread::spawn(move || {
                 hosts.hosts[number].enter()?;
+                // As the threads of distributed memory do.
+                Priority::Raised.apply();
                 sides[number].pump(&over)
             })
         };

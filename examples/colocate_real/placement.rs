@@ -12,9 +12,9 @@ use crate::schedule::SLOT;
 
 /// Machines. The first begins on the first host, the second on the second.
 pub(crate) const MACHINES: usize = 2;
-/// How many times faster time passes than where the policies' parameters are from: their decisions are
-/// 10 s apart.
-const FASTER: u64 = 20;
+/// How long waves of load last, on average, where the policies' parameters are from: half of their
+/// horizon, in seconds.
+const WAVE: u64 = 150;
 /// Bytes a second that pre-copy sends over loopback with half of a processor at either end.
 const LINK: u64 = 400_000_000;
 
@@ -44,8 +44,8 @@ impl Placement {
     /// The policy, as in the simulation. The parameters that were searched for there for slices leave
     /// nearly half a host free where one goes, which is more than there is on a host of one processor:
     /// both have those of vCPUs here.
-    pub(crate) fn policy(self) -> Box<dyn Policy> {
-        let mover = |unit| Box::new(Mover::new(unit, parameters()));
+    pub(crate) fn policy(self, wave: u32) -> Box<dyn Policy> {
+        let mover = |unit| Box::new(Mover::new(unit, parameters(wave)));
         match self {
             Self::Static => Box::new(Static),
             Self::LiveMigration => mover(Unit::Slice),
@@ -54,8 +54,9 @@ impl Placement {
     }
 }
 
-fn parameters() -> Parameters {
-    let faster = |of: Nanos| Nanos(of.0 / FASTER);
+/// For waves of so many seconds. What takes so long because waves do is as many times shorter.
+fn parameters(wave: u32) -> Parameters {
+    let faster = |of: Nanos| Nanos(of.0 / WAVE * u64::from(wave));
     let mut params = Parameters::default();
     params.horizon = faster(params.horizon);
     params.residency = faster(params.residency);
@@ -97,7 +98,7 @@ mod tests {
         let footprint = Load::ReadMostly.footprint(64 << 20, 500.0);
         let mut fleet = fleet(wants, footprint).unwrap();
         tell(&mut fleet, shares).unwrap();
-        placement.policy().decide(Nanos(0), &fleet)
+        placement.policy(7).decide(Nanos(0), &fleet)
     }
 
     #[test]

@@ -23,5 +23,7 @@ pub(crate) struct Plan {
     pub(crate) link: Link,
     pub(crate) protocol: ProtocolKind,
     pub(crate) terms: Terms,
+    /// How long tenants stay as they are, on average, in seconds.
+    pub(crate) wave: u32,
     pub(crate) schedule: Schedule,
 }

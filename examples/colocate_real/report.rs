@@ -26,8 +26,8 @@ pub(crate) struct Row {
     pub(crate) gain: Spread,
     pub(crate) moves: Spread,
     pub(crate) mebibytes: Spread,
-    /// Processor time that was used, and that steps would have taken on plain memory, as parts of what
-    /// quotas allowed.
+    /// Processor time that was used, and that steps take when nothing moves, as parts of
+    /// what quotas allowed.
     pub(crate) used: Spread,
     pub(crate) useful: Spread,
     pub(crate) still_ms: Spread,

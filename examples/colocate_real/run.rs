@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use serde::Serialize;
 
-use crate::cgroup::Hosts;
+use crate::cgroup::{HOSTS, Hosts};
 use crate::conductor::Conductor;
 use crate::load::{VCPUS, part};
 use crate::memory::Memory;
@@ -38,6 +38,18 @@ pub(crate) struct Run {
     pub(crate) used_s: f64,
     /// How long machines stood still to be moved, all times added up.
     pub(crate) still_ms: f64,
+    pub(crate) slots: Vec<Slot>,
+}
+
+/// One slot of the schedule.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Slot {
+    /// Steps that each machine did.
+    pub(crate) steps: [u64; MACHINES],
+    /// vCPUs that are on, or go to, the first host.
+    pub(crate) on_first: usize,
+    /// Processor time that was used on each host, in seconds.
+    pub(crate) used_s: [f64; HOSTS],
 }
 
 /// A machine, as those who move it see it.
@@ -131,6 +143,7 @@ fn measure(
         mebibytes: bytes as f64 / f64::from(1 << 20),
         allowed_s: conductor.allowed,
         used_s: used.as_secs_f64(),
+        slots: conductor.slots,
         still_ms: conductor.still.as_secs_f64() * 1e3,
     })
 }
@@ -182,6 +195,7 @@ impl<'e> Worker<'e> {
                     let part = part(self.machine.memory.words(host), self.vcpu);
                     plan.load.step(part, plan.size)?;
                     pace.did();
+                    self.machine.seats[self.vcpu].did();
                 }
                 Next::Wait(time) => std::thread::sleep(time.min(NAP)),
             }

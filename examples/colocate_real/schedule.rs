@@ -1,5 +1,6 @@
 //! What hosts' own tenants leave, as time goes on.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
@@ -9,9 +10,8 @@ use crate::cgroup::HOSTS;
 
 /// How often quotas change at most, and a policy decides.
 pub(crate) const SLOT: Duration = Duration::from_millis(500);
-/// How many slots a tenant stays as it is, at least and at most: 4.5 to 9 s. Waves of a cluster's load
-/// pass in minutes; here time passes twenty times as fast.
-const STAYS: (u32, u32) = (9, 18);
+/// Slots of a second.
+pub(crate) const A_SECOND: u32 = 2;
 /// What is left while a tenant needs little, in tenths of a processor, and while it needs
 /// much.
 const CALM: (u32, u32) = (7, 10);
@@ -22,14 +22,16 @@ const BUSY: (u32, u32) = (1, 3);
 pub(crate) struct Schedule(Vec<[u32; HOSTS]>);
 
 impl Schedule {
-    /// So many slots. The same seed leads to the same schedule. When it begins one tenant needs little
-    /// and the other needs much, and that one is half through with it.
-    pub(crate) fn new(seed: u64, slots: usize) -> Self {
+    /// So many slots. Tenants stay as they are for so many, a quarter more or less. The same seed leads
+    /// to the same schedule. When it begins one tenant needs little and the other needs much, and that
+    /// one is half through with it.
+    pub(crate) fn new(seed: u64, slots: u32, wave: u32) -> Self {
+        let slots = slots as usize;
         let mut rng = SmallRng::seed_from_u64(seed);
         let hosts = [0, 1].map(|host| {
             let (mut shares, mut is_busy) = (Vec::new(), host == 1);
             while shares.len() < slots {
-                let mut stays = rng.random_range(STAYS.0..=STAYS.1);
+                let mut stays = rng.random_range(stays(wave));
                 if shares.is_empty() && host == 1 {
                     stays /= 2;
                 }
@@ -80,6 +82,10 @@ impl Schedule {
     }
 }
 
+fn stays(wave: u32) -> RangeInclusive<u32> {
+    (wave - wave / 4).max(2)..=(wave + wave / 4).max(2)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -88,28 +94,31 @@ mod tests {
 
     proptest! {
         #[test]
-        fn shares_are_cut_and_restored_by_turns_and_stay_for_seconds(seed in any::<u64>()) {
-            let schedule = Schedule::new(seed, 400);
+        fn shares_are_cut_and_restored_by_turns_and_stay_for_a_while(
+            seed in any::<u64>(), wave in 1..40_u32,
+        ) {
+            let schedule = Schedule::new(seed, 400, wave);
             prop_assert_eq!(schedule.slots().len(), 400);
-            prop_assert_eq!(&schedule, &Schedule::new(seed, 400));
+            prop_assert_eq!(&schedule, &Schedule::new(seed, 400, wave));
             for host in 0..HOSTS {
                 let shares: Vec<_> = schedule.slots().iter().map(|slot| slot[host]).collect();
                 let runs: Vec<_> = shares.chunk_by(|a, b| a == b).collect();
-                prop_assert!(runs.len() >= 400 / STAYS.1 as usize);
+                prop_assert!(runs.len() >= 400 / *super::stays(wave).end() as usize);
                 for (at, run) in runs.iter().enumerate() {
                     let is_busy = (at + host) % 2 == 1;
                     let (least, most) = if is_busy { BUSY } else { CALM };
                     prop_assert!((least * 10..=most * 10).contains(&run[0]));
                     let is_whole = at > 0 && at + 1 < runs.len();
+                    let range = super::stays(wave);
                     let stays = u32::try_from(run.len()).unwrap();
-                    prop_assert!(stays <= STAYS.1 && (!is_whole || stays >= STAYS.0));
+                    prop_assert!(stays <= *range.end() && (!is_whole || range.contains(&stays)));
                 }
             }
         }
 
         #[test]
         fn no_more_can_be_done_than_is_wanted_or_left(seed in any::<u64>(), wants in 1..300_u32) {
-            let pooled = Schedule::new(seed, 100).pooled(wants);
+            let pooled = Schedule::new(seed, 100, 15).pooled(wants);
             prop_assert!(pooled > 0.0 && pooled <= 1.0 + 1e-9);
             prop_assert!(wants > 20 || pooled > 1.0 - 1e-9, "both have 10 at least");
         }

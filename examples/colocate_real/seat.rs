@@ -1,6 +1,6 @@
-//! Where a vCPU is to be, and where it is.
+//! Where a vCPU is to be, where it is, and what it did.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// On no host: it does nothing.
 const NOWHERE: usize = usize::MAX;
@@ -10,6 +10,7 @@ const NOWHERE: usize = usize::MAX;
 pub(crate) struct Seat {
     wanted: AtomicUsize,
     at: AtomicUsize,
+    steps: AtomicU64,
 }
 
 impl Seat {
@@ -17,6 +18,7 @@ impl Seat {
         Self {
             wanted: AtomicUsize::new(host),
             at: AtomicUsize::new(NOWHERE),
+            steps: AtomicU64::new(0),
         }
     }
 
@@ -42,6 +44,16 @@ impl Seat {
         (wanted != NOWHERE).then_some(wanted)
     }
 
+    /// The vCPU did a step.
+    pub(crate) fn did(&self) {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many steps it did so far.
+    pub(crate) fn steps(&self) -> u64 {
+        self.steps.load(Ordering::Relaxed)
+    }
+
     /// The vCPU ends.
     pub(crate) fn leave(&self) {
         self.at.store(NOWHERE, Ordering::Release);
@@ -62,6 +74,8 @@ mod tests {
         assert!(seat.is_halted());
         seat.go(0);
         assert_eq!(seat.obey(), Some(0));
+        seat.did();
+        assert_eq!(seat.steps(), 1);
         seat.leave();
         assert!(seat.is_halted());
     }
