@@ -90,8 +90,8 @@ const CANNOT: u8 = 4;
 /// The policies are those of `colocate`, with times that fit how fast tenants come and go; twice a second
 /// they are told what quotas were. Live migration sends a machine as a whole by pre-copy. Reallocation
 /// has a vCPU go on on the other host between two steps; pages of its distributed memory follow. Whatever
-/// serves or sends memory runs on its host before others, as it does by default: a quota does not stop
-/// it, but what it uses is counted. After each run all memory is compared with what it has to hold.
+/// serves or sends memory does so on its host, before other threads as far as the system lets it, and
+/// what it uses counts. After each run all memory is compared with what it has to hold.
 #[derive(Debug, Parser)]
 #[command(name = "colocate_real", version, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {

@@ -103,15 +103,15 @@ mod tests {
             for host in 0..HOSTS {
                 let shares: Vec<_> = schedule.slots().iter().map(|slot| slot[host]).collect();
                 let runs: Vec<_> = shares.chunk_by(|a, b| a == b).collect();
-                prop_assert!(runs.len() >= 400 / *super::stays(wave).end() as usize);
+                prop_assert!(runs.len() >= 400 / *stays(wave).end() as usize);
                 for (at, run) in runs.iter().enumerate() {
                     let is_busy = (at + host) % 2 == 1;
                     let (least, most) = if is_busy { BUSY } else { CALM };
                     prop_assert!((least * 10..=most * 10).contains(&run[0]));
                     let is_whole = at > 0 && at + 1 < runs.len();
-                    let range = super::stays(wave);
-                    let stays = u32::try_from(run.len()).unwrap();
-                    prop_assert!(stays <= *range.end() && (!is_whole || range.contains(&stays)));
+                    let range = stays(wave);
+                    let length = u32::try_from(run.len()).unwrap();
+                    prop_assert!(length <= *range.end() && (!is_whole || range.contains(&length)));
                 }
             }
         }
