@@ -46,7 +46,8 @@ fn machines_work_on_hosts_that_are_cut_and_their_memory_is_right() {
         // Decisions depend on the schedule, not on the machine: by this one, hosts are crowded.
         let is_still = row["placement"] == "static";
         assert_eq!(median("moves") == 0.0, is_still, "{row:#}");
-        assert_eq!(median("mebibytes") == 0.0, is_still, "{row:#}");
+        // Nodes say hello to one another whatever moves.
+        assert_eq!(median("mebibytes") < 0.1, is_still, "{row:#}");
     }
 }
 
