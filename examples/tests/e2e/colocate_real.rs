@@ -16,6 +16,8 @@ fn machines_work_on_hosts_that_are_cut_and_their_memory_is_right() {
         "6",
         "--wave",
         "12",
+        "--wants",
+        "20",
         "--rounds",
         "1",
         "--json",
