@@ -1,7 +1,7 @@
 //! What goes over the wire when work moves to another node, and when its whole machine does.
 //!
-//! [`work`] is what the machine does, in [`vm`], its memory. [`movement`] has it go on on another node
-//! of the distributed memory; [`precopy`] sends all memory first, [`sender`] in rounds by the rules of
+//! [`work`] is what the machine does, in [`vm`], its memory. [`movement`] has it go on on another
+//! [`node`] of the distributed memory; [`precopy`] sends all memory first, [`sender`] in rounds by the rules of
 //! `giantvm_sched::precopy`, over [`side`]s that log stores, with [`frames`]. [`speed`] says when work is
 //! at full speed again; [`report`], [`table`] and [`charts`] show it.
 
@@ -11,6 +11,7 @@ mod leg;
 mod link;
 mod machine;
 mod movement;
+mod node;
 mod plan;
 mod precopy;
 #[path = "../protocol.rs"]

@@ -1,73 +1,48 @@
 //! The thread moves, and pages follow as it uses them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, anyhow, ensure};
-use giantvm_core::PageSize;
-use giantvm_dsm::backing::BackingError;
+use anyhow::ensure;
 use giantvm_dsm::engine::parcel::When;
-use giantvm_dsm::engine::{Dsm, DsmOptions, Handlers, Watcher};
-use giantvm_dsm::protocol::HomeMap;
-use giantvm_transport::{Loss, Transport};
+use giantvm_dsm::engine::{Dsm, DsmOptions};
 
 use crate::leg::{Leg, Trip};
-use crate::link::{self, PATIENCE, node};
+use crate::link;
+use crate::node::{self, Shared};
 use crate::plan::Plan;
 use crate::speed::{Step, usual};
 use crate::vm::{self, Words};
 
-/// Ends the process: a thread that waits for a page that never comes would not.
-struct Loud {
-    /// Whether the nodes part because something else went wrong, of which the caller tells.
-    parting: Arc<AtomicBool>,
-}
-
-impl Watcher for Loud {
-    fn lost(&self, node: giantvm_core::NodeId, loss: &Loss) {
-        if self.parting.load(Ordering::Acquire) {
-            return;
-        }
-        eprintln!("migrate: node {node} was lost: {loss}");
-        std::process::abort();
-    }
-
-    fn failed(&self, error: &BackingError) {
-        eprintln!("migrate: a node cannot serve its memory: {error}");
-        std::process::abort();
-    }
-}
-
-fn start(end: &Arc<dyn Transport>, plan: &Plan, parting: &Arc<AtomicBool>) -> anyhow::Result<Dsm> {
+fn shared(plan: &Plan) -> anyhow::Result<Shared> {
     let mut options = DsmOptions::default();
     options.parcels.standby = plan.standby;
     // As pre-copy is not compressed here, pages are not either.
     options.parcels.lz4 = When::Never;
     // The bytes are what is asked about, whatever link the nodes of this host have.
     options.parcels.deltas = When::Always;
-    let homes = HomeMap::even(plan.size.pages(), [node(0)?]);
-    let parting = Arc::clone(parting);
-    let handlers = Handlers::default().watch(Arc::new(Loud { parting }));
-    let end = Arc::clone(end);
-    let dsm = plan
-        .protocol
-        .start(end, PageSize::K4, homes, handlers, options);
-    dsm.context("`cargo run --release --example doctor` says what this host lacks")
+    Ok(Shared {
+        size: plan.size,
+        protocol: plan.protocol,
+        options,
+        home: link::node(0)?,
+        parting: Arc::default(),
+    })
 }
 
 /// Works on one node, then on the other, then on the first again.
 pub(crate) fn trip(plan: &Plan) -> anyhow::Result<Trip> {
     let ends = link::ends(plan.link)?;
-    let parting = Arc::default();
+    let shared = shared(plan)?;
     let nodes = [
-        start(&ends[0], plan, &parting)?,
-        start(&ends[1], plan, &parting)?,
+        node::start(&ends[0], &shared)?,
+        node::start(&ends[1], &shared)?,
     ];
     let trip = measure(plan, &ends, &nodes);
-    parting.store(trip.is_err(), Ordering::Release);
+    shared.parting.store(trip.is_err(), Ordering::Release);
     let trip = trip?;
-    finish(nodes)?;
+    node::finish(nodes)?;
     Ok(trip)
 }
 
@@ -117,14 +92,4 @@ fn steps(plan: &Plan, words: &[AtomicU64]) -> anyhow::Result<Vec<Step>> {
         })
     };
     (0..plan.turn).map(step).collect()
-}
-
-fn finish(nodes: [Dsm; 2]) -> anyhow::Result<()> {
-    let [first, second] = nodes;
-    std::thread::scope(|scope| {
-        let other = scope.spawn(|| second.finish(PATIENCE));
-        first.finish(PATIENCE)?;
-        other.join().map_err(|_| anyhow!("a node panicked"))??;
-        Ok(())
-    })
 }

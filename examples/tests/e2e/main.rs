@@ -10,6 +10,7 @@ mod aggregate_top;
 mod built;
 mod capacity;
 mod colocate;
+mod colocate_real;
 mod doctor;
 mod dsm_bench;
 mod embed_dsm;

@@ -1,0 +1,29 @@
+//! What is the same for all placements.
+
+use giantvm_sched::precopy::Terms;
+
+use crate::link::Link;
+use crate::load::Load;
+use crate::protocol::ProtocolKind;
+use crate::schedule::Schedule;
+use crate::vm::Size;
+
+/// What machines do on which hosts.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) load: Load,
+    /// The memory of each machine.
+    pub(crate) size: Size,
+    /// Pages of each vCPU's part that are not zero before it begins.
+    pub(crate) used: u64,
+    /// What each vCPU wants, in hundredths of a processor.
+    pub(crate) wants: u32,
+    /// Steps a second that are that much.
+    pub(crate) rate: f64,
+    pub(crate) link: Link,
+    pub(crate) protocol: ProtocolKind,
+    pub(crate) terms: Terms,
+    /// How long tenants stay as they are, on average, in seconds.
+    pub(crate) wave: u32,
+    pub(crate) schedule: Schedule,
+}
