@@ -27,10 +27,8 @@ mod world;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use clap::Parser;
 use giantvm_examples::output;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::population::Work;
 use crate::run::Setting;
@@ -133,16 +131,10 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         work: cli.work,
         apart: cli.apart,
     };
-    let bar = ProgressBar::new(report::days_in_all(&setting));
-    bar.set_style(ProgressStyle::with_template(
-        "{bar:40} {pos} of at most {len} days, {elapsed}  {msg}",
-    )?);
+    let bar = output::progress(report::days_in_all(&setting), "of at most {len} days")?;
     let report = report::report(&setting, cli.sold, cli.promise / 100.0, &bar)?;
     bar.finish_and_clear();
-    if let Some(path) = &cli.svg {
-        let svg = charts::draw(&report)?;
-        std::fs::write(path, svg).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    output::picture(cli.svg.as_deref(), || charts::draw(&report))?;
     let text = table::text(&report);
     output::show(&text, &report, cli.json.as_deref())
 }

@@ -48,7 +48,6 @@ use anyhow::Context as _;
 use clap::Parser;
 use giantvm_examples::output;
 use giantvm_sched::precopy::Terms;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cgroup::Hosts;
 use crate::link::Link;
@@ -195,17 +194,11 @@ fn run(cli: &Cli, hosts: &Arc<Hosts>) -> anyhow::Result<()> {
         wave: cli.wave.into(),
     };
     let rounds = usize::from(cli.rounds);
-    let bar = ProgressBar::new(3 * u64::from(cli.rounds));
-    bar.set_style(ProgressStyle::with_template(
-        "{bar:40} {pos} of {len} runs, {elapsed}  {msg}",
-    )?);
+    let bar = output::progress(3 * u64::from(cli.rounds), "of {len} runs")?;
     bar.enable_steady_tick(SLOT);
     let report = report::report(&plan, cli.seed, hosts, rounds, &bar)?;
     bar.finish_and_clear();
-    if let Some(path) = &cli.svg {
-        let svg = charts::draw(&report)?;
-        std::fs::write(path, svg).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    output::picture(cli.svg.as_deref(), || charts::draw(&report))?;
     let text = table::text(&report);
     output::show(&text, &report, cli.json.as_deref())
 }

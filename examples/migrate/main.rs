@@ -28,12 +28,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::{Parser, ValueEnum as _};
 use giantvm_examples::output;
 use giantvm_sched::precopy::Terms;
 use giantvm_sched::schedule::Nanos;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::link::Link;
 use crate::plan::Plan;
@@ -139,16 +137,13 @@ fn run(cli: &Cli) -> anyhow::Result<()> {
         terms,
         turn: 0,
     };
-    let bar = ProgressBar::new(works.len() as u64 * 2 * u64::from(cli.rounds));
-    bar.set_style(ProgressStyle::with_template(
-        "{bar:40} {pos} of {len} trips, {elapsed}  {msg}",
-    )?);
+    let bar = output::progress(
+        works.len() as u64 * 2 * u64::from(cli.rounds),
+        "of {len} trips",
+    )?;
     let report = report::report(&plan, works, cli.rounds, &bar)?;
     bar.finish_and_clear();
-    if let Some(path) = &cli.svg {
-        let svg = charts::draw(&report)?;
-        std::fs::write(path, svg).with_context(|| format!("cannot write {}", path.display()))?;
-    }
+    output::picture(cli.svg.as_deref(), || charts::draw(&report))?;
     let text = table::text(&report);
     output::show(&text, &report, cli.json.as_deref())
 }

@@ -202,13 +202,19 @@ pub(super) const ALL: &[Scenario] = &[
             &[
                 Step {
                     name: "1 node x 1",
-                    command: linux!(1, 1, 24, "", concat!("lab.off ", start!())),
+                    command: concat!(
+                        linux!(1, 1, 24, "--no-restart", concat!("lab.off ", start!())),
+                        "; test $? = 5"
+                    ),
                     limit: 120,
                     checks: START,
                 },
                 Step {
                     name: "2 nodes x 1",
-                    command: linux!(2, 2, 24, "", concat!("lab.off ", start!())),
+                    command: concat!(
+                        linux!(2, 2, 24, "--no-restart", concat!("lab.off ", start!())),
+                        "; test $? = 5"
+                    ),
                     limit: 480,
                     checks: START,
                 },
