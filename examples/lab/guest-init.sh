@@ -33,11 +33,4 @@ echo "LAB guest end $(cut -d' ' -f1 /proc/uptime) status $?"
 case " $(cat /proc/cmdline) " in
 *" lab.shell "*) setsid cttyhack sh ;;
 esac
-case " $(cat /proc/cmdline) " in
-*" lab.off "*)
-    # By a reset that halts no other processor first: one that Bochs emulates does not leave its guest for an
-    # interrupt of the host's while it halts there with interrupts off.
-    echo b >/proc/sysrq-trigger
-    ;;
-esac
 poweroff -f
