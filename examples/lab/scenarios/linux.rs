@@ -349,7 +349,9 @@ pub(super) const ALL: &[Scenario] = &[
                 limit: 300,
                 checks: &[
                     Shows("LAB guest up"),
-                    Shows("n1"),
+                    Shows("vCPU 0 is on node n1"),
+                    Has("vCPU 0 is on node n0"),
+                    Lacks("stays where it was"),
                     Guest("cpus"),
                     Guest("clock"),
                     Guest("sort"),
@@ -374,18 +376,20 @@ pub(super) const ALL: &[Scenario] = &[
             2048,
             &[Step {
                 name: "2 nodes, 1 vCPU",
-                command: linux!(
-                    2,
-                    1,
-                    1,
-                    "--node-memory 160M",
-                    "lab=memory,memory lab.memory=85"
+                command: concat!(
+                    linux!(
+                        2,
+                        1,
+                        1,
+                        "--node-memory 160M --json run.json",
+                        "lab=memory,memory lab.memory=85"
+                    ),
+                    " && grep \"evictions_dirty.: *[1-9]\" run.json"
                 ),
                 limit: 600,
                 checks: &[
                     Shows("LAB guest up"),
                     Guest("memory"),
-                    Has("evicted dirty"),
                     Has("LAB end: 0 of "),
                 ],
             }],

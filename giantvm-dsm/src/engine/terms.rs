@@ -3,7 +3,8 @@
 //! A node that takes another for a page's home, or thinks that it stays where it moves, would answer
 //! what nobody asked, late and in words that name no cause. So the first that a node says to each peer
 //! is on what terms it shares memory, and who hears of others than its own ends the link. Nothing
-//! waits for it: it is first in the class in which everything is asked for.
+//! waits for it: it is first in the class in which everything is asked for, and who asks without having
+//! said its terms is refused, too.
 
 use giantvm_core::PageSize;
 use giantvm_core::wire::{Body, DecodeError, Frame, MAX_BODY};
