@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Parser, ValueEnum};
 use giantvm_core::NodeId;
 use giantvm_guest::{Config, Program, Run};
 use giantvm_sched::{ClusterSpec, ConsoleSpec, DiskSpec, MAX_FILE, NodeAddress, Placement, Size};
@@ -109,7 +109,7 @@ Exit status:
 pub(crate) struct Cli {
     /// What to do with a machine that runs, instead of running one.
     #[command(subcommand)]
-    pub(crate) command: Option<Command>,
+    pub(crate) command: Option<Request>,
 
     /// Take orders by a unix socket at PATH while the machine runs; or, with a command, where to give
     /// them. In a cluster give it to the first node.
@@ -256,39 +256,6 @@ pub(crate) struct Cli {
     pub(crate) ports: Vec<u16>,
 }
 
-/// What to do with a running machine.
-#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
-pub(crate) enum Command {
-    /// Move a vCPU to another node. The guest does not notice.
-    MoveVcpu {
-        /// The vCPU's number.
-        vcpu: u8,
-        /// The node's name: n0, n1 and so on where all are on one host.
-        node: String,
-    },
-    /// Move all vCPUs of a node to others. Its memory and its devices stay, and are named.
-    Evacuate {
-        /// The node's name.
-        node: String,
-    },
-    /// Move the vCPUs back to a node that it had when the machine started. The node still runs: one that
-    /// was not there then cannot come.
-    Admit {
-        /// The node's name.
-        node: String,
-    },
-}
-
-impl Command {
-    fn request(&self) -> Request {
-        match self.clone() {
-            Self::MoveVcpu { vcpu, node } => Request::MoveVcpu { vcpu, node },
-            Self::Evacuate { node } => Request::Evacuate { node },
-            Self::Admit { node } => Request::Admit { node },
-        }
-    }
-}
-
 /// What this process is to be.
 #[derive(Debug)]
 pub(crate) enum Role {
@@ -315,12 +282,11 @@ pub(crate) enum Role {
 impl Cli {
     /// What the arguments ask this process to be.
     pub(crate) fn role(&self) -> Result<Role, Fatal> {
-        if let Some(command) = &self.command {
+        if let Some(request) = self.command.clone() {
             let control = self.control.clone();
             let control = control
                 .ok_or_else(|| anyhow!("which machine? name its socket by --control"))
                 .or_exit(Exit::Usage)?;
-            let request = command.request();
             return Ok(Role::Client { control, request });
         }
         if let (Some(file), Some(name)) = (&self.cluster, &self.node) {

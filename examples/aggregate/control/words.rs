@@ -2,29 +2,31 @@
 
 use std::io::{self, BufRead, Read as _, Write};
 
+use clap::Subcommand;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// Most bytes of a line.
 const MAX_LINE: u64 = 4096;
 
-/// What a machine is asked to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What a machine is asked to do, on the command line and by the socket.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Request {
-    /// Move one vCPU.
+    /// Move a vCPU to another node. The guest does not notice.
     MoveVcpu {
-        /// Its number.
+        /// The vCPU's number.
         vcpu: u8,
-        /// The name of the node where it is to run.
+        /// The node's name: n0, n1 and so on where all are on one host.
         node: String,
     },
-    /// Move all vCPUs of a node to others.
+    /// Move all vCPUs of a node to others. Its memory and its devices stay, and are named.
     Evacuate {
         /// The node's name.
         node: String,
     },
-    /// Move the vCPUs back that a node had when the machine started.
+    /// Move the vCPUs back to a node that it had when the machine started. The node still runs: one that
+    /// was not there then cannot come.
     Admit {
         /// The node's name.
         node: String,
