@@ -66,6 +66,7 @@ mutants! {
     GrantsWriteToReaders: "the home grants the right to write to a reader",
     GrantsZeroesTwice: "the home takes a page that was touched for one that never was",
     ServesWhileBusy: "the home serves a request while another transaction of the page runs",
+    HurriesNoOne: "the home tells nobody that others wait for a page",
     LosesTheQueue: "the home forgets who waits when a transaction ends",
     RestsForEver: "the home never ends a page's rest",
     KeepsOwnCopy: "the home does not unmap its own copy when another node writes",

@@ -51,15 +51,24 @@ fn message() -> impl Strategy<Value = Message> {
         nodes().prop_map(Source::Node),
     ];
     let rights = prop::sample::select(vec![Rights::Read, Rights::Write]);
-    let grant = (transaction(), rights, version(), source, 0..32_u64).prop_map(
-        |(transaction, rights, version, source, awaited)| Grant {
-            transaction,
-            rights,
-            version,
-            source,
-            awaited: NodeSet::from_bits(awaited),
-        },
-    );
+    let grant = (
+        transaction(),
+        rights,
+        version(),
+        source,
+        0..32_u64,
+        any::<bool>(),
+    )
+        .prop_map(
+            |(transaction, rights, version, source, awaited, calm)| Grant {
+                transaction,
+                rights,
+                version,
+                source,
+                awaited: NodeSet::from_bits(awaited),
+                calm,
+            },
+        );
     prop_oneof![
         (page(), access()).prop_map(|(page, access)| Message::Request { page, access }),
         (page(), grant).prop_map(|(page, grant)| Message::Grant { page, grant }),
@@ -107,6 +116,7 @@ fn of_a_move() -> impl Strategy<Value = Message> {
         (page(), nodes()).prop_map(|(page, to)| Message::Redirect { page, to }),
         page().prop_map(|page| Message::Yield { page }),
         page().prop_map(|page| Message::Recall { page }),
+        page().prop_map(|page| Message::Hurry { page }),
         (page(), transaction(), version(), nodes(), rights).prop_map(
             |(page, transaction, version, owner, rights)| Message::Pass {
                 page,

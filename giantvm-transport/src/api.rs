@@ -49,6 +49,13 @@ pub trait Transport: Send + Sync + Debug {
         NodeSet::EMPTY
     }
 
+    /// The peers that this node shares memory with, so that a frame to them costs no system call, or hardly
+    /// ever: there is nothing to gain by sending fewer. A transport that does not know says none; what it
+    /// says does not change.
+    fn adjacent(&self) -> NodeSet {
+        NodeSet::EMPTY
+    }
+
     /// This node's logical time, which every frame that is sent carries.
     fn clock(&self) -> &LogicalClock;
 

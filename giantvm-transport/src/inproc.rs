@@ -100,6 +100,10 @@ impl Transport for InprocTransport {
         self.peers
     }
 
+    fn adjacent(&self) -> NodeSet {
+        self.peers
+    }
+
     fn clock(&self) -> &LogicalClock {
         &self.clock
     }

@@ -3,12 +3,12 @@
 mod clock;
 mod faults;
 mod kept;
+mod linger;
 mod loss;
 mod room;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use bytes::Bytes;
 use giantvm_core::wire::{DecodeError, Frame};
@@ -87,6 +87,8 @@ pub struct Driver<P: CoherenceProtocol> {
     /// Who waits for a page to be pinned.
     pinning: Vec<(PageIndex, PinReply)>,
     kept: Kept,
+    /// Whether words that nobody waits for may wait for company.
+    lingers: bool,
 }
 
 impl<P: CoherenceProtocol> Driver<P> {
@@ -117,6 +119,7 @@ impl<P: CoherenceProtocol> Driver<P> {
             pins: Pins::new(),
             pinning: Vec::new(),
             kept: Kept::none(),
+            lingers: false,
         }
     }
 
@@ -221,6 +224,9 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// # Errors
     /// As of [`frame`](Self::frame).
     pub fn take(&mut self, frame: &Frame) -> Result<Result<(), Refused>, BackingError> {
+        if self.outlet.is_lingering() {
+            self.outlet.hurry(frame.from);
+        }
         if frame.kind != sheaf::KIND {
             return self.take_one(frame);
         }
@@ -281,31 +287,6 @@ impl<P: CoherenceProtocol> Driver<P> {
             self.feed(Input::Heard { stamp })?;
         }
         Ok(Ok(()))
-    }
-
-    /// Feeds the time-out that is due, if one is. Returns how long until the next one.
-    ///
-    /// # Errors
-    /// [`BackingError`]: the node has to stop.
-    pub fn tick(&mut self) -> Result<Option<Duration>, BackingError> {
-        let due = self.protocol.next_timeout();
-        if due.is_none() && !self.kept.is_holding() && !self.heat.has_notes() {
-            return Ok(None);
-        }
-        let now = self.now();
-        self.heat.count(now);
-        match due {
-            _ if !self.pins.is_empty() => Ok(self.kept.next(now)),
-            Some(due) if due <= now => {
-                if let Some(at) = self.stays(due, now) {
-                    return Ok(Some(Duration::from_nanos(at.0.saturating_sub(now.0))));
-                }
-                self.feed(Input::Timeout)?;
-                Ok(Some(Duration::ZERO))
-            }
-            Some(due) => Ok(Some(Duration::from_nanos(due.0 - now.0))),
-            None => Ok(None),
-        }
     }
 
     /// Does what a local thread asks for. Returns what [`unpin`](Self::unpin) does.
@@ -548,8 +529,12 @@ impl<P: CoherenceProtocol> Driver<P> {
             self.outlet.transport.clock().advance(clock);
         }
         let payload = answers.map(|letter| &letter.page[..]);
+        self.outlet.patient = None;
         for command in &self.commands {
             match *command {
+                Command::Linger { page } if self.lingers => {
+                    self.outlet.patient = Some((page, linger::until(now)));
+                }
                 Command::Unmap { page, .. } => {
                     self.migratory.lost(page);
                     self.kept.took(page, now);

@@ -41,6 +41,7 @@ pub(crate) fn execute<M: PageMessage>(
                 message,
                 attach,
             } => batch.send(*to, message, *attach, backing, outside)?,
+            Command::Linger { .. } => {}
             Command::Store { .. } if mutant!(SkipsStores) => {}
             Command::Protect { .. } if mutant!(SkipsProtects) => {}
             Command::Unmap { .. } if mutant!(SkipsUnmaps) => {}
@@ -87,6 +88,7 @@ const fn gives<M>(command: &Command<M>) -> bool {
         | Command::Unprotect { .. }
         | Command::Wake { .. } => true,
         Command::Send { .. }
+        | Command::Linger { .. }
         | Command::Store { .. }
         | Command::Protect { .. }
         | Command::Unmap { .. }

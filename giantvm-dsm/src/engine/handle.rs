@@ -158,6 +158,7 @@ impl Dsm {
             .guessing(options.migratory)
             .holding(options.hold)
             .gathering(options.gather)
+            .lingering(true)
             .noting_heat(options.heat)
             .telling(handlers.faults());
         if let Some(budget) = budget {

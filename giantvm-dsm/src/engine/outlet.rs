@@ -19,7 +19,7 @@ use super::sheaf::Sheaf;
 use super::stats::{DsmStats, FaultKind};
 use crate::backing::Fault;
 use crate::mutants::mutant;
-use crate::protocol::{Access, PageMessage, Rights};
+use crate::protocol::{Access, PageMessage, Rights, Tick};
 
 /// A fault whose answer is under way.
 #[derive(Debug)]
@@ -53,6 +53,10 @@ pub(super) struct Outlet {
     bound: Vec<u8>,
     /// Whether the transport has something that is to be flushed.
     posted: bool,
+    /// What is said next may wait, if it is about this page, and until when.
+    pub(super) patient: Option<(PageIndex, Tick)>,
+    /// The first time at which a sheaf that waits for company has to go.
+    lingers: Option<Tick>,
     pub(super) stats: Arc<Mutex<DsmStats>>,
     /// Faults under way by page: at most one entry a local thread.
     waiting: HashMap<PageIndex, Waiting>,
@@ -76,6 +80,8 @@ impl Outlet {
             sheaves: Vec::new(),
             bound: Vec::new(),
             posted: false,
+            patient: None,
+            lingers: None,
             stats: Arc::default(),
             waiting: HashMap::new(),
             woken: Vec::new(),
@@ -150,6 +156,10 @@ impl Outlet {
         Tag::Page(packing)
     }
 
+    fn is_adjacent(&self, node: NodeId) -> bool {
+        self.transport.adjacent().contains(node)
+    }
+
     /// A frame of this node, without its payload.
     fn frame(&self, kind: u8, body: Body) -> Frame {
         Frame {
@@ -172,8 +182,9 @@ impl Outlet {
         }
     }
 
-    /// Has a letter wait for others to the same node, if no more than fit.
-    fn bind(&mut self, to: NodeId, letter: Frame) {
+    /// Has a letter wait for others to the same node, if no more than fit; `until` then, if it may wait for
+    /// more than what is said now.
+    fn bind(&mut self, to: NodeId, letter: Frame, until: Option<Tick>) {
         let known = self.sheaves.iter().position(|(node, _)| *node == to);
         let at = known.unwrap_or_else(|| {
             self.sheaves.push((to, Sheaf::default()));
@@ -182,9 +193,51 @@ impl Outlet {
         let Some((_, sheaf)) = self.sheaves.get_mut(at) else {
             return;
         };
-        sheaf.add(letter.kind, letter.body);
+        sheaf.add(letter.kind, letter.body, until);
         if sheaf.is_full() {
             self.send_sheaf(at, false);
+        } else if let Some(until) = until {
+            self.lingers = Some(self.lingers.map_or(until, |first| first.min(until)));
+        }
+    }
+
+    /// Whether anything waits for company.
+    pub(super) const fn is_lingering(&self) -> bool {
+        self.lingers.is_some()
+    }
+
+    /// What waits for company to go to `node` waits no longer than this input.
+    pub(super) fn hurry(&mut self, node: NodeId) {
+        let mut sheaves = self.sheaves.iter_mut();
+        if let Some((_, sheaf)) = sheaves.find(|(to, _)| *to == node) {
+            sheaf.hurry();
+        }
+    }
+
+    /// Sends what has waited for company until `now`.
+    pub(super) fn send_late(&mut self, now: Tick) {
+        if self.lingers.is_some_and(|until| until <= now) {
+            let late = |sheaf: &Sheaf| sheaf.lingers().is_some_and(|until| until <= now);
+            self.send_sheaves(late);
+            self.flush_posted();
+        }
+    }
+
+    /// Sends the sheaves that are `due`.
+    fn send_sheaves(&mut self, due: impl Fn(&Sheaf) -> bool) {
+        let count = self.sheaves.iter().filter(|(_, sheaf)| due(sheaf)).count();
+        if count == 0 {
+            return;
+        }
+        let alone = count == 1 && !self.posted;
+        for at in 0..self.sheaves.len() {
+            if self.sheaves.get(at).is_some_and(|(_, sheaf)| due(sheaf)) {
+                self.send_sheaf(at, alone);
+            }
+        }
+        if self.lingers.is_some() {
+            let left = self.sheaves.iter().filter_map(|(_, sheaf)| sheaf.lingers());
+            self.lingers = left.min();
         }
     }
 
@@ -213,14 +266,19 @@ impl Outlet {
         }
     }
 
-    /// Sends what was said so far.
+    /// Sends what was said so far, but for what may wait for company.
     pub(super) fn flush(&mut self) {
-        let filled = self.sheaves.iter().filter(|(_, sheaf)| !sheaf.is_empty());
-        let filled = filled.count();
-        if filled > 0 {
-            let alone = filled == 1 && !self.posted;
-            (0..self.sheaves.len()).for_each(|at| self.send_sheaf(at, alone));
-        }
+        self.send_sheaves(|sheaf| !sheaf.is_empty() && sheaf.lingers().is_none());
+        self.flush_posted();
+    }
+
+    /// Sends all that was said.
+    pub(super) fn flush_all(&mut self) {
+        self.send_sheaves(|sheaf| !sheaf.is_empty());
+        self.flush_posted();
+    }
+
+    fn flush_posted(&mut self) {
         if std::mem::take(&mut self.posted) && !mutant!(SheafIsNeverFlushed) {
             self.transport.flush();
         }
@@ -248,7 +306,10 @@ impl<M: PageMessage> Outside<M> for Outlet {
                     self.posted = true;
                     self.sent(to, sent);
                 } else if payload.is_empty() {
-                    self.bind(to, frame);
+                    let patient = self.patient.take();
+                    let patient = patient.filter(|(page, _)| *page == message.page());
+                    let patient = patient.filter(|_| !self.is_adjacent(to));
+                    self.bind(to, frame, patient.map(|(_, until)| until));
                 } else {
                     // What was said before it goes before it.
                     if !mutant!(SheafIsOvertaken) {

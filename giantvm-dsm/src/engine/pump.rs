@@ -133,20 +133,26 @@ impl<P: CoherenceProtocol> Pump<P> {
             let start = self.origin.elapsed();
             let woken = self.sleep.until(timeout);
             let now = self.origin.elapsed();
-            let answered = woken == Woken::ByOthers && self.driver.awaits();
-            spin.slept(now.saturating_sub(start), answered);
+            let slept = now.saturating_sub(start);
             if spin.is_wanted() {
-                runtime.slept(now.saturating_sub(start));
+                runtime.slept(slept);
             }
             match woken {
-                Woken::ByLocal => passes = PASSES,
-                Woken::ByOthers => {
+                // That says nothing of when someone comes.
+                Woken::Time => {}
+                Woken::Locals => {
+                    spin.slept(slept, false);
+                    passes = PASSES;
+                }
+                Woken::Peers => {
+                    spin.slept(slept, self.driver.awaits());
                     if spin.is_wanted() && runtime.others_ran(now) == Some(false) {
                         spin.none_ran();
                     }
                 }
             }
         }
+        self.driver.say_all();
         Ok(())
     }
 

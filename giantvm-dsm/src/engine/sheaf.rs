@@ -16,6 +16,7 @@ use bytes::Bytes;
 use giantvm_core::wire::{Body, DecodeError, Frame, MAX_BODY};
 
 use crate::mutants::mutant;
+use crate::protocol::Tick;
 
 /// The frame kind of a sheaf: the last but one, which no protocol uses.
 pub(crate) const KIND: u8 = u8::MAX - 1;
@@ -30,11 +31,18 @@ pub(super) struct Sheaf {
     first: Option<(u8, Body)>,
     count: usize,
     bytes: Vec<u8>,
+    /// Until when all letters may wait for others; `None` if one may not.
+    until: Option<Tick>,
 }
 
 impl Sheaf {
-    /// Adds a letter, of which there must not be [`MOST`] already.
-    pub(super) fn add(&mut self, kind: u8, body: Body) {
+    /// Adds a letter, of which there must not be [`MOST`] already; `until` when it may wait, if it may.
+    pub(super) fn add(&mut self, kind: u8, body: Body, until: Option<Tick>) {
+        self.until = match self.until {
+            _ if self.is_empty() => until,
+            Some(first) => until.map(|until| until.min(first)),
+            None => None,
+        };
         let bytes = body.as_slice();
         let len = u8::try_from(bytes.len()).unwrap_or(u8::MAX);
         if mutant!(SheafIsBackwards) {
@@ -56,6 +64,16 @@ impl Sheaf {
     /// Whether no more letters fit.
     pub(super) const fn is_full(&self) -> bool {
         self.count >= MOST
+    }
+
+    /// Lets no letter wait any longer.
+    pub(super) const fn hurry(&mut self) {
+        self.until = None;
+    }
+
+    /// Until when the letters may wait, if there are any and all of them may.
+    pub(super) fn lingers(&self) -> Option<Tick> {
+        self.until.filter(|_| !self.is_empty())
     }
 
     /// Takes the letters out: kind, body and payload of the frame that carries them.
@@ -168,7 +186,7 @@ mod tests {
     fn bind(sheaf: &mut Sheaf, letters: &[(u8, Body)]) -> Frame {
         for &(kind, body) in letters {
             assert!(!sheaf.is_full());
-            sheaf.add(kind, body);
+            sheaf.add(kind, body, None);
         }
         let mut payload = vec![1; 3];
         let (kind, body) = sheaf.bind(&mut payload).unwrap();

@@ -17,9 +17,11 @@ const WATCHED: usize = 5;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Woken {
     /// Local threads, which have faulted or ask for something; or no one knows.
-    ByLocal,
-    /// Peers, or the time.
-    ByOthers,
+    Locals,
+    /// Peers.
+    Peers,
+    /// The time, and nothing else.
+    Time,
 }
 
 /// What is watched, as the system gives it back.
@@ -74,13 +76,13 @@ impl Sleep {
     /// Sleeps until something happens or `timeout` is over.
     pub(super) fn until(&self, timeout: Option<Duration>) -> Woken {
         if timeout.is_some_and(|left| left.is_zero()) {
-            return Woken::ByLocal;
+            return Woken::Locals;
         }
         if let Some(left) = timeout
             && let Err(error) = self.set(left)
         {
             tracing::error!(%error, "the pump's timer cannot be set; it looks again at once");
-            return Woken::ByLocal;
+            return Woken::Locals;
         }
         let mut events = [epoll::Event {
             flags: EventFlags::empty(),
@@ -93,14 +95,17 @@ impl Sleep {
             let is = |event: &epoll::Event| event.data.u64() == watched as u64;
             events[..count].iter().any(is)
         };
+        let timer = |event: &epoll::Event| event.data.u64() == Watched::Timer as u64;
         if woke(Watched::Timer) {
             // Not readable is what it should become, so "would block" is no error.
             rustix::io::read(&self.timer, &mut [0; 8]).ok();
         }
         if woke(Watched::Backing) || woke(Watched::Orders) {
-            Woken::ByLocal
+            Woken::Locals
+        } else if count > 0 && events[..count].iter().all(timer) {
+            Woken::Time
         } else {
-            Woken::ByOthers
+            Woken::Peers
         }
     }
 

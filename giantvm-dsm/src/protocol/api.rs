@@ -128,6 +128,13 @@ pub enum Command<M> {
         /// What goes with it.
         attach: Attach,
     },
+    /// The message about the page that follows may be kept back, so that it goes with the next one to the
+    /// same node: nobody waits for it as far as is known here. It goes when anything comes of that node,
+    /// which so can ask for it.
+    Linger {
+        /// The page.
+        page: PageIndex,
+    },
     /// Put the payload of the message being handled into the page's frame, which is not mapped.
     Store {
         /// The page.
@@ -181,7 +188,7 @@ impl<M> Command<M> {
     /// The page that it changes the local mapping of.
     pub const fn changes(&self) -> Option<PageIndex> {
         match self {
-            Self::Send { .. } | Self::Wake { .. } => None,
+            Self::Send { .. } | Self::Linger { .. } | Self::Wake { .. } => None,
             Self::Store { page }
             | Self::Map { page, .. }
             | Self::MapZero { page, .. }

@@ -156,6 +156,7 @@ impl<M: PageMessage> fmt::Display for Line<M> {
                 Command::Send { to, message, .. } => {
                     write!(f, "to node {to}: {}", terse(message))?;
                 }
+                Command::Linger { .. } => f.write_str("Linger")?,
                 Command::Store { .. } => f.write_str("Store")?,
                 Command::Map { rights, .. } => write!(f, "Map {rights:?}")?,
                 Command::MapZero { rights, .. } => write!(f, "MapZero {rights:?}")?,

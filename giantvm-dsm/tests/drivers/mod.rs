@@ -68,7 +68,7 @@ impl<P: CoherenceProtocol> Drivers<P> {
             let transport = link(end.clone());
             let driver = Driver::new(protocol, Box::new(backing), transport, Epoch::FIRST);
             Node {
-                driver: driver.packing(parcels),
+                driver: driver.packing(parcels).lingering(true),
                 memory,
                 end,
             }

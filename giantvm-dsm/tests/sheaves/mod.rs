@@ -108,7 +108,8 @@ impl<P: CoherenceProtocol> World<P> {
                 .reading_ahead(64)
                 .packing(Parcels::ALWAYS)
                 .guessing(true)
-                .holding(true);
+                .holding(true)
+                .lingering(true);
             let driver = match seed % 2 {
                 0 => driver,
                 _ => driver.within(ROOM, &homes),

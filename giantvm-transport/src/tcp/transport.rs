@@ -47,6 +47,8 @@ pub struct TcpTransport {
     pub(super) limits: Limits,
     peers: NodeSet,
     near: NodeSet,
+    /// Those with pipes.
+    adjacent: NodeSet,
     seats: Vec<Option<Seat>>,
     pub(super) open: OpenLinks,
     pub(super) poller: Poller,
@@ -87,7 +89,8 @@ impl TcpTransport {
     ) -> io::Result<Self> {
         let poller = Poller::new(TICK)?;
         let mut seats: Vec<Option<Seat>> = (0..MAX_NODES).map(|_| None).collect();
-        let (mut peers, mut near, mut buffers) = (NodeSet::EMPTY, NodeSet::EMPTY, Vec::new());
+        let (mut peers, mut near, mut adjacent) = (NodeSet::EMPTY, NodeSet::EMPTY, NodeSet::EMPTY);
+        let mut buffers = Vec::new();
         for Joined {
             node,
             connections,
@@ -106,6 +109,9 @@ impl TcpTransport {
             peers = peers.with(node);
             if pipes.is_some() || connections.iter().all(Connection::is_on_this_host) {
                 near = near.with(node);
+            }
+            if pipes.is_some() {
+                adjacent = adjacent.with(node);
             }
             let mut receiving = None;
             let pipes = pipes.map(|pipes| {
@@ -131,6 +137,7 @@ impl TcpTransport {
             limits,
             peers,
             near,
+            adjacent,
             seats,
             open: OpenLinks::new(local, peers),
             poller,
@@ -275,6 +282,10 @@ impl Transport for TcpTransport {
 
     fn near(&self) -> NodeSet {
         self.near
+    }
+
+    fn adjacent(&self) -> NodeSet {
+        self.adjacent
     }
 
     fn clock(&self) -> &LogicalClock {

@@ -13,6 +13,7 @@ pub(super) fn peers(net: &mut Net) {
         assert_eq!(node.local(), id(index), "local");
         assert_eq!(node.peers(), NodeSet::first(3).without(id(index)), "peers");
         assert!(node.near().is_subset(node.peers()), "near");
+        assert!(node.adjacent().is_subset(node.near()), "adjacent");
     }
 }
 

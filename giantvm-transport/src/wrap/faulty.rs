@@ -194,6 +194,10 @@ impl Transport for Faulty {
         self.inner.near()
     }
 
+    fn adjacent(&self) -> NodeSet {
+        self.inner.adjacent()
+    }
+
     fn clock(&self) -> &LogicalClock {
         self.inner.clock()
     }

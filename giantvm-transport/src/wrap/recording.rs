@@ -143,6 +143,10 @@ impl Transport for Recording {
         self.inner.near()
     }
 
+    fn adjacent(&self) -> NodeSet {
+        self.inner.adjacent()
+    }
+
     fn clock(&self) -> &LogicalClock {
         self.inner.clock()
     }

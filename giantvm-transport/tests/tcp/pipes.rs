@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::thread;
 
-use giantvm_core::NodeId;
 use giantvm_core::wire::{Class, Frame};
+use giantvm_core::{NodeId, NodeSet};
 use giantvm_transport::testing::{Net, socket_cluster, tcp_cluster};
 use giantvm_transport::{Event, Loss, Transport};
 use rustix::event::{PollFd, PollFlags, poll};
@@ -23,6 +23,16 @@ fn peers_on_this_host_are_near_also_when_they_are_reached_by_sockets() {
         for node in nodes.unwrap() {
             assert_eq!(node.near(), node.peers());
         }
+    }
+}
+
+#[test]
+fn peers_are_adjacent_only_if_they_are_reached_by_pipes() {
+    for node in tcp_cluster(3, V4).unwrap() {
+        assert_eq!(node.adjacent(), node.peers());
+    }
+    for node in socket_cluster(3, V4).unwrap() {
+        assert_eq!(node.adjacent(), NodeSet::EMPTY);
     }
 }
 

@@ -147,7 +147,7 @@ impl Budget {
     /// Takes note of a command to the memory.
     pub(crate) fn note<M>(&mut self, command: &Command<M>) {
         match *command {
-            Command::Send { .. } | Command::Wake { .. } => {}
+            Command::Send { .. } | Command::Linger { .. } | Command::Wake { .. } => {}
             // A page that is lost has no bytes, but a frame that may be marked as lost.
             Command::Store { page } if mutant!(CountsHeldAsSpare) => self.put(page, Frame::Spare),
             Command::Store { page } | Command::Poison { page } => self.put(page, Frame::Held),

@@ -181,6 +181,7 @@ fn noted<M: PageMessage>(commands: &[Command<M>], at: usize, from: Option<NodeId
         }
         Command::Store { page } => Some(Note::Came(page, from)),
         Command::Send { .. }
+        | Command::Linger { .. }
         | Command::Map { .. }
         | Command::MapZero { .. }
         | Command::Unprotect { .. }

@@ -80,6 +80,7 @@ impl Packer {
                 | Command::MapZero { page, .. }
                 | Command::Poison { page } => self.standby.answered(*page),
                 Command::Send { .. }
+                | Command::Linger { .. }
                 | Command::Store { .. }
                 | Command::Protect { .. }
                 | Command::Unprotect { .. }

@@ -48,6 +48,8 @@ pub(super) struct Active {
     /// Who held the page when this began: some may still.
     pub(super) before: NodeSet,
     pub(super) queue: Queue,
+    /// Whether the requester was told that nobody waits, and was not told yet that somebody does.
+    pub(super) calm: bool,
 }
 
 impl Directory {
@@ -102,6 +104,12 @@ impl Directory {
             return Err(refusal);
         }
         active.queue.push_back((from, want));
+        if std::mem::take(&mut active.calm)
+            && let Serving::Access(node) = active.serving
+            && !mutant!(HurriesNoOne)
+        {
+            self.send(node, Message::Hurry { page }, Attach::Nothing, out);
+        }
         Ok(())
     }
 
@@ -191,8 +199,13 @@ impl Directory {
     /// Begins the transaction of the first request that still asks for something.
     pub(super) fn serve(&mut self, page: PageIndex, slot: Slot, mut queue: Queue, out: &mut Out) {
         while let Some((node, want)) = queue.pop_front() {
+            let mut calm = false;
             let serving = match want {
-                Want::Access(access) => self.grant_to(page, slot, node, access, out),
+                Want::Access(access) => {
+                    let lately = !self.calm.serves(page, node, self.now);
+                    calm = !lately && queue.is_empty() && node != self.local;
+                    self.grant_to(page, slot, (node, access), calm, out)
+                }
                 Want::Evict => self.release(page, slot, node, out),
             };
             if let Some((serving, before)) = serving {
@@ -200,6 +213,7 @@ impl Directory {
                     serving,
                     before,
                     queue,
+                    calm,
                 };
                 self.active.insert(page, active);
                 if mutant!(HomeMovesWhileBusy) {
@@ -219,8 +233,8 @@ impl Directory {
         &mut self,
         page: PageIndex,
         slot: Slot,
-        requester: NodeId,
-        access: Access,
+        (requester, access): (NodeId, Access),
+        calm: bool,
         out: &mut Out,
     ) -> Option<(Serving, NodeSet)> {
         let entry = self.entries.get(slot);
@@ -278,6 +292,7 @@ impl Directory {
             version,
             source,
             awaited: plan.invalidate.without(local),
+            calm,
         };
         if let Some(first) = grant.awaited.iter().next()
             && mutant!(AwaitsOneFewer)

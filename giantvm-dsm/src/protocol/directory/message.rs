@@ -45,6 +45,8 @@ pub struct Grant {
     pub source: Source,
     /// The nodes whose [`Message::Acknowledge`] it has to await.
     pub awaited: NodeSet,
+    /// Whether the home need not hear at once that it is complete, unless it says so.
+    pub calm: bool,
 }
 
 /// What the nodes say to one another. Each is about one page.
@@ -137,6 +139,12 @@ pub enum Message {
         /// The transaction.
         transaction: Transaction,
     },
+    /// Home to requester, whose [calm](Grant::calm) has ended: others wait for the page, say at once when all
+    /// is in place. May come too late.
+    Hurry {
+        /// The page.
+        page: PageIndex,
+    },
     /// Birth home to the page's only holder: from now on you are the home.
     Move {
         /// The page.
@@ -193,6 +201,7 @@ impl Message {
             Self::Release { .. } => "Release",
             Self::Returned { .. } => "Returned",
             Self::Done { .. } => "Done",
+            Self::Hurry { .. } => "Hurry",
             Self::Move { .. } => "Move",
             Self::Redirect { .. } => "Redirect",
             Self::Yield { .. } => "Yield",

@@ -45,6 +45,8 @@
 //! | Invalid+ | Redirect | + | Request to the node that it names |
 //! | Invalid+ | the last of Grant, Data, Acknowledges | Read or Write | Map (MapZero if untouched), Done, Wake |
 //! | Read+ | the last of Grant, Acknowledges | Write | Unprotect, Done, Wake |
+//! | + | Hurry | + | none |
+//! | other | Hurry | same | none; the Done is on its way |
 //!
 //! # Holder
 //! | state | input | next | commands |
@@ -71,6 +73,7 @@
 //! | Shared(owner; sharers) | write of a sharer | Exclusive(requester) | Invalidates, Grant Write, no data |
 //! | Shared(owner; sharers) | write of another | Exclusive(requester) | Fetch, Invalidates, Grant Write |
 //! | busy | any | same | none; queued, of each node at most one Request and one Evict |
+//! | busy with an access, its Grant calm | the first that is queued | same, no longer calm | Hurry to the requester |
 //! | busy with an access | Done | not busy | the next in the queue, after a rest |
 //! | busy with a Release | Done, or Returned if it takes over | not busy | the next in the queue |
 //!
@@ -88,6 +91,13 @@
 //!
 //! With Returned the home has the page for writing. If its own threads have asked for it meanwhile,
 //! they are woken, and their Request leaves the queue.
+//!
+//! # A Done that may wait
+//! A Done is of use to those who wait for the page, and mostly nobody does. So a Grant can be *calm*: no
+//! request is queued, and nobody else was served a moment ago (`calm.rs`). The requester's Done may then
+//! [linger](crate::protocol::Command::Linger) until there is more to say to the home. When somebody has to wait for it after all, the home
+//! says *Hurry*, once. Either it arrives before the request is complete, and the Done is sent at once; or after,
+//! and then it is a frame from the home, for which what lingers goes. So nobody waits for a Done that waits.
 //!
 //! # Moving homes
 //! A home that does not use its page costs every other node two messages a fault. So it counts how
@@ -162,6 +172,7 @@
 //! it needs an answer that never comes. A halted node ends up stopping the others, as they await
 //! it or lose it in turn.
 
+mod calm;
 mod evict;
 mod holder;
 mod home;
@@ -186,6 +197,7 @@ pub use message::{Grant, Message, Source, Transaction};
 pub use table::{BYTES_PER_PAGE, Sharing};
 pub use view::EntryView;
 
+use calm::Calm;
 use holder::Order;
 use home::Active;
 use moves::Passed;
@@ -240,8 +252,12 @@ pub struct Directory {
     resting: BTreeSet<(Tick, PageIndex)>,
     /// Pages whose home was told that this node would rather not keep its copy.
     leaving: BTreeSet<PageIndex>,
+    /// Who was served last, of the pages homed here.
+    calm: Calm,
     /// Messages of this node to itself; empty between inputs.
     own: VecDeque<Message>,
+    /// The time of the input that is handled; zero between inputs.
+    now: Tick,
     halted: bool,
 }
 
@@ -285,7 +301,9 @@ impl Directory {
             active: BTreeMap::new(),
             resting: BTreeSet::new(),
             leaving: BTreeSet::new(),
+            calm: Calm::new(pages),
             own: VecDeque::new(),
+            now: Tick::default(),
             halted: false,
             homes: setup.homes,
         }
@@ -389,6 +407,10 @@ impl Directory {
                 version,
             } => self.returned(from, page, (transaction, version), out),
             Message::Done { page, transaction } => self.done(now, from, page, transaction, out),
+            Message::Hurry { page } => {
+                self.hurry(page);
+                Ok(())
+            }
             Message::Move {
                 page,
                 transaction,
@@ -472,12 +494,16 @@ impl CoherenceProtocol for Directory {
         input: Input<Message>,
         commands: &mut Vec<Command<Message>>,
     ) -> Result<(), Violation> {
-        self.react(now, input, commands)?;
-        while let Some(message) = self.own.pop_front() {
+        self.now = now;
+        let handled = self.react(now, input, commands);
+        while handled.is_ok()
+            && let Some(message) = self.own.pop_front()
+        {
             let handled = self.receive(now, self.local, message, commands);
             debug_assert_eq!(handled, Ok(()), "this node's own message {message:?}");
         }
-        Ok(())
+        self.now = Tick::default();
+        handled
     }
 
     fn next_timeout(&self) -> Option<Tick> {

@@ -66,6 +66,7 @@ impl Directory {
                 serving,
                 before,
                 queue,
+                calm: false,
             };
             self.active.insert(page, active);
         }
@@ -115,6 +116,7 @@ impl Directory {
             serving: Serving::Move(to),
             before: entry.sharing.holders(),
             queue,
+            calm: false,
         };
         self.active.insert(page, active);
         let version = self.copies.get(page).version;
@@ -189,6 +191,7 @@ impl Directory {
             serving: Serving::Recall,
             before: NodeSet::EMPTY,
             queue: Queue::new(),
+            calm: false,
         };
         self.active.insert(page, active);
         self.send(from, Message::Recall { page }, Attach::Nothing, out);

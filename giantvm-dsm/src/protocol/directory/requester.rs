@@ -19,6 +19,8 @@ pub(super) struct Pending {
     access: Access,
     /// Whether a local thread wants to write once the requested read is complete.
     then_write: bool,
+    /// Whether others wait for the page.
+    hurries: bool,
     /// The transaction, as the first message of it said.
     transaction: Option<Transaction>,
     grant: Option<Grant>,
@@ -32,6 +34,7 @@ impl Pending {
         Self {
             access,
             then_write: false,
+            hurries: false,
             transaction: None,
             grant: None,
             acknowledged: NodeSet::EMPTY,
@@ -200,9 +203,10 @@ impl Directory {
         let Some(pending) = self.pending.get(&page) else {
             return;
         };
-        let (Some(grant), then_write) = (pending.complete(), pending.then_write) else {
+        let Some(grant) = pending.complete() else {
             return;
         };
+        let (then_write, hurries) = (pending.then_write, pending.hurries);
         self.pending.remove(&page);
         let rights = grant.rights;
         let version = match rights {
@@ -225,18 +229,24 @@ impl Directory {
         let home = self.home(page).filter(|_| !mutant!(LosesADone));
         if let Some(home) = home {
             let transaction = grant.transaction;
-            self.send(
-                home,
-                Message::Done { page, transaction },
-                Attach::Nothing,
-                out,
-            );
+            if grant.calm && !hurries && home != self.local {
+                out.push(Command::Linger { page });
+            }
+            let done = Message::Done { page, transaction };
+            self.send(home, done, Attach::Nothing, out);
         }
         if then_write && rights == Rights::Read {
             self.request(page, Access::Write, out);
         }
         if !mutant!(ForgetsToWake) {
             out.push(Command::Wake { page });
+        }
+    }
+
+    /// Others wait for a page that this node is getting, or has got.
+    pub(super) fn hurry(&mut self, page: PageIndex) {
+        if let Some(pending) = self.pending.get_mut(&page) {
+            pending.hurries = true;
         }
     }
 

@@ -26,6 +26,7 @@ mod kind {
     pub(super) const YIELD: u8 = 13;
     pub(super) const RECALL: u8 = 14;
     pub(super) const PASS: u8 = 15;
+    pub(super) const HURRY: u8 = 16;
 }
 
 /// The body of `Request`.
@@ -47,6 +48,7 @@ struct GrantBody {
     rights: u8,
     source: u8,
     supplier: u8,
+    calm: u8,
 }
 
 /// The body of `Fetch`, and of `Invalidate` with `access` zero.
@@ -60,7 +62,7 @@ struct ForwardBody {
     access: u8,
 }
 
-/// The body of `Evict`, `Yield` and `Recall`.
+/// The body of `Evict`, `Yield`, `Recall` and `Hurry`.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct PageBody {
@@ -146,6 +148,14 @@ fn read_zero(field: &'static str, number: impl Into<u64>) -> Result<(), DecodeEr
     }
 }
 
+fn read_bool(field: &'static str, number: u8) -> Result<bool, DecodeError> {
+    match number {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(bad(field, number)),
+    }
+}
+
 impl PageMessage for Message {
     fn page(&self) -> PageIndex {
         match *self {
@@ -163,6 +173,7 @@ impl PageMessage for Message {
             | Self::Redirect { page, .. }
             | Self::Yield { page }
             | Self::Recall { page }
+            | Self::Hurry { page }
             | Self::Pass { page, .. } => page,
         }
     }
@@ -251,6 +262,7 @@ impl PageMessage for Message {
                 let to = to.get();
                 (kind::REDIRECT, Body::of(&RedirectBody { page, to }))
             }
+            Self::Hurry { .. } => (kind::HURRY, Body::of(&PageBody { page })),
             Self::Yield { .. } => (kind::YIELD, Body::of(&PageBody { page })),
             Self::Recall { .. } => (kind::RECALL, Body::of(&PageBody { page })),
             Self::Pass {
@@ -303,12 +315,13 @@ impl PageMessage for Message {
             kind::ACKNOWLEDGE | kind::DATA | kind::DONE | kind::RETURNED | kind::MOVE => {
                 Self::decode_reply(frame)
             }
-            kind::EVICT | kind::YIELD | kind::RECALL => {
+            kind::EVICT | kind::YIELD | kind::RECALL | kind::HURRY => {
                 let body: PageBody = read_body(frame)?;
                 let page = PageIndex(body.page.get());
                 Ok(match frame.kind {
                     kind::EVICT => Self::Evict { page },
                     kind::YIELD => Self::Yield { page },
+                    kind::HURRY => Self::Hurry { page },
                     _ => Self::Recall { page },
                 })
             }
@@ -335,11 +348,7 @@ impl PageMessage for Message {
                     page: PageIndex(body.page.get()),
                     transaction: Transaction(body.transaction.get()),
                     version: read_version("version", body.version.get())?,
-                    take: match body.take {
-                        0 => false,
-                        1 => true,
-                        take => return Err(bad("take", take)),
-                    },
+                    take: read_bool("take", body.take)?,
                 })
             }
             kind => Err(DecodeError::UnknownKind {
@@ -426,6 +435,7 @@ impl Grant {
             rights: rights_number(self.rights),
             source,
             supplier,
+            calm: self.calm.into(),
         })
     }
 
@@ -448,6 +458,7 @@ impl Grant {
             version: read_version("version", body.version.get())?,
             source,
             awaited: NodeSet::from_bits(body.awaited.get()),
+            calm: read_bool("calm", body.calm)?,
         })
     }
 }

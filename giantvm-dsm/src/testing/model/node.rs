@@ -40,6 +40,8 @@ pub(super) struct Letter<M> {
     pub from: NodeId,
     pub message: M,
     pub bytes: Option<Bytes>,
+    /// Whether it waits for another one to go with, as nobody is known to wait for it.
+    pub lingers: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

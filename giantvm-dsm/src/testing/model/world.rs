@@ -59,6 +59,7 @@ impl<P: Checkable> World<P> {
             return Vec::new();
         }
         let mut events = self.under_way();
+        events.extend(self.lingering());
         for (at, node) in self.alive() {
             for page in self.pages() {
                 let faults = |access: &Access| node.may_fault(page, *access);
@@ -94,9 +95,11 @@ impl<P: Checkable> World<P> {
         let mut events = Vec::new();
         for (to, node) in self.alive() {
             for from in self.ids() {
-                let full =
-                    |class: &Contents| !self.channels[self.channel(from, to, *class)].is_empty();
-                let classes = CLASSES.into_iter().filter(full);
+                let goes = |class: &Contents| {
+                    let letters = &self.channels[self.channel(from, to, *class)];
+                    letters.iter().any(|letter| !letter.lingers)
+                };
+                let classes = CLASSES.into_iter().filter(goes);
                 events.extend(classes.map(|class| Event::Deliver { from, to, class }));
                 if self.nodes[from.index()].dead && !node.bereaved {
                     events.push(Event::Lose { at: to, node: from });
@@ -110,6 +113,27 @@ impl<P: Checkable> World<P> {
             }
         }
         events
+    }
+
+    /// Messages that may arrive, but that nobody may count on: they wait for others to go with.
+    fn lingering(&self) -> impl Iterator<Item = Event> {
+        let class = Contents::Nothing;
+        let lingers = move |(from, to): &(NodeId, NodeId)| {
+            let letters = &self.channels[self.channel(*from, *to, class)];
+            !letters.is_empty() && letters.iter().all(|letter| letter.lingers)
+        };
+        let pairs = self
+            .ids()
+            .flat_map(|from| self.ids().map(move |to| (from, to)));
+        let pairs = pairs.filter(lingers);
+        pairs.map(move |(from, to)| Event::Deliver { from, to, class })
+    }
+
+    /// Has what `from` says to `to` wait no longer.
+    fn hurry(&mut self, from: NodeId, to: NodeId) {
+        let channel = self.channel(from, to, Contents::Nothing);
+        let letters = self.channels[channel].iter_mut();
+        letters.for_each(|letter| letter.lingers = false);
     }
 
     /// The protocols of the nodes that live.
@@ -156,9 +180,11 @@ impl<P: Checkable> World<P> {
             Event::Store { at, page } => self.store(at, page),
             Event::Deliver { from, to, class } => {
                 let channel = self.channel(from, to, class);
-                let Some(letter) = self.channels[channel].pop_front() else {
+                let Some(mut letter) = self.channels[channel].pop_front() else {
                     return Err("there is no such message".into());
                 };
+                letter.lingers = false;
+                self.hurry(to, from);
                 let node = &mut self.nodes[to.index()];
                 match node.pins.hold(letter.message.page(), letter) {
                     Some(letter) => self.deliver(to, letter),
@@ -253,6 +279,7 @@ impl<P: Checkable> World<P> {
             from,
             message,
             bytes,
+            lingers: _,
         } = letter;
         let payload = class_of(bytes.is_some());
         let input = Input::Message {
@@ -283,15 +310,17 @@ impl<P: Checkable> World<P> {
         if node.protocol.clock() < clock {
             return Err(format!("clocks: node {at} goes back from {clock}"));
         }
-        let mut woken = Vec::new();
+        let (mut woken, mut patient) = (Vec::new(), None);
         for command in commands {
             let node = &mut self.nodes[at.index()];
             match command {
+                Command::Linger { page } => patient = Some(page),
                 Command::Send {
                     to,
                     message,
                     attach,
                 } => {
+                    let lingers = patient.take() == Some(message.page());
                     let mut lend = || node.lend(message.page());
                     let bytes = match attach {
                         Attach::Nothing => None,
@@ -306,6 +335,7 @@ impl<P: Checkable> World<P> {
                             from,
                             message,
                             bytes,
+                            lingers,
                         });
                     }
                 }

@@ -165,6 +165,7 @@ fn summary<P: Checkable>(commands: &[Command<P::Message>]) -> String {
             Attach::Nothing => format!("send {}", P::name(message)),
             Attach::Page => format!("send {} with page", P::name(message)),
         },
+        Command::Linger { .. } => "Linger".into(),
         Command::Store { .. } => "Store".into(),
         Command::Map { rights, .. } => format!("Map {rights:?}"),
         Command::MapZero { rights, .. } => format!("MapZero {rights:?}"),

@@ -149,8 +149,23 @@ fn grant(number: u32, rights: Rights, of: u64, source: Source, awaited: &[u8]) -
         version: version(of),
         source,
         awaited: set(awaited),
+        calm: false,
     };
     Message::Grant { page: PAGE, grant }
+}
+
+/// The same, of a page that nobody waits for or had lately.
+fn calm(promise: Message) -> Message {
+    match promise {
+        Message::Grant { page, grant } => Message::Grant {
+            page,
+            grant: Grant {
+                calm: true,
+                ..grant
+            },
+        },
+        other => other,
+    }
 }
 
 fn fetch(number: u32, of: u64, requester: u8, access: Access) -> Message {
@@ -226,4 +241,5 @@ const fn unmap(frame: FrameFate) -> Command<Message> {
 const STORE: Command<Message> = Command::Store { page: PAGE };
 const PROTECT: Command<Message> = Command::Protect { page: PAGE };
 const UNPROTECT: Command<Message> = Command::Unprotect { page: PAGE };
+const LINGER: Command<Message> = Command::Linger { page: PAGE };
 const WAKE: Command<Message> = Command::Wake { page: PAGE };

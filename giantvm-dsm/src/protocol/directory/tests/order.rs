@@ -48,7 +48,8 @@ fn a_queue_is_served_in_turn_with_a_rest_between() {
     nodes.fault(2, Write);
     nodes.fault(3, Read);
     nodes.tell(1, 0, request(Write)).unwrap();
-    assert_eq!(nodes.tell(2, 0, request(Write)), Ok(vec![]));
+    let hurry = send(1, Message::Hurry { page: PAGE });
+    assert_eq!(nodes.tell(2, 0, request(Write)), Ok(vec![hurry]));
     assert_eq!(nodes.tell(3, 0, request(Read)), Ok(vec![]));
     nodes
         .tell(0, 1, grant(1, Rights::Write, 0, Source::Zero, &[]))
@@ -66,6 +67,51 @@ fn a_queue_is_served_in_turn_with_a_rest_between() {
     assert_eq!(third[0], send(2, fetch(3, 2, 3, Read)));
     nodes.settle(0, third);
     assert!(nodes.0.iter().all(|node| node.in_flight() == 0));
+}
+
+#[test]
+fn the_last_word_of_a_calm_page_may_wait_until_the_home_says_that_somebody_does() {
+    for told_early in [true, false] {
+        let mut nodes = Nodes::new(3);
+        nodes.fault(1, Write);
+        let promise = calm(grant(1, Rights::Write, 0, Source::Zero, &[]));
+        let granted = nodes.tell(1, 0, request(Write));
+        assert_eq!(granted, Ok(vec![send(1, promise)]));
+        // The first who waits, and no other.
+        nodes.fault(2, Write);
+        let hurry = Message::Hurry { page: PAGE };
+        assert_eq!(nodes.tell(2, 0, request(Write)), Ok(vec![send(1, hurry)]));
+        assert_eq!(nodes.fault(0, Read), []);
+        if told_early {
+            assert_eq!(nodes.tell(0, 1, hurry), Ok(vec![]));
+        }
+        let end = nodes.tell(0, 1, promise).unwrap();
+        assert_eq!(end.contains(&LINGER), !told_early);
+        // One that comes too late changes nothing, from whomever.
+        assert_eq!(nodes.tell(2, 1, hurry), Ok(vec![]));
+    }
+}
+
+#[test]
+fn a_page_that_another_node_had_a_moment_ago_is_not_calm() {
+    let long_ago = Tick(10_000_000);
+    for (now, is_calm) in [(Tick(REST.0), false), (long_ago, true)] {
+        let mut nodes = Nodes::new(3);
+        nodes.access(1, Write);
+        let input = Input::Message {
+            from: node(2),
+            message: request(Read),
+            payload: Contents::Nothing,
+        };
+        nodes.fault(2, Read);
+        let served = nodes.input_at(now, 0, input).unwrap();
+        let promise = grant(2, Rights::Read, 1, Source::Node(node(1)), &[]);
+        let promise = if is_calm { calm(promise) } else { promise };
+        assert_eq!(served[1], send(2, promise));
+        // Who waits is heard of without asking, then.
+        let waits = nodes.fault(0, Read);
+        assert_eq!(waits.len(), usize::from(is_calm));
+    }
 }
 
 #[test]

@@ -17,9 +17,9 @@ fn the_first_touch_is_an_exclusive_grant_without_data() {
     for access in [Read, Write] {
         let mut nodes = Nodes::new(2);
         assert_eq!(nodes.fault(1, access), [send(0, request(access))]);
-        let zero = grant(1, Rights::Write, 0, Source::Zero, &[]);
+        let zero = calm(grant(1, Rights::Write, 0, Source::Zero, &[]));
         assert_eq!(nodes.tell(1, 0, request(access)), Ok(vec![send(1, zero)]));
-        let mapped = vec![map_zero(Rights::Write), send(0, done(1)), WAKE];
+        let mapped = vec![map_zero(Rights::Write), LINGER, send(0, done(1)), WAKE];
         assert_eq!(nodes.tell(0, 1, zero), Ok(mapped));
         assert_eq!(nodes.tell(1, 0, done(1)), Ok(vec![]));
         assert_eq!(nodes.0[0].in_flight() + nodes.0[1].in_flight(), 0);

@@ -30,7 +30,7 @@ fn pass(rights: Rights) -> Message {
 }
 
 /// One message of every kind.
-fn samples() -> [Message; 20] {
+fn samples() -> [Message; 21] {
     [
         request(Access::Read),
         grant(7, Rights::Write, 0, Source::Zero, &[]),
@@ -59,6 +59,7 @@ fn samples() -> [Message; 20] {
         Message::Recall { page: PAGE },
         pass(Rights::Read),
         pass(Rights::Write),
+        Message::Hurry { page: PAGE },
     ]
 }
 
@@ -72,11 +73,11 @@ fn every_message_survives_the_wire_in_at_most_64_bytes() {
 }
 
 #[test]
-fn kinds_are_numbered_one_to_fifteen() {
+fn kinds_are_numbered_one_to_sixteen() {
     let mut kinds: Vec<_> = samples().iter().map(|message| message.encode().0).collect();
     kinds.dedup();
-    assert_eq!(kinds, (1..=15).collect::<Vec<_>>());
-    for kind in [0, 16, 255] {
+    assert_eq!(kinds, (1..=16).collect::<Vec<_>>());
+    for kind in [0, 17, 255] {
         let unknown = DecodeError::UnknownKind {
             service: Service::Dsm,
             kind,
@@ -124,7 +125,7 @@ fn each_bad_field_is_named() {
 proptest! {
     #[test]
     fn any_body_decodes_to_a_message_of_the_same_bytes_or_fails(
-        kind in 0..17_u8,
+        kind in 0..18_u8,
         bytes in prop::collection::vec(0..3_u8, 0..=MAX_BODY),
     ) {
         let body = Body::new(&bytes).unwrap();
