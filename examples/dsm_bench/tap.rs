@@ -60,6 +60,14 @@ impl<T: Tap> Transport for Tapped<T> {
         self.inner.peers()
     }
 
+    fn near(&self) -> NodeSet {
+        self.inner.near()
+    }
+
+    fn adjacent(&self) -> NodeSet {
+        self.inner.adjacent()
+    }
+
     fn clock(&self) -> &LogicalClock {
         self.inner.clock()
     }
