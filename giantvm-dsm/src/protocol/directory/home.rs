@@ -41,6 +41,18 @@ pub(super) enum Serving {
     Recall,
 }
 
+impl Serving {
+    /// Whether this waits for something that `node` has to say.
+    pub(super) fn is_with(self, node: NodeId) -> bool {
+        match self {
+            Self::Access(with) | Self::Move(with) | Self::Leave { leaver: with, .. } => {
+                with == node
+            }
+            Self::Rest | Self::Yield | Self::Recall => false,
+        }
+    }
+}
+
 /// A page whose home is busy with it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Active {
@@ -185,7 +197,9 @@ impl Directory {
         let active = self.active.remove(&page);
         let queue = active.filter(|_| !mutant!(LosesTheQueue));
         let queue = queue.map_or_else(VecDeque::new, |active| active.queue);
-        self.serve(page, slot, queue, out);
+        if let Some(queue) = self.press_between(page, slot, queue, out) {
+            self.serve(page, slot, queue, out);
+        }
     }
 
     /// Begins the transaction of the first request that still asks for something.
@@ -307,6 +321,7 @@ impl Directory {
             ..entry
         };
         self.entries.set(slot, entry_now);
+        self.note_arrival(page);
         Some((Serving::Access(requester), entry.sharing.holders()))
     }
 

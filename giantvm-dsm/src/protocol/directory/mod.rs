@@ -1,7 +1,7 @@
 //! The default protocol: a home-based, blocking directory with write-invalidate.
 //!
 //! Every page has a *home* that knows who holds it and runs one transaction of the page after the
-//! other: at first its *birth home* (see [`HomeMap`]), then whoever writes it most. Sequentially consistent at the granularity of pages:
+//! other: at first its *birth home* (see [`HomeMap`](super::HomeMap)), then whoever writes it most. Sequentially consistent at the granularity of pages:
 //! a page has many readers or one writer at any time, on all nodes together.
 //!
 //! # Roles
@@ -130,6 +130,51 @@
 //! what of it comes late is void, as its copy has gone. The birth home and the last home take up
 //! themselves what they had asked of one another.
 //!
+//! # Departures
+//! A node can leave, and others go on ([`Input::Depart`]). It names an *heir*, which becomes what the node
+//! was to all others: the birth home of its pages. Everything else goes by what there is anyway: homes
+//! that go back to their birth home, and copies that are given up. So a page is handed over as a transaction
+//! of its own, between others, and no other node has to know when.
+//!
+//! | phase | what the node that leaves does | it ends when |
+//! |---|---|---|
+//! | recalling | Reclaim to the homes of the pages that it is birth home to; moves no home away | all are home |
+//! | announcing | Heir to its heir, then to all others | all agreed |
+//! | draining | it is the home of pages born at its heir, and yields them; gives its copies up | it has no part in any page, no request and no transaction |
+//! | closing | it is home to nothing; Leave to its heir, then to all others | all agreed |
+//! | left | sends on whoever still asks | it comes back: Back to all |
+//!
+//! | node | input | next | messages |
+//! |---|---|---|---|
+//! | home, asked for the page | Reclaim | it takes the page for writing if it is not its only holder, and yields it before it serves another | Yield |
+//! | no home any more | Reclaim | same: the page is on its way | none |
+//! | any | Heir | noted; the heir is the birth home | Agree, once no other node is leaving |
+//! | the heir | Heir | noted; whom it took for homes of those pages it forgets | Agree, once it waits for no answer of any of those |
+//! | any | Leave | noted; who has asked that node asks its heir; the heir is home to what was never touched | Agree, once no transaction is left that the node had a part in |
+//! | any | the loss of a node that left | same, without it | none |
+//! | leaving, draining | page that it is home to, with one holder | yielded, before another is served | Yield; its own copy follows by Evict |
+//! | leaving, draining | page that it is home to, with sharers | it takes the page for writing, then as above | its own Request |
+//! | leaving, closing or left | fault | + | none before it is back |
+//!
+//! *Mutual exclusion* is that of the transactions: a home is offered only between two of them, and serves
+//! no one until its birth home has answered. *Nothing is forgotten*: a page that comes to the node while it
+//! drains is noted with its arrival, so one pass over all pages does. Pages that were never touched cost no
+//! message: whoever takes a node that has left for their home means its heir, as all know before it leaves.
+//! That is why those who know come first: the heir knows that it is the birth home before anyone could
+//! ask it, and that it is the home before any other node asks it instead of the one that left; and all know
+//! the heir before it acts as the birth home. Until the node has left, whoever is sent on is sent to the
+//! node itself, which all take for right.
+//!
+//! *What is under way* when the node closes: requests to it, which it answers by sending them on, and which
+//! are repeated at its heir in any case; what it sent as a holder, for which a transaction is not done, so
+//! that its home has not agreed. Hence once all have agreed nothing of it is missed.
+//!
+//! *Bounds*: the driver says with how many pages at a time to go on, and 2^14 are looked at at most; of
+//! each node one notice waits for its answer. The heir's table is gone through once, in one input.
+//! A node that has left, or comes back, is never home to a page again, and no heir. One may leave at a
+//! time: of two that begin together, neither may ever be let go, and both go on as before. A node
+//! that leaves is believed that it has nothing left, like a home about its pages.
+//!
 //! Every other pair of state and message, every wrong sender, version, transaction or payload is
 //! a [`Violation`], found before anything is changed.
 //!
@@ -157,18 +202,22 @@
 //! it; the page is not mapped meanwhile. The refused message is then the later of the two.
 //!
 //! # Failure
-//! After [`Input::Lost`] the node is halted for good: it remembers faults and answers none, ignores
+//! After [`Input::Lost`] of a node that has not left, the node is halted for good: it remembers faults and answers none, ignores
 //! messages, maps and grants nothing. What is mapped stays valid, because whoever wanted to take
 //! it needs an answer that never comes. A halted node ends up stopping the others, as they await
 //! it or lose it in turn.
 
+mod births;
 mod evict;
+mod exit;
 mod holder;
 mod home;
 mod lead;
 mod message;
 mod moves;
+mod notices;
 mod plan;
+mod press;
 mod requester;
 mod stray;
 mod table;
@@ -186,17 +235,20 @@ pub use message::{Grant, Message, Source, Transaction};
 pub use table::{BYTES_PER_PAGE, Sharing};
 pub use view::EntryView;
 
+use births::Births;
+use exit::Exit;
 use holder::Order;
 use home::Active;
 use moves::Passed;
+use notices::Notice;
 use requester::Pending;
 use table::{Copies, Entries};
 
 use crate::mutants::mutant;
 
 use super::{
-    Attach, CoherenceProtocol, Command, HomeMap, Input, PageMessage, Rights, Setup, Tick,
-    Violation, checks,
+    Attach, CannotDepart, CoherenceProtocol, Command, Departure, Input, PageMessage, Rights, Setup,
+    Tick, Violation, checks,
 };
 
 type Out = Vec<Command<Message>>;
@@ -225,7 +277,7 @@ type Out = Vec<Command<Message>>;
 pub struct Directory {
     local: NodeId,
     nodes: NodeSet,
-    homes: HomeMap,
+    births: Births,
     rest: Tick,
     /// How often in a row a node has to be allowed to write to become a page's home; `None` where
     /// homes do not move.
@@ -240,6 +292,14 @@ pub struct Directory {
     resting: BTreeSet<(Tick, PageIndex)>,
     /// Pages whose home was told that this node would rather not keep its copy.
     leaving: BTreeSet<PageIndex>,
+    /// Pages whose home this node is not to be any more, nor a holder if it is leaving itself.
+    pressed: BTreeSet<PageIndex>,
+    /// This node's departure.
+    exit: Exit,
+    /// What others said about theirs, and no answer was given to; at most one of each.
+    notices: BTreeMap<NodeId, Notice>,
+    /// Nodes that are not needed for anything.
+    left: NodeSet,
     /// Messages of this node to itself; empty between inputs.
     own: VecDeque<Message>,
     halted: bool,
@@ -285,9 +345,13 @@ impl Directory {
             active: BTreeMap::new(),
             resting: BTreeSet::new(),
             leaving: BTreeSet::new(),
+            pressed: BTreeSet::new(),
+            exit: Exit::none(),
+            notices: BTreeMap::new(),
+            left: NodeSet::EMPTY,
             own: VecDeque::new(),
             halted: false,
-            homes: setup.homes,
+            births: Births::new(setup.homes),
         }
     }
 
@@ -303,7 +367,7 @@ impl Directory {
                 self.check_page(page)?;
                 self.fault(page, access, out);
             }
-            Input::Lost { .. } => self.halted = true,
+            Input::Lost { node } => self.lost(node, out),
             Input::Evict { page } => {
                 self.check_page(page)?;
                 self.evict(page, out);
@@ -325,6 +389,7 @@ impl Directory {
                 self.receive(now, from, message, out)?;
             }
             Input::Timeout => self.timeout(now, out),
+            Input::Depart(order) => self.depart(order, out),
         }
         Ok(())
     }
@@ -412,6 +477,21 @@ impl Directory {
                 };
                 self.passed(from, page, passed, out)
             }
+            Message::Reclaim { page } => self.reclaimed(from, page, out),
+            Message::Heir { heir } => self.heir_named(from, heir),
+            Message::Leave => self.left_behind(now, from, out),
+            Message::Agree => self.agreed(from, out),
+            Message::Back => self.returned_node(from),
+        }
+    }
+
+    /// A peer is gone. One that has left is missed by no one.
+    fn lost(&mut self, node: NodeId, out: &mut Out) {
+        if !self.left.contains(node) {
+            self.halted = true;
+        } else if !self.halted {
+            self.nodes = self.nodes.without(node);
+            self.agree_for(node, out);
         }
     }
 
@@ -477,6 +557,9 @@ impl CoherenceProtocol for Directory {
             let handled = self.receive(now, self.local, message, commands);
             debug_assert_eq!(handled, Ok(()), "this node's own message {message:?}");
         }
+        if !self.notices.is_empty() && !self.halted {
+            self.answer_notices(commands);
+        }
         Ok(())
     }
 
@@ -491,5 +574,17 @@ impl CoherenceProtocol for Directory {
 
     fn in_flight(&self) -> usize {
         self.pending.len() + self.active.len()
+    }
+
+    fn refusal(&self, heir: NodeId) -> Option<CannotDepart> {
+        self.against_departure(heir)
+    }
+
+    fn departure(&self) -> Departure {
+        self.departure_now()
+    }
+
+    fn has_left(&self, node: NodeId) -> bool {
+        self.left.contains(node)
     }
 }

@@ -5,7 +5,7 @@ use giantvm_core::{NodeId, NodeSet, PageIndex, Version};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::message::{Grant, Message, Source, Transaction};
+use super::message::{Grant, Message, Source, Transaction, WHOLE};
 use crate::protocol::checks::bad;
 use crate::protocol::{Access, PageMessage, Rights};
 
@@ -26,6 +26,11 @@ mod kind {
     pub(super) const YIELD: u8 = 13;
     pub(super) const RECALL: u8 = 14;
     pub(super) const PASS: u8 = 15;
+    pub(super) const RECLAIM: u8 = 16;
+    pub(super) const HEIR: u8 = 17;
+    pub(super) const LEAVE: u8 = 18;
+    pub(super) const AGREE: u8 = 19;
+    pub(super) const BACK: u8 = 20;
 }
 
 /// The body of `Request`.
@@ -60,7 +65,7 @@ struct ForwardBody {
     access: u8,
 }
 
-/// The body of `Evict`, `Yield` and `Recall`.
+/// The body of `Evict`, `Yield`, `Recall` and `Reclaim`.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct PageBody {
@@ -73,6 +78,13 @@ struct PageBody {
 struct RedirectBody {
     page: U64,
     to: u8,
+}
+
+/// The body of `Heir`.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct HeirBody {
+    heir: u8,
 }
 
 /// The body of `Pass`.
@@ -163,7 +175,9 @@ impl PageMessage for Message {
             | Self::Redirect { page, .. }
             | Self::Yield { page }
             | Self::Recall { page }
-            | Self::Pass { page, .. } => page,
+            | Self::Pass { page, .. }
+            | Self::Reclaim { page } => page,
+            Self::Heir { .. } | Self::Leave | Self::Agree | Self::Back => WHOLE,
         }
     }
 
@@ -269,6 +283,14 @@ impl PageMessage for Message {
                 };
                 (kind::PASS, Body::of(&body))
             }
+            Self::Reclaim { .. } => (kind::RECLAIM, Body::of(&PageBody { page })),
+            Self::Heir { heir } => {
+                let heir = heir.get();
+                (kind::HEIR, Body::of(&HeirBody { heir }))
+            }
+            Self::Leave => (kind::LEAVE, Body::EMPTY),
+            Self::Agree => (kind::AGREE, Body::EMPTY),
+            Self::Back => (kind::BACK, Body::EMPTY),
         }
     }
 
@@ -303,13 +325,14 @@ impl PageMessage for Message {
             kind::ACKNOWLEDGE | kind::DATA | kind::DONE | kind::RETURNED | kind::MOVE => {
                 Self::decode_reply(frame)
             }
-            kind::EVICT | kind::YIELD | kind::RECALL => {
+            kind::EVICT | kind::YIELD | kind::RECALL | kind::RECLAIM => {
                 let body: PageBody = read_body(frame)?;
                 let page = PageIndex(body.page.get());
                 Ok(match frame.kind {
                     kind::EVICT => Self::Evict { page },
                     kind::YIELD => Self::Yield { page },
-                    _ => Self::Recall { page },
+                    kind::RECALL => Self::Recall { page },
+                    _ => Self::Reclaim { page },
                 })
             }
             kind::REDIRECT => {
@@ -340,6 +363,19 @@ impl PageMessage for Message {
                         1 => true,
                         take => return Err(bad("take", take)),
                     },
+                })
+            }
+            kind::HEIR => {
+                let body: HeirBody = read_body(frame)?;
+                let heir = read_node("heir", body.heir)?;
+                Ok(Self::Heir { heir })
+            }
+            kind::LEAVE | kind::AGREE | kind::BACK => {
+                let []: [u8; 0] = read_body(frame)?;
+                Ok(match frame.kind {
+                    kind::LEAVE => Self::Leave,
+                    kind::AGREE => Self::Agree,
+                    _ => Self::Back,
                 })
             }
             kind => Err(DecodeError::UnknownKind {
