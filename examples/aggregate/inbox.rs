@@ -7,6 +7,7 @@ use giantvm_io::machine::Stop;
 use giantvm_transport::Loss;
 
 use crate::counts::Counts;
+use crate::departures::Ask;
 use crate::report::NodeReport;
 
 /// Something the main thread has to know.
@@ -26,8 +27,12 @@ pub(crate) enum Notice {
     Glimpse(NodeId, Box<Counts>),
     /// A peer asks what this node's vCPUs wait for.
     AskStalls(NodeId),
+    /// A peer has a say about this node's share of the memory.
+    Depart(NodeId, Ask),
     /// A peer is gone, and why.
     Lost(NodeId, Loss),
+    /// A peer is gone that no one needs any more.
+    Gone(NodeId),
     /// The shared memory of this node failed.
     Failed(String),
 }

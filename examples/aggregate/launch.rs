@@ -105,10 +105,19 @@ impl Family {
     /// interrupt, the others have [`GRACE`] to end.
     fn wait(&mut self, interrupted: &AtomicBool) -> u8 {
         let mut verdict = 0;
+        // Whether a node was killed, and whether the first one ended well.
+        let (mut killed, mut unbroken) = (false, false);
         let mut deadline: Option<Instant> = None;
         while !self.running.is_empty() {
             for (member, status) in self.reap() {
-                if let Some(code) = failure(member, status)
+                let failed = failure(member, status);
+                // Others go on without a node that had left, and end by themselves without any other.
+                if failed == Some(Exit::Lost.code()) && status.code().is_none() && member > 0 {
+                    killed = true;
+                    continue;
+                }
+                unbroken |= member == 0 && failed.is_none();
+                if let Some(code) = failed
                     && (verdict == 0 || verdict == Exit::Lost.code())
                 {
                     verdict = code;
@@ -124,6 +133,9 @@ impl Family {
                 self.signal(Signal::KILL);
             }
             std::thread::sleep(PERIOD);
+        }
+        if killed && !unbroken && verdict == 0 {
+            verdict = Exit::Lost.code();
         }
         verdict
     }

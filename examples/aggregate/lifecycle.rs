@@ -81,6 +81,11 @@ impl LifecycleDriver {
         self.feed(Event::Lost(node));
     }
 
+    /// A node is gone that the machine does not need any more.
+    pub(crate) fn gone(&self, node: NodeId) {
+        self.feed(Event::Gone(node));
+    }
+
     /// The machine will not be waited for any longer.
     pub(crate) fn deadline(&self) {
         self.feed(Event::Deadline);

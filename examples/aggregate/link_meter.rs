@@ -1,4 +1,5 @@
-//! Measures the links to all other nodes, before the guest runs.
+//! Measures the links to all other nodes, before the guest runs, and finds out that they have read what
+//! was sent.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -35,7 +36,10 @@ impl LinkMeter {
     }
 
     /// The shortest round trip to each node that answers, measured now.
+    ///
+    /// Whoever has answered has read all that this node said to it before.
     pub(crate) fn measure(&self) -> Vec<(NodeId, Duration)> {
+        *self.locked() = Echoes::new(self.peers);
         for peer in self.peers.iter() {
             self.ask(self.locked(), peer);
         }

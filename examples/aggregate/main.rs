@@ -9,6 +9,7 @@ mod cli;
 mod console;
 mod control;
 mod counts;
+mod departures;
 mod devices;
 mod echoes;
 mod exit;

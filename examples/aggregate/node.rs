@@ -22,6 +22,7 @@ use crate::console::{Console, ConsoleTo};
 use crate::control::orders::Orders;
 use crate::control::server::Control;
 use crate::counts::Counts;
+use crate::departures::{self, Departures};
 use crate::devices::{self, Parts};
 use crate::exit::{Exit, Fatal, OrExit};
 use crate::guest::Guest;
@@ -83,6 +84,8 @@ struct Node {
     context: vcpus::Context,
     /// Other nodes' reports, on the node that gathers them.
     reports: Vec<(NodeId, NodeReport)>,
+    /// Nodes that are gone, and that no one needs any more.
+    gone: NodeSet,
     /// The live view, on the node that shows it.
     top: Option<Top>,
     started: Instant,
@@ -169,6 +172,8 @@ impl Node {
             notices: Mutex::new(sender),
             looks: Mutex::default(),
             stall_looks: Mutex::default(),
+            departure_looks: Mutex::default(),
+            departures: Arc::new(Departures::new(outlet.clone())),
             channel: OnceLock::new(),
             host: host_slot,
             mover: mover.clone(),
@@ -242,6 +247,7 @@ impl Node {
             guest,
             context,
             reports: Vec::new(),
+            gone: NodeSet::EMPTY,
             top,
             started: Instant::now(),
         })
@@ -320,7 +326,8 @@ impl Node {
                 Ok(Notice::Failed(error)) => return Err(anyhow!(error)).or_exit(Exit::Host),
                 Ok(Notice::Look(node)) => self.wiring.answer(node, &self.counts()),
                 Ok(Notice::AskStalls(node)) => self.wiring.tell_stalls(node, &self.stalls()),
-                Ok(Notice::Report(..) | Notice::Glimpse(..)) => {}
+                Ok(Notice::Report(..) | Notice::Glimpse(..) | Notice::Gone(_)) => {}
+                Ok(Notice::Depart(node, ask)) => self.depart(node, ask),
                 Err(_) => {
                     let error = anyhow!("{} did not get ready", self.names_of(missing));
                     return Err(error).or_exit(Exit::Lost);
@@ -347,6 +354,9 @@ impl Node {
                 mover: self.context.mover.clone(),
                 moves: self.moves.clone(),
                 obstacle: task.keeps_vcpus(),
+                limited: !task.memory.settings().is_empty(),
+                departures: self.wiring.departures.clone(),
+                left: Mutex::default(),
             };
             let control = Control::listen(path, orders);
             control.with_context(|| format!("no orders can be taken at {}", path.display()))
@@ -378,6 +388,8 @@ impl Node {
                 // A peer may know before this node that the machine has stopped everywhere.
                 Ok(Notice::Report(node, report)) => self.reports.push((node, *report)),
                 Ok(Notice::Ready(..)) => {}
+                Ok(Notice::Gone(node)) => self.gone = self.gone.with(node),
+                Ok(Notice::Depart(node, ask)) => self.depart(node, ask),
                 Ok(Notice::Look(node)) => self.wiring.answer(node, &self.counts()),
                 Ok(Notice::AskStalls(node)) => self.wiring.tell_stalls(node, &self.stalls()),
                 Ok(Notice::Glimpse(node, counts)) => {
@@ -399,10 +411,18 @@ impl Node {
     fn look(&mut self) -> Option<Duration> {
         if self.top.as_ref()?.due_in().is_zero() {
             let own = self.counts();
-            let asked = self.wiring.look(self.transport.peers());
+            let there = self.transport.peers().minus(self.gone);
+            let asked = self.wiring.look(there);
             self.top.as_mut()?.asked(asked, self.local, own);
         }
         Some(self.top.as_ref()?.due_in())
+    }
+
+    /// Does what a node says about this one's share of the memory.
+    fn depart(&self, from: NodeId, ask: departures::Ask) {
+        let settle = || drop(self.wiring.link_meter.measure());
+        let told = departures::carry_out(&self.dsm, ask, settle);
+        self.wiring.tell_departure(from, &told);
     }
 
     fn counts(&self) -> Counts {
@@ -429,7 +449,10 @@ impl Node {
         let report = if self.local == REPORTER {
             let programs = self.guest.verify().or_exit(Exit::Host)?;
             let nodes = self.gather(own)?;
-            last = nodes.iter().map(|node| node.counts.clone()).collect();
+            // The view has all nodes, in order.
+            if self.gone.is_empty() {
+                last = nodes.iter().map(|node| node.counts.clone()).collect();
+            }
             let conductor = self.wiring.desk.as_ref().and_then(|desk| desk.conductor());
             let scheduling = conductor.map(Conductor::summary);
             Some(verdict::report(task, stop, programs, nodes, scheduling))
@@ -459,7 +482,7 @@ impl Node {
     fn gather(&mut self, own: NodeReport) -> Result<Vec<NodeReport>, Fatal> {
         let mut reports = std::mem::take(&mut self.reports);
         let early = reports.iter().map(|(node, _)| *node).collect();
-        let mut missing = self.transport.peers().minus(early);
+        let mut missing = self.transport.peers().minus(early).minus(self.gone);
         reports.push((self.local, own));
         while !missing.is_empty() {
             match self.notices.recv_timeout(PART_PATIENCE) {
@@ -467,6 +490,7 @@ impl Node {
                     missing = missing.without(node);
                     reports.push((node, *report));
                 }
+                Ok(Notice::Gone(node)) => missing = missing.without(node),
                 Ok(Notice::Lost(node, loss)) => {
                     self.tell_loss(node, &loss);
                     return Err(anyhow!("node {} was lost", self.name(node))).or_exit(Exit::Lost);

@@ -23,6 +23,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::channel::Request;
 use crate::counts::Counts;
+use crate::departures::{Ask, Departures, Told};
 use crate::inbox::Notice;
 use crate::lifecycle::LifecycleDriver;
 use crate::link_meter::LinkMeter;
@@ -59,6 +60,11 @@ const MOVED: u8 = FIRST_FREE_KIND + 11;
 const ASK_STALLS: u8 = FIRST_FREE_KIND + 8;
 /// The answer to that, as JSON.
 const STALLS: u8 = FIRST_FREE_KIND + 9;
+
+/// Something about your share of the memory, as JSON.
+const DEPART: u8 = FIRST_FREE_KIND + 12;
+/// The answer to that, as JSON.
+const DEPARTED: u8 = FIRST_FREE_KIND + 13;
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
@@ -157,6 +163,11 @@ impl Outlet {
         Ok(())
     }
 
+    /// Says something about a node's share of the memory.
+    pub(crate) fn depart(&self, to: NodeId, ask: &Ask) -> anyhow::Result<()> {
+        self.json(to, DEPART, ask)
+    }
+
     pub(crate) fn io(&self, to: NodeId, message: &IoMessage) -> Result<(), SendError> {
         self.transport.send(
             to,
@@ -236,6 +247,8 @@ pub(crate) struct Wiring {
     pub(crate) notices: Mutex<Sender<Notice>>,
     pub(crate) looks: Mutex<Looks>,
     pub(crate) stall_looks: Mutex<Looks>,
+    pub(crate) departure_looks: Mutex<Looks>,
+    pub(crate) departures: Arc<Departures>,
     /// The guest's channel, if it is on this node.
     pub(crate) channel: OnceLock<SyncSender<Request>>,
     /// The vCPUs come last, for they need the memory; before this node says that it is ready, no
@@ -296,6 +309,19 @@ impl Wiring {
         if let Err(error) = self.outlet.json(to, STALLS, stalls) {
             tracing::debug!(%error, %to, "stalls were not sent");
         }
+    }
+
+    /// Answers a peer that had a say about this node's share.
+    pub(crate) fn tell_departure(&self, to: NodeId, told: &Told) {
+        self.departure_looks().answered(to);
+        if let Err(error) = self.outlet.json(to, DEPARTED, told) {
+            tracing::debug!(%error, %to, "a departure was not told");
+        }
+    }
+
+    fn departure_looks(&self) -> MutexGuard<'_, Looks> {
+        let looks = self.departure_looks.lock();
+        looks.expect("no panic while it is held")
     }
 
     fn looks(&self) -> MutexGuard<'_, Looks> {
@@ -381,7 +407,7 @@ impl MachineFrames {
 impl FrameHandler for MachineFrames {
     fn frame(&self, frame: &Frame) -> Result<(), Refusal> {
         match frame.kind {
-            READY | REPORT | LOOK | GLIMPSE | ASK_STALLS | STALLS
+            READY | REPORT | LOOK | GLIMPSE | ASK_STALLS | STALLS | DEPART | DEPARTED
                 if !frame.body.as_slice().is_empty() =>
             {
                 Err(Box::new(DecodeError::BodyLength {
@@ -432,6 +458,19 @@ impl FrameHandler for MachineFrames {
                     // Whoever has too much to do hears it the next time.
                     channel.try_send(Request::Stalls(frame.from, stalls)).ok();
                 }
+                Ok(())
+            }
+            DEPART => {
+                let ask = serde_json::from_slice(&frame.payload)?;
+                // Who has had no answer yet gets one.
+                if self.wiring.departure_looks().asked(frame.from) {
+                    self.wiring.notice(Notice::Depart(frame.from, ask));
+                }
+                Ok(())
+            }
+            DEPARTED => {
+                let told = serde_json::from_slice(&frame.payload)?;
+                self.wiring.departures.told(frame.from, told);
                 Ok(())
             }
             ECHO => {
@@ -511,6 +550,13 @@ impl Watcher for Losses {
         self.0.bus.lost(node);
         self.0.mover.lost(node);
         self.0.lifecycle.lost(node);
+    }
+
+    fn gone(&self, node: NodeId, _: &Loss) {
+        self.0.notice(Notice::Gone(node));
+        self.0.bus.lost(node);
+        self.0.mover.lost(node);
+        self.0.lifecycle.gone(node);
     }
 
     fn failed(&self, error: &BackingError) {

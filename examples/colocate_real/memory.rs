@@ -27,7 +27,7 @@ pub(crate) struct Memory {
 enum Nodes {
     /// Distributed: a page is wherever it is used.
     Shared {
-        nodes: [Dsm; 2],
+        nodes: Box<[Dsm; 2]>,
         views: [Box<dyn Words>; 2],
         parting: Arc<AtomicBool>,
     },
@@ -72,7 +72,7 @@ impl Memory {
         ];
         let parting = shared.parting;
         let nodes = Nodes::Shared {
-            nodes,
+            nodes: Box::new(nodes),
             views,
             parting,
         };
@@ -134,7 +134,7 @@ impl Memory {
         match self.nodes {
             Nodes::Shared { nodes, views, .. } => {
                 drop(views);
-                node::finish(nodes)
+                node::finish(*nodes)
             }
             Nodes::Sent { over, pumps, .. } => {
                 over.store(true, Ordering::Relaxed);

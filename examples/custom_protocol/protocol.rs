@@ -223,7 +223,7 @@ impl<const BUG: bool> CoherenceProtocol for OneCopy<BUG> {
                 self.receive(now, from, &message, out);
             }
             // A lost node's pages are asked for in vain; there is nowhere to evict a page to.
-            Input::Evict { .. } | Input::Lost { .. } | Input::Heard { .. } => {}
+            Input::Evict { .. } | Input::Lost { .. } | Input::Heard { .. } | Input::Depart(_) => {}
         }
         while let Some(message) = self.own.pop_front() {
             self.receive(now, self.setup.local, &message, out);

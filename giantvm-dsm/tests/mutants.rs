@@ -41,7 +41,11 @@ const fn checks<P: Checkable>() -> [Check; 3] {
     [
         search::<P>,
         || simulate::<P>(Disturbances::default()),
-        || simulate::<P>(Disturbances::LIVELY).or_else(full::<P>),
+        || {
+            simulate::<P>(Disturbances::LIVELY)
+                .or_else(full::<P>)
+                .or_else(leave::<P>)
+        },
     ]
 }
 
@@ -69,9 +73,14 @@ fn search<P: Checkable>() -> Option<Noticed> {
         evictions: 1,
         ..Budget::faults(1)
     };
+    let leaving = |faults| Budget {
+        departures: 1,
+        ..Budget::faults(faults)
+    };
     let worlds = [
         world(&[pinning, pinning]),
         world(&[evicting, evicting, Budget::faults(2)]),
+        world(&[leaving(1), leaving(2)]),
     ];
     worlds.iter().find_map(|world| {
         let found = world.explore::<P>().err()?;
@@ -94,6 +103,29 @@ fn simulate<P: Checkable>(disturbances: Disturbances) -> Option<Noticed> {
         let failure = scenario.run(&P::new).err()?;
         Some(Noticed {
             after: format!("seed {seed}, step {}", failure.step),
+            law: failure.law().to_owned(),
+        })
+    })
+}
+
+/// Nodes that leave, and are stopped or come back.
+fn leave<P: Checkable>() -> Option<Noticed> {
+    (0..SEEDS).find_map(|seed| {
+        let config = Config {
+            nodes: 4,
+            pages: 16,
+            threads: 1,
+            step_limit: 100_000,
+            ..Suite::config(seed)
+        };
+        let departures = Disturbances {
+            departures: 6,
+            ..Disturbances::default()
+        };
+        let scenario = Scenario::random(config, 60, departures);
+        let failure = scenario.run(&P::new).err()?;
+        Some(Noticed {
+            after: format!("leaving, seed {seed}, step {}", failure.step),
             law: failure.law().to_owned(),
         })
     })
@@ -216,7 +248,7 @@ fn every_bug_is_noticed_and_the_table_says_by_what() {
          Made by `cargo test -p giantvm-dsm --features testing --test mutants` with \
          `GIANTVM_BLESS=1`.\n\n\
          *search*: every state of two small worlds; the shortest way there, in events. *calm*, \
-         *disturbed*: random\nscenarios, the latter with evictions, pins, cuts and links made anew, or else with nodes that are *full*; the seed and the step at which it\nwas noticed. *hostile*: a peer that lies. *packed*, for\nwhat no other notices: real \
+         *disturbed*: random\nscenarios, the latter with evictions, pins, cuts and links made anew, or else with nodes that are *full*, or else with nodes that are *leaving*; the seed and the step at which it\nwas noticed. *hostile*: a peer that lies. *packed*, for\nwhat no other notices: real \
          drivers whose pages travel as parcels and whose letters go together. In brackets, the law that was found broken.\n\n\
          | bug | what is wrong | search | calm | disturbed | hostile | packed |\n|---|---|---|---|---|---|---|\n",
     );

@@ -118,6 +118,42 @@ mod moving_homes {
     }
 }
 
+mod departures {
+    use super::*;
+
+    fn leaver(faults: u8) -> Budget {
+        Budget {
+            departures: 1,
+            ..Budget::faults(faults)
+        }
+    }
+
+    #[test]
+    fn one_of_two_nodes_leaves_at_any_time() {
+        let world = world(&[leaver(2), leaver(2)], 1);
+        assert_eq!(states(&world, moving(REST, 1)), 112_661);
+    }
+
+    #[test]
+    fn the_birth_home_of_three_leaves_at_any_time() {
+        let world = world(&[leaver(1), Budget::faults(1), Budget::faults(2)], 1);
+        assert_eq!(states(&world, moving(REST, 1)), 2_239_843);
+    }
+
+    #[test]
+    fn an_heir_that_knew_another_home_asks_the_one_that_leaves() {
+        let leaver = leaver(0);
+        let world = world(&[leaver, Budget::faults(2), Budget::faults(2)], 1);
+        assert_eq!(states(&world, moving(NO_REST, 1)), 775_751);
+    }
+
+    #[test]
+    fn a_holder_of_three_leaves_at_any_time() {
+        let world = world(&[Budget::faults(1), Budget::faults(1), leaver(2)], 1);
+        assert_eq!(states(&world, moving(REST, 1)), 929_391);
+    }
+}
+
 mod default_protocol {
     use super::*;
 

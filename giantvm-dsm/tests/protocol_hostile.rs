@@ -7,8 +7,8 @@ use std::num::NonZeroU8;
 use giantvm_core::{NodeId, NodeSet, PageIndex, Version};
 use giantvm_dsm::protocol::directory::{Grant, Message, Source, Transaction};
 use giantvm_dsm::protocol::{
-    Access, CoherenceProtocol, Contents, Directory, HomeMap, Input, PageMessage, Rights, Setup,
-    Tick,
+    Access, CoherenceProtocol, Contents, Departing, Directory, HomeMap, Input, PageMessage, Rights,
+    Setup, Tick,
 };
 use giantvm_dsm::testing::{Cluster, Config};
 use proptest::prelude::*;
@@ -117,6 +117,9 @@ fn of_a_move() -> impl Strategy<Value = Message> {
         page().prop_map(|page| Message::Yield { page }),
         page().prop_map(|page| Message::Recall { page }),
         page().prop_map(|page| Message::Hurry { page }),
+        page().prop_map(|page| Message::Reclaim { page }),
+        nodes().prop_map(|heir| Message::Heir { heir }),
+        prop::sample::select(vec![Message::Leave, Message::Agree, Message::Back]),
         (page(), transaction(), version(), nodes(), rights).prop_map(
             |(page, transaction, version, owner, rights)| Message::Pass {
                 page,
@@ -134,6 +137,14 @@ fn contents() -> impl Strategy<Value = Option<Contents>> {
     prop_oneof![9 => Just(None), 1 => wrong.prop_map(Some)]
 }
 
+fn departing() -> impl Strategy<Value = Departing> {
+    prop_oneof![
+        1 => (0..=NODES).prop_map(|heir| Departing::Begin { heir: node(heir) }),
+        4 => (0..4_u32).prop_map(|pages| Departing::Continue { pages }),
+        1 => Just(Departing::Return),
+    ]
+}
+
 /// What may reach one node: anything from anyone, faults and time-outs in between.
 fn input() -> impl Strategy<Value = Input<Message>> {
     prop_oneof![
@@ -142,6 +153,7 @@ fn input() -> impl Strategy<Value = Input<Message>> {
             Input::Fault { page, access }
         }),
         1 => Just(Input::Timeout),
+        1 => departing().prop_map(Input::Depart),
         4 => (0..=NODES, message(), contents()).prop_map(|(from, message, contents)| {
             let payload = contents.unwrap_or_else(|| message.contents());
             Input::Message { from: node(from), message, payload }

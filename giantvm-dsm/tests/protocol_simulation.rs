@@ -197,3 +197,31 @@ fn disturbances_of_every_kind_lose_nothing_and_heal() {
 fn a_death_among_disturbances_shows_no_wrong_data() {
     (0..200).for_each(|seed| check(seed, Disturbances::DEADLY));
 }
+
+#[test]
+fn nodes_leave_among_disturbances_and_are_stopped_or_come_back() {
+    let (mut departures, mut accesses) = (0, 0);
+    for seed in 0..240_u32 {
+        let config = Config {
+            nodes: 2 + seed as usize % 15,
+            pages: [1, 2, 4, 16, 64][seed as usize % 5],
+            threads: 1 + seed as usize % 3,
+            seed: seed.into(),
+            ..Config::default()
+        };
+        let threads = config.nodes * config.threads;
+        let scenario = Scenario::random(config, 40, Disturbances::LEAVING);
+        let runs = [
+            scenario.check::<Roaming<1>>(),
+            scenario.check::<Roaming<2>>(),
+            scenario.check::<Directory>(),
+        ];
+        for report in runs {
+            let report = report.unwrap_or_else(|failure| panic!("{failure}"));
+            departures += report.departures;
+            accesses += report.accesses;
+            assert_eq!(report.accesses, threads as u64 * 40);
+        }
+    }
+    assert!(departures > 500, "{departures} of {accesses} accesses");
+}

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use giantvm_core::{NodeId, PageIndex};
 use giantvm_dsm::protocol::{Access, Directory, Ivy, Lease, Tick};
-use giantvm_dsm::testing::{Chaos, Cluster, Config, Inspect, Op, Report};
+use giantvm_dsm::testing::{Afterwards, Chaos, Cluster, Config, Inspect, Op, Report};
 use proptest::prelude::*;
 use proptest::test_runner::Config as Cases;
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state_machine};
@@ -66,6 +66,10 @@ fn chaos() -> impl Strategy<Value = Chaos> {
     prop_oneof![
         3 => (node(), page()).prop_map(|(node, page)| Chaos::Evict { node, page }),
         2 => (node(), page(), time()).prop_map(|(node, page, time)| Chaos::Pin { node, page, time }),
+        1 => (node(), node()).prop_map(|(node, heir)| {
+            let then = Afterwards::Return;
+            Chaos::Leave { node, heir, then }
+        }),
         1 => (node(), node()).prop_map(|(from, to)| Chaos::Signal { from, to }),
         1 => (node(), node()).prop_map(|(from, to)| Chaos::Reconnect { from, to }),
         1 => (prop::collection::vec(node(), 1..3), time()).prop_map(|(side, time)| Chaos::Partition {

@@ -11,17 +11,24 @@ use giantvm_dsm::testing::Roaming;
 use giantvm_dsm::testing::model::{Budget, Checkable, SmallWorld};
 use giantvm_dsm::testing::transitions::Transitions;
 
-fn table<P: Checkable>() -> Transitions {
-    let budget = Budget {
-        evictions: 1,
-        timeouts: Some(2),
-        ..Budget::faults(2)
-    };
-    Transitions::of::<P>(&SmallWorld {
+fn world(budget: Budget) -> SmallWorld {
+    SmallWorld {
         budgets: vec![budget; 3],
         pages: 1,
         mortal: false,
+    }
+}
+
+fn busy() -> SmallWorld {
+    world(Budget {
+        evictions: 1,
+        timeouts: Some(2),
+        ..Budget::faults(2)
     })
+}
+
+fn table<P: Checkable>() -> Transitions {
+    Transitions::of::<P>(&busy())
 }
 
 fn is_up_to_date(name: &str, text: &str) {
@@ -55,8 +62,12 @@ fn covers_and_matches<P: Checkable>(table: &Transitions) {
 #[test]
 fn the_directorys_table_is_complete_and_up_to_date() {
     let mut all = table::<Directory>();
-    // Homes that move at once do so in small worlds too.
-    all.extend(table::<Roaming<1>>());
+    // Homes that move at once do so in small worlds too, and nodes leave.
+    let leaving = world(Budget {
+        departures: 1,
+        ..Budget::faults(1)
+    });
+    all.extend(Transitions::of_all::<Roaming<1>>(&[busy(), leaving]));
     covers_and_matches::<Directory>(&all);
 }
 

@@ -286,3 +286,16 @@ fn a_deadline_ends_the_wait_and_names_the_node_that_did_not_stop() {
     assert!(!late.restarts());
     assert_eq!(lifecycle.handle(Event::Deadline), Ok(vec![]));
 }
+
+#[test]
+fn a_node_that_is_not_needed_any_more_stops_no_one_and_is_waited_for_by_no_one() {
+    let mut first = Lifecycle::new(node(0), NodeSet::first(3));
+    assert_eq!(first.handle(Event::Gone(node(2))), Ok(vec![]));
+    assert_eq!(first.phase(), Phase::Running);
+    let stop = Stop::by_node(node(0), Cause::Interrupted);
+    first.handle(Event::Stop(stop)).unwrap();
+    assert_eq!(first.awaited(), NodeSet::only(node(1)));
+    assert_eq!(first.handle(Event::Gone(node(1))), Ok(vec![]));
+    let ended = first.handle(Event::VcpusStopped);
+    assert_eq!(ended, Ok(vec![Command::Finish(stop)]));
+}

@@ -1,18 +1,21 @@
 //! Carries out what a machine is asked to do, on the first node.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use giantvm_core::{NodeId, VcpuId};
+use giantvm_core::{NodeId, NodeSet, VcpuId};
 use giantvm_sched::{ClusterSpec, DeviceKind, Placement};
 use giantvm_vcpu::migration::{Mover, Outcome};
 
 use super::{Answer, Request};
+use crate::departures::{Ask, Departures, Stage};
 use crate::move_order::{End, Order};
 use crate::moves::Moves;
 
 /// How long one move may take: a vCPU waits for its pages before it leaves the guest.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often a node that leaves is asked how far it is.
+const LOOK_PERIOD: Duration = Duration::from_millis(100);
 /// How often a move is ordered that could not be made at once, since a node was busy or the vCPU elsewhere.
 const TRIES: usize = 5;
 
@@ -25,6 +28,11 @@ pub(crate) struct Orders {
     pub(crate) moves: Arc<Moves>,
     /// Why no vCPU can be moved, if so.
     pub(crate) obstacle: Option<&'static str>,
+    /// Whether nodes have a limit on the memory that they give.
+    pub(crate) limited: bool,
+    pub(crate) departures: Arc<Departures>,
+    /// Nodes that have no part in the memory any more.
+    pub(crate) left: Mutex<NodeSet>,
 }
 
 impl Orders {
@@ -43,7 +51,9 @@ impl Orders {
                 self.relocate(vcpu, self.node(node)?)?;
                 Ok(format!("vCPU {vcpu} is on node {node}"))
             }
-            Request::Evacuate { node } => self.evacuate(self.node(node)?, tell),
+            Request::Evacuate { node, bandwidth } => {
+                self.evacuate(self.node(node)?, *bandwidth, tell)
+            }
             Request::Admit { node } => self.admit(self.node(node)?, tell),
         }
     }
@@ -93,7 +103,12 @@ impl Orders {
         Err(format!("vCPU {vcpu} stays where it was: {why}"))
     }
 
-    fn evacuate(&self, from: NodeId, tell: &mut dyn FnMut(Answer)) -> Result<String, String> {
+    fn evacuate(
+        &self,
+        from: NodeId,
+        bandwidth: Option<u64>,
+        tell: &mut dyn FnMut(Answer),
+    ) -> Result<String, String> {
         let on = |node: NodeId| {
             let vcpus = self.vcpus();
             vcpus.filter(move |vcpu| self.place(*vcpu) == Some(node))
@@ -101,25 +116,83 @@ impl Orders {
         let leaving: Vec<_> = on(from).collect();
         let of = leaving.len();
         for (done, vcpu) in (1..).zip(leaving) {
-            let others = NodeId::first(self.spec.nodes().len()).filter(|node| *node != from);
+            let others = self.others(from);
             let to = others.min_by_key(|node| on(*node).count());
             let to = to.ok_or("there is no other node")?;
             self.relocate(vcpu, to)?;
             let what = format!("vCPU {vcpu} is on node {}", self.name(to));
             tell(Answer::Progress { what, done, of });
         }
+        let kept = self.kept(from);
+        if !kept.is_empty() {
+            let (name, kept) = (self.name(from), kept.join(", "));
+            return Ok(format!(
+                "node {name} runs no vCPU any more. It keeps its share of the memory, {kept}: do not end it"
+            ));
+        }
+        self.empty(from, bandwidth, tell)?;
         Ok(format!(
-            "node {} runs no vCPU any more. It keeps {}: do not end it",
-            self.name(from),
-            self.kept(from)
+            "node {} runs no vCPU any more and has no share of the memory: it may be ended",
+            self.name(from)
         ))
     }
 
+    /// Nodes that can take over what another has.
+    fn others(&self, than: NodeId) -> impl Iterator<Item = NodeId> + use<> {
+        let left = *self.left();
+        let nodes = NodeId::first(self.spec.nodes().len());
+        nodes.filter(move |node| *node != than && !left.contains(*node))
+    }
+
+    fn left(&self) -> MutexGuard<'_, NodeSet> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has a node's share of the memory leave it, for the first node, which never leaves.
+    fn empty(
+        &self,
+        node: NodeId,
+        bytes_a_second: Option<u64>,
+        tell: &mut dyn FnMut(Answer),
+    ) -> Result<(), String> {
+        let why = |why: String| {
+            let name = self.name(node);
+            format!("node {name} runs no vCPU any more, but keeps its share of the memory: {why}")
+        };
+        let heir = NodeId::ZERO.get();
+        let leave = Ask::Leave {
+            heir,
+            bytes_a_second,
+        };
+        let mut told = self.departures.ask(node, leave).map_err(why)?;
+        while told.stage == Stage::Leaving {
+            tell(Answer::Progress {
+                what: format!("pages of its memory looked at, {} on their way", told.going),
+                done: usize::try_from(told.done).unwrap_or(usize::MAX),
+                of: usize::try_from(told.of).unwrap_or(usize::MAX),
+            });
+            std::thread::sleep(LOOK_PERIOD);
+            told = self.departures.ask(node, Ask::Look).map_err(why)?;
+        }
+        if told.stage != Stage::Left {
+            return Err(why("it came back".into()));
+        }
+        let mut left = self.left();
+        *left = left.with(node);
+        Ok(())
+    }
+
     /// What does not move.
-    fn kept(&self, node: NodeId) -> String {
+    fn kept(&self, node: NodeId) -> Vec<String> {
         let kinds = DeviceKind::ALL.into_iter();
         let devices = kinds.filter(|kind| self.placement.device_node(*kind) == node);
-        let mut kept = vec![String::from("its share of the memory")];
+        let mut kept = Vec::new();
+        if node == NodeId::ZERO {
+            kept.push(String::from("the time and the orders of the machine"));
+        }
+        if self.limited {
+            kept.push(String::from("its pages, as other nodes have a limit"));
+        }
         kept.extend(devices.map(|kind| format!("the {} device", kind.name())));
         for (what, count) in [
             (
@@ -153,10 +226,20 @@ impl Orders {
                 _ => kept.push(format!("{count} {what}s")),
             }
         }
-        kept.join(", ")
+        kept
     }
 
     fn admit(&self, to: NodeId, tell: &mut dyn FnMut(Answer)) -> Result<String, String> {
+        if self.left().contains(to) {
+            let why = |why| format!("node {} cannot come back: {why}", self.name(to));
+            let mut told = self.departures.ask(to, Ask::Return).map_err(why)?;
+            while told.stage != Stage::Here {
+                std::thread::sleep(LOOK_PERIOD);
+                told = self.departures.ask(to, Ask::Look).map_err(why)?;
+            }
+            let mut left = self.left();
+            *left = left.without(to);
+        }
         let away = |vcpu: &VcpuId| self.place(*vcpu) != Some(to);
         let coming: Vec<_> = self.placement.vcpus_of(to).filter(away).collect();
         let of = coming.len();

@@ -3,6 +3,7 @@
 use std::io::{self, BufRead, Read as _, Write};
 
 use clap::Subcommand;
+use giantvm_sched::Size;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -20,17 +21,30 @@ pub(crate) enum Request {
         /// The node's name: n0, n1 and so on where all are on one host.
         node: String,
     },
-    /// Move all vCPUs of a node to others. Its memory and its devices stay, and are named.
+    /// Move all vCPUs of a node to others, and its share of the memory, in the background. Devices stay, and
+    /// are named; a node without any may be ended then, and the guest does not notice.
     Evacuate {
         /// The node's name.
         node: String,
+        /// How fast pages may leave it at most, in bytes a second such as 100M; as fast as it goes by default.
+        #[arg(long, value_name = "BYTES", value_parser = bytes)]
+        bandwidth: Option<u64>,
     },
-    /// Move the vCPUs back to a node that it had when the machine started. The node still runs: one that
-    /// was not there then cannot come.
+    /// Move the vCPUs back to a node that it had when the machine started; its memory follows by use. The node
+    /// still runs: one that was ended, or was not there then, cannot come.
     Admit {
         /// The node's name.
         node: String,
     },
+}
+
+/// A number of bytes that is not zero.
+fn bytes(text: &str) -> Result<u64, String> {
+    let size: Size = text.parse().map_err(|error| format!("{error}"))?;
+    match size.bytes() {
+        0 => Err("nothing ever leaves at that rate".into()),
+        bytes => Ok(bytes),
+    }
 }
 
 /// What a machine says to that.

@@ -10,7 +10,7 @@ use crate::machine::{aggregate, end_within, text, turn};
 const LIMIT: Duration = Duration::from_secs(240);
 
 /// Starts a machine that takes orders, and waits until it does.
-fn start(socket: &str, options: &[&str]) -> Child {
+pub(crate) fn start(socket: &str, options: &[&str]) -> Child {
     let arguments = [&["--control", socket], options].concat();
     let mut machine = aggregate(&arguments).spawn().unwrap();
     while !Path::new(socket).exists() {
@@ -21,13 +21,13 @@ fn start(socket: &str, options: &[&str]) -> Child {
 }
 
 /// Gives an order to the machine with this socket.
-fn order(socket: &str, arguments: &[&str]) -> Output {
+pub(crate) fn order(socket: &str, arguments: &[&str]) -> Output {
     let arguments = [&["--control", socket], arguments].concat();
     let child = aggregate(&arguments).spawn().unwrap();
     end_within(child, LIMIT)
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
@@ -108,9 +108,19 @@ fn a_node_is_emptied_of_vcpus_and_filled_again_and_what_stays_is_named() {
     assert!(emptied.status.success(), "{}", text(&emptied));
     let told = said(&emptied);
     assert!(told.contains("node n1 runs no vCPU any more"), "{told}");
-    assert!(told.contains("its share of the memory"), "{told}");
+    assert!(told.contains("it may be ended"), "{told}");
     let filled = order(socket, &["admit", "n1"]);
     assert!(filled.status.success(), "{}", text(&filled));
+    // What has devices stays, and so does what it needs for them.
+    let kept = order(socket, &["evacuate", "n0"]);
+    assert!(kept.status.success(), "{}", text(&kept));
+    for stays in [
+        "its share of the memory",
+        "the serial device",
+        "do not end it",
+    ] {
+        assert!(said(&kept).contains(stays), "{}", said(&kept));
+    }
     let output = end_within(machine, LIMIT);
     assert!(output.status.success(), "{}", text(&output));
 }

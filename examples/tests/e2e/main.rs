@@ -3,6 +3,7 @@
 
 mod agent;
 mod aggregate_bad_days;
+mod aggregate_departs;
 mod aggregate_moves;
 mod aggregate_runs;
 mod aggregate_threads;

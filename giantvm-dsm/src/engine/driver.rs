@@ -3,8 +3,10 @@
 mod clock;
 mod faults;
 mod kept;
+mod leave;
 mod linger;
 mod loss;
+mod orders;
 mod room;
 
 use std::collections::BTreeSet;
@@ -17,16 +19,18 @@ use giantvm_transport::Transport;
 
 use self::clock::Clock;
 use self::kept::Kept;
+use self::leave::Leaving;
 use super::ahead::Ahead;
 use super::batch::Batch;
 use super::budget::{Budget, Plan};
+use super::departure::Wishes;
 use super::execute::execute;
 use super::heat::{Gauge, Record};
 use super::hold::Verdict;
 use super::hooks::FaultWatch;
 use super::letter;
 use super::migratory::Migratory;
-use super::orders::{Order, PinReply};
+use super::orders::PinReply;
 use super::outlet::Outlet;
 use super::parcel::{Packing, Parcels, Tag};
 use super::pins::{MAX_WAITING, Pins};
@@ -36,7 +40,7 @@ use super::sheaf;
 use super::stats::{DsmStats, MemoryStats};
 use crate::backing::{Backing, BackingError};
 use crate::protocol::{
-    Access, CoherenceProtocol, Command, Contents, Input, PageMessage, Rights, Tick,
+    Access, CoherenceProtocol, Command, Contents, Departure, Input, PageMessage, Rights, Tick,
 };
 
 /// The latest time that a peer may say it is: half of all there are, so that a peer that names
@@ -89,6 +93,10 @@ pub struct Driver<P: CoherenceProtocol> {
     kept: Kept,
     /// Whether words that nobody waits for may wait for company.
     lingers: bool,
+    /// This node's departure, and what the counters show of it.
+    leaving: Option<Leaving>,
+    wishes: Wishes,
+    shown_departure: Departure,
 }
 
 impl<P: CoherenceProtocol> Driver<P> {
@@ -120,6 +128,9 @@ impl<P: CoherenceProtocol> Driver<P> {
             pinning: Vec::new(),
             kept: Kept::none(),
             lingers: false,
+            leaving: None,
+            wishes: Wishes::default(),
+            shown_departure: Departure::default(),
         }
     }
 
@@ -287,19 +298,6 @@ impl<P: CoherenceProtocol> Driver<P> {
             self.feed(Input::Heard { stamp })?;
         }
         Ok(Ok(()))
-    }
-
-    /// Does what a local thread asks for. Returns what [`unpin`](Self::unpin) does.
-    ///
-    /// # Errors
-    /// [`BackingError`]: the node has to stop.
-    pub(super) fn order(&mut self, order: Order) -> Result<Vec<(NodeId, Refused)>, BackingError> {
-        match order {
-            Order::Evict(page) => self.evict(page)?,
-            Order::Pin(page, reply) => self.pin_for(page, reply)?,
-            Order::Unpin(page) => return self.unpin(page),
-        }
-        Ok(Vec::new())
     }
 
     /// Asks for a page to be given up. A pinned one stays.

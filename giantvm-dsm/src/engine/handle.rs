@@ -8,6 +8,7 @@ use giantvm_core::wire::{Body, Class, Frame, Service};
 use giantvm_core::{Epoch, NodeId, NodeSet, PageIndex, PageRange, PageSize, Stamp};
 use giantvm_transport::{SendError, Transport};
 
+use super::departure::{Bandwidth, DepartError, Reply, Wish, Wishes};
 use super::driver::Driver;
 use super::farewells::Farewells;
 use super::finish;
@@ -21,7 +22,10 @@ use super::stats::DsmStats;
 use super::stop::StopSwitch;
 use super::terms::{self, Terms};
 use crate::backing::{self, Backing, Mapping, OpenError};
-use crate::protocol::{CoherenceProtocol, HomeMap, Setup, reserve};
+use crate::protocol::{CoherenceProtocol, Departure, HomeMap, Setup, reserve};
+
+/// How long the pump may take to say that a departure has begun: it never waits for anyone.
+const PUMP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A node could not start to share memory.
 #[derive(Debug, thiserror::Error)]
@@ -86,6 +90,7 @@ pub struct Dsm {
     heat: Gauge,
     farewells: Arc<Farewells>,
     orders: Arc<Orders>,
+    wishes: Wishes,
     stop: Arc<StopSwitch>,
     pump: Option<JoinHandle<()>>,
 }
@@ -164,7 +169,7 @@ impl Dsm {
         if let Some(budget) = budget {
             driver = driver.within(budget, &homes);
         }
-        let (stats, heat) = (driver.stats(), driver.heat());
+        let (stats, heat, wishes) = (driver.stats(), driver.heat(), driver.wishes());
         let farewells = Arc::new(Farewells::new(transport.peers()));
         let orders = Arc::new(Orders::new().map_err(StartError::Pump)?);
         let stop = Arc::new(StopSwitch::new().map_err(StartError::Pump)?);
@@ -192,6 +197,7 @@ impl Dsm {
             heat,
             farewells,
             orders,
+            wishes,
             stop,
             pump: Some(pump),
         })
@@ -252,6 +258,74 @@ impl Dsm {
             return Err(PinError::TimedOut(page));
         }
         Ok(Pin::new(page, self.orders.clone()))
+    }
+
+    /// Has this node leave the shared memory, while others go on using it: its pages, and its part as
+    /// their home, go elsewhere, and what it was to all others its `heir` becomes, which has to have room for
+    /// that. Returns as soon as that has begun. Once [`departure`](Self::departure) says
+    /// [`Phase::Left`](crate::protocol::Phase::Left), the node's process may be killed: no peer minds. Accesses
+    /// of local threads take pages back until it is [`Phase::Closing`](crate::protocol::Phase::Closing), and
+    /// wait from then on.
+    ///
+    /// At most one node of a cluster may be leaving at a time.
+    ///
+    /// ```
+    /// use giantvm_core::wire::Limits;
+    /// use giantvm_core::{Epoch, NodeId, PageSize};
+    /// use giantvm_dsm::engine::{Bandwidth, Dsm, Handlers};
+    /// use giantvm_dsm::protocol::{Directory, HomeMap, Phase};
+    /// use giantvm_transport::inproc;
+    ///
+    /// # if !giantvm_dsm::uffd::Support::probe().missing() { return Ok(()) }
+    /// let size = PageSize::K4;
+    /// let homes = HomeMap::even(64, NodeId::first(2));
+    /// let nodes = inproc::cluster(2, Epoch::FIRST, Limits::for_pages(size))?;
+    /// let start = |end| {
+    ///     let (homes, handlers) = (homes.clone(), Handlers::default());
+    ///     Dsm::start::<Directory>(end, Epoch::FIRST, size, homes, handlers)
+    /// };
+    /// let [first, second] = [nodes[0].clone(), nodes[1].clone()].map(|end| start(end));
+    /// let (first, second) = (first?, second?);
+    /// second.depart(NodeId::ZERO, Bandwidth(100 << 20))?;
+    /// while second.departure().phase != Phase::Left {
+    ///     std::thread::yield_now();
+    /// }
+    /// // As a kill would do it.
+    /// drop(second);
+    /// first.finish(std::time::Duration::from_secs(10))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`DepartError`] says what is against it.
+    pub fn depart(&self, heir: NodeId, bandwidth: Bandwidth) -> Result<(), DepartError> {
+        let reply = Reply::default();
+        let wish = Wish {
+            heir,
+            bandwidth,
+            reply: reply.clone(),
+        };
+        if !self.wishes.put(wish) {
+            return Err(DepartError::Busy);
+        }
+        if !self.orders.push(Order::Depart) {
+            self.wishes.take();
+            return Err(DepartError::Busy);
+        }
+        reply.wait(PUMP_PATIENCE)
+    }
+
+    /// Has this node take part again after it has left; nothing happens otherwise. Pages come back by
+    /// use, their homes do not. `false` if too many orders wait.
+    pub fn come_back(&self) -> bool {
+        self.orders.push(Order::Return)
+    }
+
+    /// How far this node's departure is.
+    #[must_use]
+    pub fn departure(&self) -> Departure {
+        let stats = self.stats.lock().unwrap_or_else(PoisonError::into_inner);
+        stats.departure
     }
 
     /// Says that this node is done with the memory, and serves on until all others have said the

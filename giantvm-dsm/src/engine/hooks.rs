@@ -32,6 +32,11 @@ pub trait Watcher: Send + Sync {
     /// that touch them wait for ever, so the program has to stop them.
     fn lost(&self, node: NodeId, loss: &Loss);
 
+    /// A peer is gone that had [left](super::Dsm::depart): nothing of the shared memory is lost.
+    fn gone(&self, node: NodeId, loss: &Loss) {
+        tracing::info!(%node, ?loss, "a node that had left is gone");
+    }
+
     /// This node cannot serve its memory any more.
     fn failed(&self, error: &BackingError);
 }

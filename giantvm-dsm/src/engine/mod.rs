@@ -19,6 +19,7 @@ mod ahead;
 pub(crate) mod batch;
 pub(crate) mod budget;
 mod crowd;
+mod departure;
 mod driver;
 pub(crate) mod execute;
 mod farewells;
@@ -49,6 +50,7 @@ mod stats;
 mod stop;
 mod terms;
 
+pub use departure::{Bandwidth, DepartError};
 pub use driver::Driver;
 pub use handle::{Dsm, FinishError, StartError};
 pub use heat::{GroupStall, PageHeat, STALL_GROUP, StallGauge, Stalls, ThreadStall};

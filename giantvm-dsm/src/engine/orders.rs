@@ -1,4 +1,5 @@
-//! What local threads ask the pump for: to give a page up, to hold one, to let it go.
+//! What local threads ask the pump for: to give a page up, to hold one, to let it go; to leave and to
+//! come back.
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,6 +23,10 @@ pub(super) enum Order {
     Pin(PageIndex, PinReply),
     /// Let the page go.
     Unpin(PageIndex),
+    /// Leave the shared memory, as the wish says that is kept elsewhere.
+    Depart,
+    /// Take part again.
+    Return,
 }
 
 /// The queue between local threads and the pump.

@@ -162,6 +162,11 @@ impl<P: CoherenceProtocol> Pump<P> {
             self.cut_off(from, &refused)?;
         }
         let timeout = self.driver.tick()?;
+        let leaving = self.driver.go_on_leaving()?;
+        let timeout = match (timeout, leaving) {
+            (Some(timeout), Some(leaving)) => Some(timeout.min(leaving)),
+            (timeout, leaving) => timeout.or(leaving),
+        };
         self.driver.make_room()?;
         spin.faulted(self.driver.take_begun());
         spin.woke(self.driver.retry_pins()?);
@@ -321,6 +326,15 @@ impl<P: CoherenceProtocol> Pump<P> {
             return Ok(());
         }
         self.lost = self.lost.with(node);
+        if self.driver.has_left(node) {
+            // Nothing of it is needed any more: not even its farewell.
+            self.farewells.received(node);
+            self.farewells.left(node);
+            if let Some(watcher) = self.handlers.watcher() {
+                watcher.gone(node, loss);
+            }
+            return self.driver.lost(node);
+        }
         if self.farewells.left(node) {
             // The peer said that it is done before it went: nothing of it was needed any more.
             return Ok(());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use giantvm_core::stats::Latency;
 
 use super::parcel::ParcelStats;
-use crate::protocol::{Access, Rights};
+use crate::protocol::{Access, Departure, Rights};
 
 /// How a fault was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,6 +98,8 @@ pub struct DsmStats {
     pub downgrades: u64,
     /// The memory that the pages take.
     pub memory: MemoryStats,
+    /// How far this node's departure is.
+    pub departure: Departure,
     /// Times of the faults that needed messages.
     pub remote_time: Latency,
 }

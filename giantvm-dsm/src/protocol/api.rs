@@ -6,7 +6,7 @@ use std::hash::Hash;
 use giantvm_core::wire::{Body, DecodeError, Frame};
 use giantvm_core::{NodeId, NodeSet, PageIndex, Stamp};
 
-use super::HomeMap;
+use super::{CannotDepart, Departing, Departure, HomeMap};
 
 /// A point in time: nanoseconds since an origin that only the driver knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -82,6 +82,9 @@ pub enum Input<M> {
         /// The sender's logical time.
         stamp: Stamp,
     },
+    /// This node leaves the shared memory, or comes back to it. Ignored by a protocol that
+    /// [refuses](CoherenceProtocol::refusal) to let nodes go.
+    Depart(Departing),
 }
 
 /// What a message brought besides itself.
@@ -200,7 +203,8 @@ impl<M> Command<M> {
     }
 }
 
-/// A message that a protocol sends: all of them are about one page.
+/// A message that a protocol sends: it is about one page. One that is about a whole node is filed
+/// under page 0.
 pub trait PageMessage: Clone + Debug + PartialEq + Eq + Hash + Send + 'static {
     /// The page it is about.
     fn page(&self) -> PageIndex;
@@ -329,7 +333,8 @@ impl Violation {
 /// 5. *Totality*: any input is handled or refused with a [`Violation`]; none panics; a refused one
 ///    changes nothing and emits nothing.
 /// 6. *Bounds*: memory in proportion to pages and to transactions in flight, which are at most
-///    one a page and node; messages under way for one page are at most three a node, and three.
+///    one a page and node; messages under way for one page are at most three a node, and three;
+///    about nodes that leave, there are at most three a node besides.
 /// 7. *Determinism*: equal inputs in equal order give equal commands.
 /// 8. *Locality*: an input about one page changes the rights to no other, except that leases end
 ///    when the clock passes them. So a page that a node may write stays writable as long as neither
@@ -380,5 +385,23 @@ pub trait CoherenceProtocol: Debug + Send + 'static {
     fn lease(&self, page: PageIndex) -> Option<Stamp> {
         let _ = page;
         None
+    }
+
+    /// What is against this node's departure in favour of `heir`, now; by default that the protocol
+    /// has no way to do it.
+    fn refusal(&self, heir: NodeId) -> Option<CannotDepart> {
+        let _ = heir;
+        Some(CannotDepart::Protocol(Self::NAME))
+    }
+
+    /// How far this node's departure is.
+    fn departure(&self) -> Departure {
+        Departure::default()
+    }
+
+    /// Whether `node` has left, so that nothing is lost with it: then [`Input::Lost`] stops no one.
+    fn has_left(&self, node: NodeId) -> bool {
+        let _ = node;
+        false
     }
 }

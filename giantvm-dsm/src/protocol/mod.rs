@@ -7,6 +7,7 @@
 
 mod api;
 mod checks;
+mod departure;
 pub mod directory;
 mod home;
 pub mod ivy;
@@ -17,6 +18,7 @@ pub use api::{
     Access, Attach, CoherenceProtocol, Command, Contents, FrameFate, Input, PageMessage, Rights,
     Setup, Tick, Violation,
 };
+pub use departure::{CannotDepart, Departing, Departure, Phase};
 pub use directory::Directory;
 pub use home::{HomeError, HomeMap};
 pub use ivy::Ivy;

@@ -59,6 +59,13 @@ impl Adversary {
                 let page = PageIndex(page);
                 cluster.disturb(Tick(200_000), super::Chaos::Evict { node, page });
             }
+            let (leaver, heir) = (node_of(seed % NODES), node_of((seed + 1) % NODES));
+            let leave = super::Chaos::Leave {
+                node: leaver,
+                heir,
+                then: super::Afterwards::Return,
+            };
+            cluster.disturb(Tick(300_000), leave);
             cluster.run()?;
             for (message, contents) in cluster.sent() {
                 let (kind, body) = message.encode();

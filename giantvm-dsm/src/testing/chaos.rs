@@ -50,11 +50,29 @@ pub enum Chaos {
         /// The other.
         to: NodeId,
     },
+    /// A node leaves, if nothing is against it.
+    Leave {
+        /// The node.
+        node: NodeId,
+        /// Who takes its part over.
+        heir: NodeId,
+        /// What becomes of it.
+        then: Afterwards,
+    },
     /// A node stops for good. The others learn of it some time later.
     Kill {
         /// The node.
         node: NodeId,
     },
+}
+
+/// What becomes of a node that has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Afterwards {
+    /// It stops for good, which no one minds. Its threads go on at its heir.
+    Stop,
+    /// It comes back.
+    Return,
 }
 
 /// Which kinds of disturbance a scenario has, and how many of each.
@@ -72,6 +90,8 @@ pub struct Disturbances {
     pub reconnects: usize,
     /// Nodes that stop.
     pub kills: usize,
+    /// Nodes that leave, if their protocol can do that.
+    pub departures: usize,
 }
 
 impl Disturbances {
@@ -83,6 +103,13 @@ impl Disturbances {
         partitions: 4,
         reconnects: 10,
         kills: 0,
+        departures: 0,
+    };
+
+    /// The same, and nodes leave; some of them come back.
+    pub const LEAVING: Self = Self {
+        departures: 4,
+        ..Self::LIVELY
     };
 
     /// The same, and one node stops.
@@ -141,6 +168,18 @@ impl Disturbances {
             let to = other(rng, from);
             Chaos::Reconnect { from, to }
         });
+        add(rng, self.departures, &|rng| {
+            let leaver = node(rng);
+            Chaos::Leave {
+                node: leaver,
+                heir: other(rng, leaver),
+                then: if rng.random() {
+                    Afterwards::Stop
+                } else {
+                    Afterwards::Return
+                },
+            }
+        });
         all
     }
 }
@@ -161,6 +200,13 @@ impl fmt::Display for Chaos {
                 write!(f, "nodes {side} are cut off for {} ns", time.0)
             }
             Self::Reconnect { from, to } => write!(f, "link {from} to {to} is made anew"),
+            Self::Leave { node, heir, then } => {
+                let then = match then {
+                    Afterwards::Stop => "stops",
+                    Afterwards::Return => "comes back",
+                };
+                write!(f, "node {node} leaves in favour of node {heir}, and {then}")
+            }
             Self::Kill { node } => write!(f, "node {node} dies"),
         }
     }

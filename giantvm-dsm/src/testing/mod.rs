@@ -58,7 +58,7 @@ mod trace;
 pub mod transitions;
 
 pub use adversary::Adversary;
-pub use chaos::{Chaos, Disturbances};
+pub use chaos::{Afterwards, Chaos, Disturbances};
 pub use cluster::{Cluster, Report};
 pub use config::{Config, Op};
 pub use failure::Failure;

@@ -8,7 +8,7 @@ use giantvm_core::{NodeId, NodeSet, PageIndex, Stamp};
 use rand::Rng;
 use rand::rngs::SmallRng;
 
-use super::chaos::Chaos;
+use super::chaos::{Afterwards, Chaos};
 use crate::backing::Fault;
 use crate::protocol::{Contents, PageMessage, Tick};
 
@@ -55,6 +55,8 @@ pub(super) enum Event<M> {
     Timeout { at: NodeId },
     /// A device has done its work on a page.
     Unpin { at: NodeId, page: PageIndex },
+    /// A node that leaves goes on doing so.
+    Leaving { at: NodeId, then: Afterwards },
     /// Something disturbs the cluster.
     Chaos(Chaos),
     /// A node learns that another is gone.

@@ -7,7 +7,8 @@ use giantvm_core::{NodeId, PageIndex};
 use super::inspect::{Holding, Inspect};
 use crate::protocol::directory::Message;
 use crate::protocol::{
-    CoherenceProtocol, Command, Directory, HomeMap, Input, Rights, Setup, Tick, Violation,
+    CannotDepart, CoherenceProtocol, Command, Departure, Directory, HomeMap, Input, Rights, Setup,
+    Tick, Violation,
 };
 
 /// The directory whose homes move to a node that writes `AFTER` times in a row; 0: they stay.
@@ -53,6 +54,18 @@ impl<const AFTER: u8> CoherenceProtocol for Roaming<AFTER> {
 
     fn in_flight(&self) -> usize {
         self.0.in_flight()
+    }
+
+    fn refusal(&self, heir: NodeId) -> Option<CannotDepart> {
+        self.0.refusal(heir)
+    }
+
+    fn departure(&self) -> Departure {
+        self.0.departure()
+    }
+
+    fn has_left(&self, node: NodeId) -> bool {
+        self.0.has_left(node)
     }
 }
 

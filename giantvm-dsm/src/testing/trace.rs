@@ -101,6 +101,7 @@ impl<M: PageMessage> What<M> {
                 | Event::Run { at, .. }
                 | Event::Timeout { at }
                 | Event::Unpin { at, .. }
+                | Event::Leaving { at, .. }
                 | Event::Lost { at, .. } => Some(*at),
                 Event::Chaos(_) => None,
             },
@@ -134,6 +135,7 @@ impl<M: PageMessage> fmt::Display for What<M> {
             }
             Self::Happened(Event::Run { thread, .. }) => write!(f, "thread {thread}"),
             Self::Happened(Event::Timeout { .. }) => f.write_str("time-out"),
+            Self::Happened(Event::Leaving { .. }) => f.write_str("goes on leaving"),
             Self::Happened(Event::Unpin { page, .. }) => write!(f, "{page} unpinned"),
             Self::Happened(Event::Chaos(chaos)) => write!(f, "{chaos}"),
             Self::Happened(Event::Lost { node, .. }) => write!(f, "loses node {node}"),

@@ -38,6 +38,7 @@ mod primitives {
 #[path = "../../src/engine/farewells.rs"]
 mod farewells;
 #[path = "../../src/engine/orders.rs"]
+#[expect(dead_code, reason = "no one leaves here")]
 mod orders;
 #[path = "../../src/engine/pin.rs"]
 #[expect(

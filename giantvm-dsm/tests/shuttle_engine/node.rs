@@ -98,6 +98,7 @@ impl<P: CoherenceProtocol> Node<P> {
             match order {
                 Order::Evict(page) => self.driver.evict(page).unwrap(),
                 Order::Pin(page, reply) => self.pinning.push((page, reply)),
+                Order::Depart | Order::Return => unreachable!("no one leaves here"),
                 Order::Unpin(page) => {
                     let refusals = self.driver.unpin(page).unwrap();
                     assert!(refusals.is_empty(), "no one lies here: {refusals:?}");

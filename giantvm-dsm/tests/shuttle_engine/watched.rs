@@ -68,7 +68,7 @@ impl<P: CoherenceProtocol> CoherenceProtocol for Watched<P> {
             }
             Input::Evict { page } => self.ledger.evicts(self.local, *page),
             Input::Lost { .. } => self.ledger.lost(self.local),
-            Input::Message { .. } | Input::Timeout | Input::Heard { .. } => {}
+            Input::Message { .. } | Input::Timeout | Input::Heard { .. } | Input::Depart(_) => {}
         }
         self.inner.handle(now, input, commands)?;
         for command in &*commands {

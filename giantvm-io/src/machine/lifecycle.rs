@@ -31,6 +31,8 @@ pub enum Event {
     },
     /// A peer is gone for good.
     Lost(NodeId),
+    /// A peer is gone for good that the machine does not need any more.
+    Gone(NodeId),
     /// The driver will not wait for the other nodes any longer.
     Deadline,
 }
@@ -172,6 +174,7 @@ impl Lifecycle {
             Event::VcpusStopped => self.vcpus_stopped |= self.phase == Phase::Stopping,
             Event::Message { from, message } => self.message(from, message, &mut commands)?,
             Event::Lost(node) => self.lost(node, &mut commands),
+            Event::Gone(node) => self.live = self.live.without(node),
             Event::Deadline => self.give_up(&mut commands),
         }
         self.advance(&mut commands);

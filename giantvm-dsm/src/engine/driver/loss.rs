@@ -14,6 +14,9 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// [`BackingError`]: the node has to stop.
     pub fn lost(&mut self, node: NodeId) -> Result<(), BackingError> {
         self.pins.retain(|letter| letter.from != node);
+        if self.protocol.has_left(node) {
+            return self.feed(Input::Lost { node });
+        }
         // No fault is answered any more: what was asked for ahead does not come, and no more is worth
         // asking for.
         self.coming.clear();

@@ -6,7 +6,11 @@
 
 use giantvm_core::{NodeId, PageIndex};
 
-use crate::protocol::Tick;
+use super::home::{Active, Serving};
+use super::message::Message;
+use super::{Directory, Out};
+use crate::mutants::mutant;
+use crate::protocol::{Attach, Phase, Tick};
 
 /// How long a page counts as wanted by who had it, in nanoseconds: some times what it takes to go to and
 /// fro over a network.
@@ -54,6 +58,37 @@ impl Calm {
             other,
         });
         other.is_none()
+    }
+}
+
+impl Directory {
+    /// Whether `node`, which is being served and before no other, need not say at once that it is done. Nodes
+    /// that leave wait for all that is not done.
+    pub(super) fn is_calm(&mut self, page: PageIndex, node: NodeId) -> bool {
+        let lately = !self.calm.serves(page, node, self.now);
+        let leaves = self.exit.phase != Phase::Here
+            || self.births.leaving().is_some()
+            || !self.notices.is_empty()
+            || self.pressed.contains(&page);
+        !lately && !leaves && node != self.local
+    }
+
+    /// Asks the node that is being served to say at once that it is done, if it was told that it need not.
+    pub(super) fn hurry_page(&mut self, page: PageIndex, out: &mut Out) {
+        if let Some(active) = self.active.get_mut(&page)
+            && std::mem::take(&mut active.calm)
+            && let Serving::Access(node) = active.serving
+            && !mutant!(HurriesNoOne)
+        {
+            self.send(node, Message::Hurry { page }, Attach::Nothing, out);
+        }
+    }
+
+    /// Asks all of them.
+    pub(super) fn hurry_all(&mut self, out: &mut Out) {
+        let calm = |(&page, active): (&PageIndex, &Active)| active.calm.then_some(page);
+        let calm: Vec<_> = self.active.iter().filter_map(calm).collect();
+        calm.into_iter().for_each(|page| self.hurry_page(page, out));
     }
 }
 

@@ -41,6 +41,18 @@ pub(super) enum Serving {
     Recall,
 }
 
+impl Serving {
+    /// Whether this waits for something that `node` has to say.
+    pub(super) fn is_with(self, node: NodeId) -> bool {
+        match self {
+            Self::Access(with) | Self::Move(with) | Self::Leave { leaver: with, .. } => {
+                with == node
+            }
+            Self::Rest | Self::Yield | Self::Recall => false,
+        }
+    }
+}
+
 /// A page whose home is busy with it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Active {
@@ -104,12 +116,7 @@ impl Directory {
             return Err(refusal);
         }
         active.queue.push_back((from, want));
-        if std::mem::take(&mut active.calm)
-            && let Serving::Access(node) = active.serving
-            && !mutant!(HurriesNoOne)
-        {
-            self.send(node, Message::Hurry { page }, Attach::Nothing, out);
-        }
+        self.hurry_page(page, out);
         Ok(())
     }
 
@@ -193,7 +200,9 @@ impl Directory {
         let active = self.active.remove(&page);
         let queue = active.filter(|_| !mutant!(LosesTheQueue));
         let queue = queue.map_or_else(VecDeque::new, |active| active.queue);
-        self.serve(page, slot, queue, out);
+        if let Some(queue) = self.press_between(page, slot, queue, out) {
+            self.serve(page, slot, queue, out);
+        }
     }
 
     /// Begins the transaction of the first request that still asks for something.
@@ -202,8 +211,7 @@ impl Directory {
             let mut calm = false;
             let serving = match want {
                 Want::Access(access) => {
-                    let lately = !self.calm.serves(page, node, self.now);
-                    calm = !lately && queue.is_empty() && node != self.local;
+                    calm = self.is_calm(page, node) && queue.is_empty();
                     self.grant_to(page, slot, (node, access), calm, out)
                 }
                 Want::Evict => self.release(page, slot, node, out),
@@ -322,6 +330,7 @@ impl Directory {
             ..entry
         };
         self.entries.set(slot, entry_now);
+        self.note_arrival(page);
         Some((Serving::Access(requester), entry.sharing.holders()))
     }
 

@@ -19,6 +19,9 @@ impl Transaction {
     }
 }
 
+/// The page that messages about a whole node are filed under.
+pub(super) const WHOLE: PageIndex = PageIndex(0);
+
 /// Where the requester finds the bytes of the page it is granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
@@ -49,7 +52,7 @@ pub struct Grant {
     pub calm: bool,
 }
 
-/// What the nodes say to one another. Each is about one page.
+/// What the nodes say to one another. Each is about one page, but for the last four.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Message {
     /// Node to home: grant me this access.
@@ -184,6 +187,22 @@ pub enum Message {
         /// What the holder may do; for reading only if it is the sender.
         rights: Rights,
     },
+    /// Birth home to home: give the page back, as I am leaving.
+    Reclaim {
+        /// The page.
+        page: PageIndex,
+    },
+    /// From a node that is leaving: this one becomes the birth home of all that I am it of.
+    Heir {
+        /// That node.
+        heir: NodeId,
+    },
+    /// From a node that is leaving: I have no part in any page any more.
+    Leave,
+    /// To a node that is leaving: I have taken note, and do not need you for what was before.
+    Agree,
+    /// From a node that had left: I take part again.
+    Back,
 }
 
 impl Message {
@@ -207,6 +226,11 @@ impl Message {
             Self::Yield { .. } => "Yield",
             Self::Recall { .. } => "Recall",
             Self::Pass { .. } => "Pass",
+            Self::Reclaim { .. } => "Reclaim",
+            Self::Heir { .. } => "Heir",
+            Self::Leave => "Leave",
+            Self::Agree => "Agree",
+            Self::Back => "Back",
         }
     }
 

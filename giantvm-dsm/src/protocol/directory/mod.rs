@@ -1,7 +1,7 @@
 //! The default protocol: a home-based, blocking directory with write-invalidate.
 //!
 //! Every page has a *home* that knows who holds it and runs one transaction of the page after the
-//! other: at first its *birth home* (see [`HomeMap`]), then whoever writes it most. Sequentially consistent at the granularity of pages:
+//! other: at first its *birth home* (see [`HomeMap`](super::HomeMap)), then whoever writes it most. Sequentially consistent at the granularity of pages:
 //! a page has many readers or one writer at any time, on all nodes together.
 //!
 //! # Roles
@@ -96,7 +96,7 @@
 //! A Done is of use to those who wait for the page, and mostly nobody does. So a Grant can be *calm*: no
 //! request is queued, and nobody else was served a moment ago (`calm.rs`). The requester's Done may then
 //! [linger](crate::protocol::Command::Linger) until there is more to say to the home. When somebody has to wait for it after all, the home
-//! says *Hurry*, once. Either it arrives before the request is complete, and the Done is sent at once; or after,
+//! says *Hurry*, once; so it does to all when a node is leaving. Either it arrives before the request is complete, and the Done is sent at once; or after,
 //! and then it is a frame from the home, for which what lingers goes. So nobody waits for a Done that waits.
 //!
 //! # Moving homes
@@ -140,6 +140,51 @@
 //! what of it comes late is void, as its copy has gone. The birth home and the last home take up
 //! themselves what they had asked of one another.
 //!
+//! # Departures
+//! A node can leave, and others go on ([`Input::Depart`]). It names an *heir*, which becomes what the node
+//! was to all others: the birth home of its pages. Everything else goes by what there is anyway: homes
+//! that go back to their birth home, and copies that are given up. So a page is handed over as a transaction
+//! of its own, between others, and no other node has to know when.
+//!
+//! | phase | what the node that leaves does | it ends when |
+//! |---|---|---|
+//! | recalling | Reclaim to the homes of the pages that it is birth home to; moves no home away | all are home |
+//! | announcing | Heir to its heir, then to all others | all agreed |
+//! | draining | it is the home of pages born at its heir, and yields them; gives its copies up | it has no part in any page, no request and no transaction |
+//! | closing | it is home to nothing; Leave to its heir, then to all others | all agreed |
+//! | left | sends on whoever still asks | it comes back: Back to all |
+//!
+//! | node | input | next | messages |
+//! |---|---|---|---|
+//! | home, asked for the page | Reclaim | it takes the page for writing if it is not its only holder, and yields it before it serves another | Yield |
+//! | no home any more | Reclaim | same: the page is on its way | none |
+//! | any | Heir | noted; the heir is the birth home | Agree, once no other node is leaving |
+//! | the heir | Heir | noted; whom it took for homes of those pages it forgets | Agree, once it waits for no answer of any of those |
+//! | any | Leave | noted; who has asked that node asks its heir; the heir is home to what was never touched | Agree, once no transaction is left that the node had a part in |
+//! | any | the loss of a node that left | same, without it | none |
+//! | leaving, draining | page that it is home to, with one holder | yielded, before another is served | Yield; its own copy follows by Evict |
+//! | leaving, draining | page that it is home to, with sharers | it takes the page for writing, then as above | its own Request |
+//! | leaving, closing or left | fault | + | none before it is back |
+//!
+//! *Mutual exclusion* is that of the transactions: a home is offered only between two of them, and serves
+//! no one until its birth home has answered. *Nothing is forgotten*: a page that comes to the node while it
+//! drains is noted with its arrival, so one pass over all pages does. Pages that were never touched cost no
+//! message: whoever takes a node that has left for their home means its heir, as all know before it leaves.
+//! That is why those who know come first: the heir knows that it is the birth home before anyone could
+//! ask it, and that it is the home before any other node asks it instead of the one that left; and all know
+//! the heir before it acts as the birth home. Until the node has left, whoever is sent on is sent to the
+//! node itself, which all take for right.
+//!
+//! *What is under way* when the node closes: requests to it, which it answers by sending them on, and which
+//! are repeated at its heir in any case; what it sent as a holder, for which a transaction is not done, so
+//! that its home has not agreed. Hence once all have agreed nothing of it is missed.
+//!
+//! *Bounds*: the driver says with how many pages at a time to go on, and 2^14 are looked at at most; of
+//! each node one notice waits for its answer. The heir's table is gone through once, in one input.
+//! A node that has left, or comes back, is never home to a page again, and no heir. One may leave at a
+//! time: of two that begin together, neither may ever be let go, and both go on as before. A node
+//! that leaves is believed that it has nothing left, like a home about its pages.
+//!
 //! Every other pair of state and message, every wrong sender, version, transaction or payload is
 //! a [`Violation`], found before anything is changed.
 //!
@@ -167,19 +212,24 @@
 //! it; the page is not mapped meanwhile. The refused message is then the later of the two.
 //!
 //! # Failure
-//! After [`Input::Lost`] the node is halted for good: it remembers faults and answers none, ignores
+//! After [`Input::Lost`] of a node that has not left, the node is halted for good: it remembers faults and answers none, ignores
 //! messages, maps and grants nothing. What is mapped stays valid, because whoever wanted to take
 //! it needs an answer that never comes. A halted node ends up stopping the others, as they await
 //! it or lose it in turn.
 
+mod births;
 mod calm;
 mod evict;
+mod exit;
 mod holder;
 mod home;
 mod lead;
 mod message;
 mod moves;
+mod notices;
 mod plan;
+mod press;
+mod receive;
 mod requester;
 mod stray;
 mod table;
@@ -197,18 +247,19 @@ pub use message::{Grant, Message, Source, Transaction};
 pub use table::{BYTES_PER_PAGE, Sharing};
 pub use view::EntryView;
 
+use births::Births;
 use calm::Calm;
-use holder::Order;
+use exit::Exit;
 use home::Active;
-use moves::Passed;
+use notices::Notice;
 use requester::Pending;
 use table::{Copies, Entries};
 
 use crate::mutants::mutant;
 
 use super::{
-    Attach, CoherenceProtocol, Command, HomeMap, Input, PageMessage, Rights, Setup, Tick,
-    Violation, checks,
+    Attach, CannotDepart, CoherenceProtocol, Command, Departure, Input, PageMessage, Rights, Setup,
+    Tick, Violation, checks,
 };
 
 type Out = Vec<Command<Message>>;
@@ -237,7 +288,7 @@ type Out = Vec<Command<Message>>;
 pub struct Directory {
     local: NodeId,
     nodes: NodeSet,
-    homes: HomeMap,
+    births: Births,
     rest: Tick,
     /// How often in a row a node has to be allowed to write to become a page's home; `None` where
     /// homes do not move.
@@ -254,6 +305,14 @@ pub struct Directory {
     leaving: BTreeSet<PageIndex>,
     /// Who was served last, of the pages homed here.
     calm: Calm,
+    /// Pages whose home this node is not to be any more, nor a holder if it is leaving itself.
+    pressed: BTreeSet<PageIndex>,
+    /// This node's departure.
+    exit: Exit,
+    /// What others said about theirs, and no answer was given to; at most one of each.
+    notices: BTreeMap<NodeId, Notice>,
+    /// Nodes that are not needed for anything.
+    left: NodeSet,
     /// Messages of this node to itself; empty between inputs.
     own: VecDeque<Message>,
     /// The time of the input that is handled; zero between inputs.
@@ -302,10 +361,14 @@ impl Directory {
             resting: BTreeSet::new(),
             leaving: BTreeSet::new(),
             calm: Calm::new(pages),
+            pressed: BTreeSet::new(),
+            exit: Exit::none(),
+            notices: BTreeMap::new(),
+            left: NodeSet::EMPTY,
             own: VecDeque::new(),
             now: Tick::default(),
             halted: false,
-            homes: setup.homes,
+            births: Births::new(setup.homes),
         }
     }
 
@@ -321,7 +384,7 @@ impl Directory {
                 self.check_page(page)?;
                 self.fault(page, access, out);
             }
-            Input::Lost { .. } => self.halted = true,
+            Input::Lost { node } => self.lost(node, out),
             Input::Evict { page } => {
                 self.check_page(page)?;
                 self.evict(page, out);
@@ -343,97 +406,18 @@ impl Directory {
                 self.receive(now, from, message, out)?;
             }
             Input::Timeout => self.timeout(now, out),
+            Input::Depart(order) => self.depart(order, out),
         }
         Ok(())
     }
 
-    fn receive(
-        &mut self,
-        now: Tick,
-        from: NodeId,
-        message: Message,
-        out: &mut Out,
-    ) -> Result<(), Violation> {
-        match message {
-            Message::Request { page, access } => self.requested(from, page, access, out),
-            Message::Grant { page, grant } => self.grant(from, page, grant, out),
-            Message::Fetch {
-                page,
-                transaction,
-                version,
-                requester,
-                access,
-            } => {
-                let order = Order {
-                    page,
-                    transaction,
-                    version,
-                    requester,
-                };
-                self.fetch(from, order, access, out)
-            }
-            Message::Invalidate {
-                page,
-                transaction,
-                version,
-                requester,
-            } => {
-                let order = Order {
-                    page,
-                    transaction,
-                    version,
-                    requester,
-                };
-                self.invalidate(from, order, out)
-            }
-            Message::Acknowledge { page, transaction } => {
-                self.acknowledge(from, page, transaction, out)
-            }
-            Message::Data {
-                page,
-                transaction,
-                version,
-            } => self.data(from, page, transaction, version, out),
-            Message::Evict { page } => self.evict_asked(from, page, out),
-            Message::Release {
-                page,
-                transaction,
-                version,
-                take,
-            } => self.released(from, page, (transaction, version), take, out),
-            Message::Returned {
-                page,
-                transaction,
-                version,
-            } => self.returned(from, page, (transaction, version), out),
-            Message::Done { page, transaction } => self.done(now, from, page, transaction, out),
-            Message::Hurry { page } => {
-                self.hurry(page);
-                Ok(())
-            }
-            Message::Move {
-                page,
-                transaction,
-                version,
-            } => self.become_home(from, page, (transaction, version), out),
-            Message::Redirect { page, to } => self.redirected(from, page, to, out),
-            Message::Yield { page } => self.yielded(from, page, out),
-            Message::Recall { page } => self.recalled(from, page, out),
-            Message::Pass {
-                page,
-                transaction,
-                version,
-                owner,
-                rights,
-            } => {
-                let passed = Passed {
-                    transaction,
-                    version,
-                    owner,
-                    rights,
-                };
-                self.passed(from, page, passed, out)
-            }
+    /// A peer is gone. One that has left is missed by no one.
+    fn lost(&mut self, node: NodeId, out: &mut Out) {
+        if !self.left.contains(node) {
+            self.halted = true;
+        } else if !self.halted {
+            self.nodes = self.nodes.without(node);
+            self.agree_for(node, out);
         }
     }
 
@@ -502,6 +486,9 @@ impl CoherenceProtocol for Directory {
             let handled = self.receive(now, self.local, message, commands);
             debug_assert_eq!(handled, Ok(()), "this node's own message {message:?}");
         }
+        if handled.is_ok() && !self.notices.is_empty() && !self.halted {
+            self.answer_notices(commands);
+        }
         self.now = Tick::default();
         handled
     }
@@ -517,5 +504,17 @@ impl CoherenceProtocol for Directory {
 
     fn in_flight(&self) -> usize {
         self.pending.len() + self.active.len()
+    }
+
+    fn refusal(&self, heir: NodeId) -> Option<CannotDepart> {
+        self.against_departure(heir)
+    }
+
+    fn departure(&self) -> Departure {
+        self.departure_now()
+    }
+
+    fn has_left(&self, node: NodeId) -> bool {
+        self.left.contains(node)
     }
 }

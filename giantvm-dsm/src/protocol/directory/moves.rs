@@ -14,7 +14,7 @@ use super::table::{Copied, Entry, Sharing, Slot};
 use super::{Directory, Out};
 use crate::mutants::mutant;
 use crate::protocol::checks::stale;
-use crate::protocol::{Attach, Rights, Violation};
+use crate::protocol::{Attach, Phase, Rights, Violation};
 
 /// What the last home says of a page.
 #[derive(Debug, Clone, Copy)]
@@ -28,8 +28,17 @@ pub(super) struct Passed {
 impl Directory {
     /// The page's home as far as this node was told.
     pub(super) fn home(&self, page: PageIndex) -> Option<NodeId> {
-        let birth = self.homes.home(page)?;
-        Some(self.copies.home(page, birth))
+        let told = self.told_home(page)?;
+        if self.births.is_retired(told) {
+            return self.births.home(page);
+        }
+        Some(told)
+    }
+
+    /// Whom this node was told to be the page's home, which may have left.
+    pub(super) fn told_home(&self, page: PageIndex) -> Option<NodeId> {
+        let mapped = self.births.mapped(page)?;
+        Some(self.copies.home(page, mapped))
     }
 
     /// Where the entry of `page` is; `None` if this node is not its home.
@@ -39,22 +48,27 @@ impl Directory {
     }
 
     pub(super) fn set_home(&mut self, page: PageIndex, home: NodeId) {
-        if let Some(birth) = self.homes.home(page) {
-            self.copies.set_home(page, birth, home);
+        if let Some(mapped) = self.births.mapped(page) {
+            self.copies.set_home(page, mapped, home);
         }
     }
 
-    fn is_birth_home(&self, page: PageIndex) -> bool {
-        self.homes.home(page) == Some(self.local)
+    pub(super) fn is_birth_home(&self, page: PageIndex) -> bool {
+        self.births.home(page) == Some(self.local)
     }
 
     /// Begins a move if the page's only holder should be its home; nothing else waits for the page.
     pub(super) fn settle(&mut self, page: PageIndex, slot: Slot, out: &mut Out) {
+        if self.pressed.contains(&page) {
+            self.press(page, out);
+            return;
+        }
         let entry = self.entries.get(slot);
         let (Some(after), Sharing::Exclusive { owner }) = (self.moves, entry.sharing) else {
             return;
         };
-        if owner == self.local || !entry.lead.is(after) {
+        let leaves = self.exit.phase != Phase::Here || self.births.has_heir(owner);
+        if owner == self.local || leaves || !entry.lead.is(after) {
             return;
         }
         if self.is_birth_home(page) {
@@ -94,7 +108,7 @@ impl Directory {
                 ..entry
             },
         );
-        if let Some(birth) = self.homes.home(page) {
+        if let Some(birth) = self.births.home(page) {
             self.send(birth, Message::Yield { page }, Attach::Nothing, out);
         }
         (Serving::Yield, entry.sharing.holders())
@@ -137,7 +151,7 @@ impl Directory {
         out: &mut Out,
     ) -> Result<(), Violation> {
         let message = "Move";
-        if self.homes.home(page) != Some(from) {
+        if self.births.home(page) != Some(from) {
             return Err(Violation::WrongNode { page, message });
         }
         let copy = self.copies.get(page);
@@ -173,6 +187,31 @@ impl Directory {
             self.entries.set(slot, Entry::default());
         }
         self.send_away(page, active, to, None, out);
+        if self.is_asking_back(page) {
+            self.pressed.insert(page);
+            self.send(to, Message::Reclaim { page }, Attach::Nothing, out);
+        }
+    }
+
+    /// The birth home wants the page back, as it is leaving.
+    pub(super) fn reclaimed(
+        &mut self,
+        from: NodeId,
+        page: PageIndex,
+        out: &mut Out,
+    ) -> Result<(), Violation> {
+        let message = "Reclaim";
+        if self.births.home(page) != Some(from) || from == self.local {
+            return Err(Violation::WrongNode { page, message });
+        }
+        if self.homed(page).is_none() {
+            // It is on its way there.
+            return self.check_may_stray(from, page, message).map(|_| ());
+        }
+        self.pressed.insert(page);
+        self.hurry_page(page, out);
+        self.press(page, out);
+        Ok(())
     }
 
     /// The home wants to be it no longer.
@@ -220,7 +259,7 @@ impl Directory {
         out: &mut Out,
     ) -> Result<(), Violation> {
         let message = "Recall";
-        if self.homes.home(page) != Some(from) {
+        if self.births.home(page) != Some(from) {
             return Err(Violation::WrongNode { page, message });
         }
         let offered = |active: &Active| active.serving == Serving::Yield;
@@ -237,6 +276,9 @@ impl Directory {
             Sharing::Untouched => return Err(self.unexpected(page, message)),
         };
         let active = self.active.remove(&page);
+        if self.exit.phase != Phase::Draining {
+            self.pressed.remove(&page);
+        }
         self.set_home(page, from);
         let transaction = entry.transaction;
         let left = Entry {

@@ -27,6 +27,8 @@ pub(super) struct Pending {
     acknowledged: NodeSet,
     /// Who sent the data, and its version.
     data: Option<(NodeId, Version)>,
+    /// Whether an heir was asked once more that named the node whose heir it is.
+    insisted: bool,
 }
 
 impl Pending {
@@ -39,6 +41,7 @@ impl Pending {
             grant: None,
             acknowledged: NodeSet::EMPTY,
             data: None,
+            insisted: false,
         }
     }
 
@@ -50,6 +53,12 @@ impl Pending {
     /// Whether no home has answered.
     pub(super) const fn is_open(&self) -> bool {
         self.grant.is_none()
+    }
+
+    /// Whether an heir may be asked once more: it had not heard then that a node has left, and has by now. If
+    /// it has not, that node lied, and its pages are not served.
+    pub(super) const fn insist(&mut self) -> bool {
+        !std::mem::replace(&mut self.insisted, true)
     }
 
     /// Forgets what came early, as the home asked is not the home, and no one was served. Returns
@@ -97,12 +106,22 @@ impl Directory {
         }
     }
 
-    fn request(&mut self, page: PageIndex, access: Access, out: &mut Out) {
+    pub(super) fn request(&mut self, page: PageIndex, access: Access, out: &mut Out) {
         self.pending.insert(page, Pending::new(access));
-        if let Some(home) = self.home(page).filter(|_| !self.halted) {
-            let request = Message::Request { page, access };
-            self.send(home, request, Attach::Nothing, out);
+        if !self.halted && !self.exit.is_closed() {
+            self.note_arrival(page);
+            self.ask(page, access, out);
         }
+    }
+
+    /// Asks the home, and keeps whom it has asked.
+    pub(super) fn ask(&mut self, page: PageIndex, access: Access, out: &mut Out) {
+        let Some(home) = self.is_inheriting(page).or_else(|| self.home(page)) else {
+            return;
+        };
+        self.set_home(page, home);
+        let request = Message::Request { page, access };
+        self.send(home, request, Attach::Nothing, out);
     }
 
     /// The home's promise came.

@@ -23,10 +23,13 @@ impl Directory {
     ) -> Result<(), Violation> {
         let message = "Request";
         let birth = self.check_may_stray(from, page, message)?;
+        // Who is leaving is known to all as the birth home, and its heir perhaps not yet.
+        let before = self.births.before(page);
+        let knows = before.filter(|&before| before != self.local && before != from);
         let to = if birth == self.local {
             self.home(page)
         } else {
-            Some(birth)
+            Some(knows.unwrap_or(birth))
         };
         let unexpected = self.unexpected(page, message);
         if let Some(active) = self.active.get_mut(&page) {
@@ -51,13 +54,14 @@ impl Directory {
         message: &'static str,
     ) -> Result<NodeId, Violation> {
         let wrong = Violation::WrongNode { page, message };
-        let birth = self.homes.home(page).ok_or_else(|| wrong.clone())?;
+        let birth = self.births.home(page).ok_or_else(|| wrong.clone())?;
         if birth == self.local {
             let is_home = self.home(page) == Some(from);
             return if is_home { Err(wrong) } else { Ok(birth) };
         }
         let slot = self.entries.slot(page);
         let left = slot.is_some_and(|slot| self.entries.get(slot).left);
+        let left = left || self.births.has_heir(self.local);
         if left { Ok(birth) } else { Err(wrong) }
     }
 
@@ -70,16 +74,27 @@ impl Directory {
         out: &mut Out,
     ) -> Result<(), Violation> {
         let message = "Redirect";
+        if self.births.is_retired(from) {
+            // Its heir was asked when it left.
+            return Ok(());
+        }
         self.check_home(from, page, message)?;
-        let birth = self.homes.home(page);
-        let other = to != from && to != self.local && self.nodes.contains(to);
-        let possible = other && (birth == Some(from) || birth == Some(to));
-        let asked = self.pending.get(&page).filter(|pending| pending.is_open());
+        let gone = self.births.is_retired(to);
+        let heir = self.births.home(page).filter(|_| gone);
+        let to = heir.unwrap_or(to);
+        let other = (to != from || gone) && to != self.local && self.nodes.contains(to);
+        let born = self.births.is_or_was(page, from) || self.births.is_or_was(page, to);
+        let possible = other && born;
+        let asked = self.pending.get_mut(&page);
+        let asked = asked.filter(|pending| pending.is_open());
         let may = self.moves.is_some() && possible && self.copies.get(page).rights.is_none();
         let Some(pending) = asked.filter(|_| may) else {
             return Err(self.unexpected(page, message));
         };
         let access = pending.access();
+        if to == from && !pending.insist() {
+            return Ok(());
+        }
         self.set_home(page, to);
         let request = Message::Request { page, access };
         self.send(to, request, Attach::Nothing, out);

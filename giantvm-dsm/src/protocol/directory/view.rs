@@ -24,7 +24,7 @@ impl Directory {
         let mut names = vec![self.copy_state(page)];
         let serving = self.active.get(&page).map(|active| active.serving);
         let sharing = self.homed(page).map(|slot| self.entries.get(slot).sharing);
-        let born_here = self.homes.home(page) == Some(self.local);
+        let born_here = self.is_birth_home(page);
         names.extend(match (serving, sharing) {
             (None, None) if born_here => Some("home: moved"),
             (None, None) => None,

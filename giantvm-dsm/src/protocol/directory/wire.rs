@@ -5,7 +5,7 @@ use giantvm_core::{NodeId, NodeSet, PageIndex, Version};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use super::message::{Grant, Message, Source, Transaction};
+use super::message::{Grant, Message, Source, Transaction, WHOLE};
 use crate::protocol::checks::bad;
 use crate::protocol::{Access, PageMessage, Rights};
 
@@ -26,7 +26,12 @@ mod kind {
     pub(super) const YIELD: u8 = 13;
     pub(super) const RECALL: u8 = 14;
     pub(super) const PASS: u8 = 15;
-    pub(super) const HURRY: u8 = 16;
+    pub(super) const RECLAIM: u8 = 16;
+    pub(super) const HEIR: u8 = 17;
+    pub(super) const LEAVE: u8 = 18;
+    pub(super) const AGREE: u8 = 19;
+    pub(super) const BACK: u8 = 20;
+    pub(super) const HURRY: u8 = 21;
 }
 
 /// The body of `Request`.
@@ -62,7 +67,7 @@ struct ForwardBody {
     access: u8,
 }
 
-/// The body of `Evict`, `Yield`, `Recall` and `Hurry`.
+/// The body of `Evict`, `Yield`, `Recall`, `Reclaim` and `Hurry`.
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
 #[repr(C)]
 struct PageBody {
@@ -75,6 +80,13 @@ struct PageBody {
 struct RedirectBody {
     page: U64,
     to: u8,
+}
+
+/// The body of `Heir`.
+#[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+#[repr(C)]
+struct HeirBody {
+    heir: u8,
 }
 
 /// The body of `Pass`.
@@ -174,7 +186,9 @@ impl PageMessage for Message {
             | Self::Yield { page }
             | Self::Recall { page }
             | Self::Hurry { page }
-            | Self::Pass { page, .. } => page,
+            | Self::Pass { page, .. }
+            | Self::Reclaim { page } => page,
+            Self::Heir { .. } | Self::Leave | Self::Agree | Self::Back => WHOLE,
         }
     }
 
@@ -281,6 +295,14 @@ impl PageMessage for Message {
                 };
                 (kind::PASS, Body::of(&body))
             }
+            Self::Reclaim { .. } => (kind::RECLAIM, Body::of(&PageBody { page })),
+            Self::Heir { heir } => {
+                let heir = heir.get();
+                (kind::HEIR, Body::of(&HeirBody { heir }))
+            }
+            Self::Leave => (kind::LEAVE, Body::EMPTY),
+            Self::Agree => (kind::AGREE, Body::EMPTY),
+            Self::Back => (kind::BACK, Body::EMPTY),
         }
     }
 
@@ -315,14 +337,15 @@ impl PageMessage for Message {
             kind::ACKNOWLEDGE | kind::DATA | kind::DONE | kind::RETURNED | kind::MOVE => {
                 Self::decode_reply(frame)
             }
-            kind::EVICT | kind::YIELD | kind::RECALL | kind::HURRY => {
+            kind::EVICT | kind::YIELD | kind::RECALL | kind::RECLAIM | kind::HURRY => {
                 let body: PageBody = read_body(frame)?;
                 let page = PageIndex(body.page.get());
                 Ok(match frame.kind {
                     kind::EVICT => Self::Evict { page },
                     kind::YIELD => Self::Yield { page },
-                    kind::HURRY => Self::Hurry { page },
-                    _ => Self::Recall { page },
+                    kind::RECALL => Self::Recall { page },
+                    kind::RECLAIM => Self::Reclaim { page },
+                    _ => Self::Hurry { page },
                 })
             }
             kind::REDIRECT => {
@@ -349,6 +372,19 @@ impl PageMessage for Message {
                     transaction: Transaction(body.transaction.get()),
                     version: read_version("version", body.version.get())?,
                     take: read_bool("take", body.take)?,
+                })
+            }
+            kind::HEIR => {
+                let body: HeirBody = read_body(frame)?;
+                let heir = read_node("heir", body.heir)?;
+                Ok(Self::Heir { heir })
+            }
+            kind::LEAVE | kind::AGREE | kind::BACK => {
+                let []: [u8; 0] = read_body(frame)?;
+                Ok(match frame.kind {
+                    kind::LEAVE => Self::Leave,
+                    kind::AGREE => Self::Agree,
+                    _ => Self::Back,
                 })
             }
             kind => Err(DecodeError::UnknownKind {

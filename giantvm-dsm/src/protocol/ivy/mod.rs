@@ -239,6 +239,7 @@ impl CoherenceProtocol for Ivy {
                 self.fault(now, page, access, commands);
             }
             Input::Lost { .. } => self.halted = true,
+            Input::Depart(_) => {}
             Input::Evict { page } => {
                 self.check_page(page)?;
                 self.evict(page, commands);

@@ -362,6 +362,7 @@ impl CoherenceProtocol for Lease {
                 self.fault(now, page, access, commands);
             }
             Input::Lost { .. } => self.halted = true,
+            Input::Depart(_) => {}
             Input::Evict { page } => {
                 self.check_page(page)?;
                 self.evict(page, commands);

@@ -31,7 +31,7 @@ impl<P: Inspect> Cluster<P> {
         let local = match &input {
             Input::Fault { page, .. } | Input::Evict { page } => Some(*page),
             Input::Message { message, .. } => Some(message.page()),
-            Input::Lost { .. } | Input::Timeout | Input::Heard { .. } => None,
+            Input::Lost { .. } | Input::Timeout | Input::Heard { .. } | Input::Depart(_) => None,
         };
         let heard = match &input {
             Input::Heard { stamp } => *stamp,

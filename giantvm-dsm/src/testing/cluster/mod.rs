@@ -1,6 +1,7 @@
 //! The simulated cluster: takes one event after the other and checks what it did.
 
 mod feed;
+mod leave;
 mod report;
 mod room;
 mod step;
@@ -258,7 +259,11 @@ impl<M: PageMessage> Event<M> {
                 let thread = &nodes[at.index()].threads[*thread];
                 thread.program.front().map(|op| op.page)
             }
-            Self::Timeout { .. } | Self::Heard { .. } | Self::Chaos(_) | Self::Lost { .. } => None,
+            Self::Leaving { .. }
+            | Self::Timeout { .. }
+            | Self::Heard { .. }
+            | Self::Chaos(_)
+            | Self::Lost { .. } => None,
         }
     }
 }

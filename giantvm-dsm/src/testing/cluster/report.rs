@@ -37,6 +37,8 @@ pub struct Report {
     pub evictions: u64,
     /// Copies that they kept because threads used them on probation.
     pub second_chances: u64,
+    /// Nodes that began to leave.
+    pub departures: u64,
     /// Messages refused, and by whom. Without a hostile node, a refusal is a failure.
     pub violations: Vec<(NodeId, Violation)>,
     /// The virtual time at the end.

@@ -38,6 +38,8 @@ impl<P: Inspect> Cluster<P> {
                 Ok(())
             }
             Event::Unpin { at, page } => self.unpin(at, page, event),
+            Event::Leaving { at, then } => self.go_on_leaving(at, then, event),
+            Event::Chaos(chaos @ Chaos::Leave { .. }) => self.begin_leaving(chaos),
             Event::Chaos(chaos) => self.upset(chaos, event),
             Event::Lost { at, node } => {
                 self.lost.insert((at, node));
@@ -219,6 +221,7 @@ impl<P: Inspect> Cluster<P> {
                 let stamp = sender.protocol.clock();
                 self.network.soon(Event::Heard { from, to, stamp });
             }
+            Chaos::Leave { .. } => return Ok(()),
             Chaos::Partition { side, time } => self.network.cut(side, time),
             Chaos::Reconnect { from, to } => {
                 self.network.resend(from, to);

@@ -67,6 +67,23 @@ pub enum Event {
         /// The receiver.
         to: NodeId,
     },
+    /// A node begins to leave.
+    Leave {
+        /// The node.
+        at: NodeId,
+        /// Who takes its part over.
+        heir: NodeId,
+    },
+    /// A node that leaves goes on doing so.
+    GoOn {
+        /// The node.
+        at: NodeId,
+    },
+    /// A node that has left comes back.
+    Return {
+        /// The node.
+        at: NodeId,
+    },
     /// A node stops, with all that is on the way to it.
     Die {
         /// The node.
@@ -98,6 +115,9 @@ impl fmt::Display for Event {
             Self::Pin { at, page } => write!(f, "node {at}: pins {page}"),
             Self::Unpin { at, page } => write!(f, "node {at}: unpins {page}"),
             Self::Hear { from, to } => write!(f, "node {to} <- {from}: signal"),
+            Self::Leave { at, heir } => write!(f, "node {at}: leaves in favour of node {heir}"),
+            Self::GoOn { at } => write!(f, "node {at}: goes on leaving"),
+            Self::Return { at } => write!(f, "node {at}: comes back"),
             Self::Die { node } => write!(f, "node {node} dies"),
             Self::Lose { at, node } => write!(f, "node {at} loses {node}"),
         }

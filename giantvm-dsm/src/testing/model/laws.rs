@@ -1,11 +1,11 @@
 //! What must hold in every state, and in those where nothing is under way.
 
-use giantvm_core::{NodeSet, PageIndex};
+use giantvm_core::{NodeId, NodeSet, PageIndex};
 
 use super::Checkable;
 use super::node::{Frame, Node, index};
 use super::world::World;
-use crate::protocol::{PageMessage, Rights};
+use crate::protocol::{PageMessage, Phase, Rights};
 
 impl<P: Checkable> World<P> {
     /// Checks what must hold in every state.
@@ -17,6 +17,7 @@ impl<P: Checkable> World<P> {
             if node.protocol.in_flight() > 2 * self.writes.len() {
                 return Err(format!("bounds: node {at}"));
             }
+            self.check_left(at, node)?;
             let pinned = node.pins.pages();
             let gone = |page: &PageIndex| node.rights(*page) != Some(Rights::Write);
             if let Some(page) = pinned.into_iter().find(gone) {
@@ -28,6 +29,28 @@ impl<P: Checkable> World<P> {
             self.check_quiet()
         } else {
             Ok(())
+        }
+    }
+
+    /// A node that has left is missed by no one.
+    fn check_left(&self, at: NodeId, node: &Node<P>) -> Result<(), String> {
+        if node.protocol.departure().phase != Phase::Left {
+            return Ok(());
+        }
+        for page in self.pages() {
+            let mut others = self.alive();
+            let knows = |(_, other): (NodeId, &Node<P>)| {
+                let holding = other.protocol.holding(page);
+                holding.is_some_and(|holding| holding.possible.contains(at))
+            };
+            if node.frames[index(page)].rights().is_some() || others.any(knows) {
+                return Err(format!("departure: node {at} left with a part in {page}"));
+            }
+        }
+        let misses = |(_, other): &(NodeId, &Node<P>)| !other.protocol.has_left(at);
+        match self.alive().filter(|&(other, _)| other != at).find(misses) {
+            Some((other, _)) => Err(format!("departure: node {other} has not heard of it")),
+            None => Ok(()),
         }
     }
 
@@ -93,7 +116,7 @@ impl<P: Checkable> World<P> {
 
     /// Checks what must hold when nothing is under way.
     fn check_quiet(&self) -> Result<(), String> {
-        if self.nodes.iter().any(|node| node.dead) {
+        if self.nodes.iter().any(|node| node.dead && !node.left) {
             return Ok(());
         }
         // A home may still wait for a word that waits for others, as long as no thread waits for the home.
@@ -102,6 +125,10 @@ impl<P: Checkable> World<P> {
             let waits = node.waiting.iter().any(|threads| !threads.is_empty());
             if waits || node.protocol.in_flight() > 0 && !lingers {
                 return Err(format!("answered: node {at} waits for ever"));
+            }
+            let phase = node.protocol.departure().phase;
+            if !matches!(phase, Phase::Here | Phase::Left) {
+                return Err(format!("departure: node {at} stays at {phase:?} for ever"));
             }
         }
         Ok(())

@@ -54,6 +54,8 @@ pub struct Budget {
     pub pins: u8,
     /// Signals that it hears.
     pub signals: u8,
+    /// Departures, from whose end the node stops or comes back.
+    pub departures: u8,
     /// Time-outs; `None` for any number.
     pub timeouts: Option<u8>,
 }
@@ -67,6 +69,7 @@ impl Budget {
             evictions: 0,
             pins: 0,
             signals: 0,
+            departures: 0,
             timeouts: None,
         }
     }

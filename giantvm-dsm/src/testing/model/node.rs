@@ -1,11 +1,11 @@
 //! A node of the small world: the real protocol and, for each page, what its kernel has of it.
 
-use giantvm_core::{NodeId, PageIndex};
+use giantvm_core::{NodeId, NodeSet, PageIndex};
 
 use super::Budget;
 use super::bytes::{Bytes, Writes};
 use crate::engine::pins::Pins;
-use crate::protocol::{Access, CoherenceProtocol, Command, FrameFate, Rights};
+use crate::protocol::{Access, CoherenceProtocol, Command, FrameFate, Phase, Rights};
 
 /// What a node's kernel has of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,8 +54,10 @@ pub(super) struct Node<P: CoherenceProtocol> {
     /// What may still happen to it.
     pub budget: Budget,
     pub dead: bool,
-    /// Whether it has learned of another's death.
-    pub bereaved: bool,
+    /// Whether it had left before it died.
+    pub left: bool,
+    /// Whose deaths it has learned of.
+    pub lost: NodeSet,
 }
 
 impl<P: CoherenceProtocol> Node<P> {
@@ -67,7 +69,8 @@ impl<P: CoherenceProtocol> Node<P> {
             pins: Pins::new(),
             budget,
             dead: false,
-            bereaved: false,
+            left: false,
+            lost: NodeSet::EMPTY,
         }
     }
 
@@ -78,7 +81,9 @@ impl<P: CoherenceProtocol> Node<P> {
     pub(super) fn may_fault(&self, page: PageIndex, access: Access) -> bool {
         let allowed = self.rights(page).is_some_and(|rights| rights.allow(access));
         let waits = self.waiting[index(page)].contains(&access);
-        self.budget.faults > 0 && !allowed && !waits
+        // Its threads have gone.
+        let closed = self.protocol.departure().phase >= Phase::Closing;
+        self.budget.faults > 0 && !allowed && !waits && !closed
     }
 
     /// Does to a page's frame what a command orders.

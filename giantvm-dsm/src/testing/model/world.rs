@@ -9,7 +9,8 @@ use super::event::Event;
 use super::node::{Frame, Letter, Node, index};
 use super::{Checkable, SmallWorld};
 use crate::protocol::{
-    Access, Attach, Command, Contents, HomeMap, Input, PageMessage, Rights, Setup, Tick,
+    Access, Attach, Command, Contents, Departing, HomeMap, Input, PageMessage, Phase, Rights,
+    Setup, Tick,
 };
 
 /// A state.
@@ -83,11 +84,42 @@ impl<P: Checkable> World<P> {
                     events.push(Event::Hear { from, to: at });
                 }
             }
+            self.departures(at, node, &mut events);
             if self.mortal {
                 events.push(Event::Die { node: at });
             }
         }
         events
+    }
+
+    /// What a node may begin that leaves, or has left. One can at a time.
+    fn departures(&self, at: NodeId, node: &Node<P>, events: &mut Vec<Event>) {
+        let phase = node.protocol.departure().phase;
+        if phase == Phase::Left {
+            events.push(Event::Return { at });
+            events.push(Event::Die { node: at });
+        }
+        let leaves = |phase| !matches!(phase, Phase::Here | Phase::Left);
+        let mut phases = self
+            .alive()
+            .map(|(_, node)| node.protocol.departure().phase);
+        if node.budget.departures == 0 || phases.any(leaves) {
+            return;
+        }
+        let heirs = self.alive().map(|(heir, _)| heir);
+        let heirs = heirs.filter(|&heir| node.protocol.refusal(heir).is_none());
+        events.extend(heirs.map(|heir| Event::Leave { at, heir }));
+    }
+
+    /// Whether telling a node that leaves to go on makes a difference.
+    fn may_go_on(node: &Node<P>) -> bool {
+        let phase = node.protocol.departure().phase;
+        if !matches!(phase, Phase::Recalling | Phase::Draining) {
+            return false;
+        }
+        let (mut after, mut commands) = (node.protocol.clone(), Vec::new());
+        let handled = after.handle(Tick(0), go_on(), &mut commands);
+        handled.is_err() || !commands.is_empty() || after != node.protocol
     }
 
     /// What will happen if nothing new begins.
@@ -101,12 +133,15 @@ impl<P: Checkable> World<P> {
                 };
                 let classes = CLASSES.into_iter().filter(goes);
                 events.extend(classes.map(|class| Event::Deliver { from, to, class }));
-                if self.nodes[from.index()].dead && !node.bereaved {
+                if self.nodes[from.index()].dead && !node.lost.contains(from) {
                     events.push(Event::Lose { at: to, node: from });
                 }
             }
             let pinned = node.pins.pages();
             events.extend(pinned.map(|page| Event::Unpin { at: to, page }));
+            if Self::may_go_on(node) {
+                events.push(Event::GoOn { at: to });
+            }
             let timer = node.protocol.next_timeout().is_some();
             if timer && node.pins.is_empty() && node.budget.timeouts != Some(0) {
                 events.push(Event::Timeout { at: to });
@@ -220,16 +255,24 @@ impl<P: Checkable> World<P> {
                 let stamp = self.nodes[from.index()].protocol.clock();
                 self.feed(to, Input::Heard { stamp }, None)
             }
+            Event::Leave { at, heir } => {
+                self.nodes[at.index()].budget.departures -= 1;
+                self.feed(at, Input::Depart(Departing::Begin { heir }), None)
+            }
+            Event::GoOn { at } => self.feed(at, go_on(), None),
+            Event::Return { at } => self.feed(at, Input::Depart(Departing::Return), None),
             Event::Die { node } => {
-                self.mortal = false;
-                self.nodes[node.index()].dead = true;
+                let dead = &mut self.nodes[node.index()];
+                dead.left = dead.protocol.departure().phase == Phase::Left;
+                self.mortal &= dead.left;
+                dead.dead = true;
                 self.ids().for_each(|from| self.cut(from, node));
                 Ok(())
             }
             Event::Lose { at, node } => {
                 self.cut(node, at);
                 let node_at = &mut self.nodes[at.index()];
-                node_at.bereaved = true;
+                node_at.lost = node_at.lost.with(node);
                 node_at.pins.retain(|letter| letter.from != node);
                 self.feed(at, Input::Lost { node }, None)
             }
@@ -386,6 +429,11 @@ impl<P: Checkable> World<P> {
             self.channels[channel].clear();
         }
     }
+}
+
+/// A node that leaves goes on with one page.
+const fn go_on<M>() -> Input<M> {
+    Input::Depart(Departing::Continue { pages: 1 })
 }
 
 const fn class_of(has_page: bool) -> Contents {

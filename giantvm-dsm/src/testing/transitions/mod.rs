@@ -46,13 +46,27 @@ impl Transitions {
     /// The table of a protocol, from the states of a world.
     #[must_use]
     pub fn of<P: Checkable>(world: &SmallWorld) -> Self {
-        let (nodes, samples) = visit::<P>(world);
+        Self::of_all::<P>(std::slice::from_ref(world))
+    }
+
+    /// The same from the states and the messages of several worlds together.
+    #[must_use]
+    pub fn of_all<P: Checkable>(worlds: &[SmallWorld]) -> Self {
+        let (mut nodes, mut samples) = (Vec::new(), BTreeMap::<_, Vec<_>>::new());
+        for world in worlds {
+            let count = world.budgets.len();
+            let (visited, messages) = visit::<P>(world);
+            nodes.extend(visited.into_iter().map(|(id, node)| (id, node, count)));
+            for (name, more) in messages {
+                samples.entry(name).or_default().extend(more);
+            }
+        }
         let mut table = Self {
             protocol: P::NAME,
             cells: BTreeMap::new(),
         };
-        for (local, node) in &nodes {
-            let peers = NodeId::first(world.budgets.len()).filter(|peer| peer != local);
+        for (local, node, count) in &nodes {
+            let peers = NodeId::first(*count).filter(|peer| peer != local);
             for from in peers {
                 for (message, contents) in samples.values().flatten() {
                     table.note(node, from, message, *contents);

@@ -1,5 +1,6 @@
 //! The exact commands of every kind of transaction, and what is refused.
 
+mod departure;
 mod hostile;
 mod layout;
 mod moves;

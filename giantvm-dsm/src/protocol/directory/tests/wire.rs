@@ -30,7 +30,7 @@ fn pass(rights: Rights) -> Message {
 }
 
 /// One message of every kind.
-fn samples() -> [Message; 21] {
+fn samples() -> [Message; 26] {
     [
         request(Access::Read),
         grant(7, Rights::Write, 0, Source::Zero, &[]),
@@ -59,6 +59,11 @@ fn samples() -> [Message; 21] {
         Message::Recall { page: PAGE },
         pass(Rights::Read),
         pass(Rights::Write),
+        Message::Reclaim { page: PAGE },
+        Message::Heir { heir: node(63) },
+        Message::Leave,
+        Message::Agree,
+        Message::Back,
         Message::Hurry { page: PAGE },
     ]
 }
@@ -73,11 +78,11 @@ fn every_message_survives_the_wire_in_at_most_64_bytes() {
 }
 
 #[test]
-fn kinds_are_numbered_one_to_sixteen() {
+fn kinds_are_numbered_one_to_twenty_one() {
     let mut kinds: Vec<_> = samples().iter().map(|message| message.encode().0).collect();
     kinds.dedup();
-    assert_eq!(kinds, (1..=16).collect::<Vec<_>>());
-    for kind in [0, 17, 255] {
+    assert_eq!(kinds, (1..=21).collect::<Vec<_>>());
+    for kind in [0, 22, 255] {
         let unknown = DecodeError::UnknownKind {
             service: Service::Dsm,
             kind,
@@ -120,12 +125,13 @@ fn each_bad_field_is_named() {
     assert_eq!(decode(pass(Rights::Read), 15, 1), "version");
     assert_eq!(decode(pass(Rights::Read), 20, 64), "owner");
     assert_eq!(decode(pass(Rights::Read), 21, 0), "rights");
+    assert_eq!(decode(Message::Heir { heir: to }, 0, 64), "heir");
 }
 
 proptest! {
     #[test]
     fn any_body_decodes_to_a_message_of_the_same_bytes_or_fails(
-        kind in 0..18_u8,
+        kind in 0..23_u8,
         bytes in prop::collection::vec(0..3_u8, 0..=MAX_BODY),
     ) {
         let body = Body::new(&bytes).unwrap();
