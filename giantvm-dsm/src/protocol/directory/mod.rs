@@ -183,7 +183,8 @@
 //! each node one notice waits for its answer. The heir's table is gone through once, in one input.
 //! A node that has left, or comes back, is never home to a page again, and no heir. One may leave at a
 //! time: of two that begin together, neither may ever be let go, and both go on as before. A node
-//! that leaves is believed that it has nothing left, like a home about its pages.
+//! that leaves is believed that it has nothing left, like a home about its pages, but for pages that the heir
+//! holds itself.
 //!
 //! Every other pair of state and message, every wrong sender, version, transaction or payload is
 //! a [`Violation`], found before anything is changed.

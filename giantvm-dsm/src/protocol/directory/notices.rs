@@ -8,7 +8,7 @@ use giantvm_core::{NodeId, PageIndex};
 
 use super::home::{Active, Queue, Serving, Want};
 use super::message::{Message, WHOLE};
-use super::table::Entry;
+use super::table::{Entry, Sharing};
 use super::{Directory, Out};
 use crate::mutants::mutant;
 use crate::protocol::{Attach, Phase, Tick, Violation};
@@ -47,6 +47,12 @@ impl Directory {
         if !possible {
             return Err(strange("Leave", "a node that names no heir, or has left"));
         }
+        if self.has_been_forgotten_by(from) {
+            return Err(strange(
+                "Leave",
+                "a node that is home to what the heir holds",
+            ));
+        }
         self.births.retire(from);
         self.notices.insert(from, Notice::Leave);
         self.hurry_all(out);
@@ -64,6 +70,22 @@ impl Directory {
             self.ask_the_heir(now, page, out);
         }
         Ok(())
+    }
+
+    /// Whether this node would inherit a page as untouched that it holds itself: then `from` still has to
+    /// pass it on.
+    fn has_been_forgotten_by(&self, from: NodeId) -> bool {
+        let mut pages = self
+            .births
+            .of(self.local)
+            .into_iter()
+            .flat_map(|run| run.iter());
+        pages.any(|page| {
+            let untouched = |slot| self.entries.get(slot).sharing == Sharing::Untouched;
+            self.copies.get(page).rights.is_some()
+                && self.told_home(page) == Some(from)
+                && self.entries.slot(page).is_some_and(untouched)
+        })
     }
 
     /// Asks the heir of the node that was asked for `page`, and has left without an answer.

@@ -262,3 +262,49 @@ fn a_node_is_not_let_go_while_what_it_sent_is_under_way() {
     nodes.settle(1, arrived);
     assert_eq!(nodes.phase(2), Phase::Left);
 }
+
+#[test]
+fn an_heir_does_not_believe_that_nobody_touched_what_it_holds() {
+    let mut nodes = nodes(2);
+    nodes.access(1, Write);
+    assert_eq!(nodes.tell(0, 1, heir(1)), Ok(vec![send(0, Message::Agree)]));
+    let before = nodes.0[1].clone();
+    let refused = nodes.tell(0, 1, Message::Leave);
+    assert!(refused.is_err_and(|violation| violation.kind() == "unexpected"));
+    assert_eq!(nodes.0[1], before);
+}
+
+#[test]
+fn a_node_that_leaves_asks_for_words_that_may_wait_and_lets_none_wait_any_more() {
+    // Node 0 leaves, whose page node 1 has got and has not said so.
+    let mut nodes = nodes(3);
+    nodes.fault(1, Write);
+    let promise = calm(grant(1, Rights::Write, 0, Source::Zero, &[]));
+    let granted = nodes.tell(1, 0, request(Write));
+    assert_eq!(granted, Ok(vec![send(1, promise)]));
+    nodes.order(0, Departing::Begin { heir: node(2) });
+    let hurry = send(1, Message::Hurry { page: PAGE });
+    assert!(nodes.order(0, ON).contains(&hurry));
+    assert!(!nodes.order(0, ON).contains(&hurry), "once");
+    // A home that is told of a departure asks, too: here node 0, of node 2's.
+    let mut nodes = self::nodes(3);
+    nodes.fault(1, Write);
+    nodes.tell(1, 0, request(Write)).unwrap();
+    nodes.tell(2, 0, heir(0)).unwrap();
+    let told = nodes.tell(2, 0, Message::Leave).unwrap();
+    assert_eq!(told, [hurry, send(2, Message::Agree)]);
+    // From then on until it has left it lets no word wait; then it does again.
+    let other = Message::Request {
+        page: PageIndex(0),
+        access: Write,
+    };
+    let granted = nodes.tell(1, 0, other).unwrap();
+    let is_calm = |command: &Command<Message>| match command {
+        Command::Send {
+            message: Message::Grant { grant, .. },
+            ..
+        } => grant.calm,
+        _ => false,
+    };
+    assert!(granted.iter().any(is_calm), "node 2 has left");
+}
