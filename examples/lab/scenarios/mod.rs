@@ -35,6 +35,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+    use crate::emulators::Paging;
 
     #[test]
     fn names_are_unique_and_some_scenarios_are_short() {
@@ -51,6 +52,21 @@ mod tests {
         {
             assert!(!step.command.contains('\''), "{}", step.command);
             assert!(step.limit > 0);
+        }
+    }
+
+    #[test]
+    fn no_linux_halts_a_processor_for_good_where_that_would_hold_its_host_up() {
+        let extended = all().filter(|scenario| scenario.paging == Paging::Extended);
+        let linux = extended
+            .flat_map(|scenario| scenario.hosts)
+            .filter(|host| host.role == Role::LinuxHost);
+        let steps: Vec<_> = linux.flat_map(|host| host.steps).collect();
+        assert!(!steps.is_empty());
+        for step in steps {
+            let command = step.command;
+            assert!(command.contains(" reboot=force "), "{command}");
+            assert!(!command.contains("hotplug"), "{command}");
         }
     }
 
