@@ -412,6 +412,57 @@ pub(super) const ALL: &[Scenario] = &[
         files: &[],
     },
     Scenario {
+        name: "linux-evacuated",
+        about: "Linux goes on when a node is killed that its vCPU and its memory have left",
+        short: false,
+        paging: Paging::Nested,
+        hosts: &[linux_host(
+            4,
+            2048,
+            &[Step {
+                name: "2 nodes, 1 vCPU",
+                command: concat!(
+                    "(until test -e up; do sleep 1; done; for order in \"move-vcpu 0 n1\" \"evacuate n1\"; do \
+                     sleep 4; aggregate --control vm.sock $order 2>order.log || cat order.log; done; \
+                     ps | grep \"[m]ember 1\" | while read pid rest; do kill -9 $pid; done; \
+                     touch killed; echo n1 is killed) & \
+                     set -o pipefail; ",
+                    linux!(
+                        2,
+                        1,
+                        1,
+                        "--control vm.sock",
+                        "lab=memory,sort,memory,pipe,memory,clock,spawn,memory,interrupts,ep,memory lab.seconds=8"
+                    ),
+                    " 2>&1 | while read -r line; do echo \"$line\"; case $line in \
+                     *\"LAB guest up\"*) touch up;; \
+                     *\"LAB spawn ok\"*) test -e killed || echo the node is still there;; esac; done"
+                ),
+                limit: 400,
+                checks: &[
+                    Shows("LAB guest up"),
+                    Shows("vCPU 0 is on node n1"),
+                    Shows("it may be ended"),
+                    Has("n1 is killed"),
+                    Lacks("the node is still there"),
+                    Lacks("was lost"),
+                    Guest("memory"),
+                    Guest("sort"),
+                    Guest("pipe"),
+                    Guest("clock"),
+                    Guest("spawn"),
+                    Guest("interrupts"),
+                    Guest("ep"),
+                    Has("LAB end: 0 of "),
+                    Lacks("BUG"),
+                    Lacks("Oops"),
+                    Lacks("segfault"),
+                ],
+            }],
+        )],
+        files: &[],
+    },
+    Scenario {
         name: "linux-memory",
         about: "Linux whose memory is more than either of two nodes gives, written and read nearly in full",
         short: false,

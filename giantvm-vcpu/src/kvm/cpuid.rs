@@ -53,6 +53,11 @@ impl Timing {
 
 /// MONITOR: a store by another node would not end the wait. Leaf 1, ecx.
 const MONITOR: u32 = 1 << 3;
+/// Intel's virtualization. A machine in this one could not span nodes, and its state would stay behind when
+/// its vCPU moves. Leaf 1, ecx.
+const VMX: u32 = 1 << 5;
+/// AMD's, for the same reasons. Leaf 0x80000001, ecx.
+const SVM: u32 = 1 << 2;
 const X2APIC: u32 = 1 << 21;
 const TSC_DEADLINE: u32 = 1 << 24;
 const HYPERVISOR: u32 = 1 << 31;
@@ -107,7 +112,7 @@ fn adjust(entry: &mut kvm_cpuid_entry2, apic_id: u32) {
         0x0 => entry.eax = entry.eax.max(0x1f),
         0x1 => {
             entry.ebx = entry.ebx & 0xff00 & 0xffff | 1 << 16 | apic_id << 24;
-            entry.ecx = (entry.ecx | X2APIC | TSC_DEADLINE | HYPERVISOR) & !MONITOR;
+            entry.ecx = (entry.ecx | X2APIC | TSC_DEADLINE | HYPERVISOR) & !(MONITOR | VMX);
             entry.edx &= !MULTITHREADED;
         }
         // Caches: shared by one logical processor, one core in the package.
@@ -116,6 +121,7 @@ fn adjust(entry: &mut kvm_cpuid_entry2, apic_id: u32) {
         0x7 if entry.index == 0 => entry.ecx &= !(WAITPKG | FIVE_LEVELS),
         SIGNATURE_LEAF => entry.eax = entry.eax.max(TIMING_LEAF),
         PARAVIRTUAL_LEAF => entry.eax &= PARAVIRTUAL,
+        0x8000_0001 => entry.ecx &= !SVM,
         // A machine of several hosts has no other clock: it is made of counters that agree.
         0x8000_0007 => entry.edx |= INVARIANT_TSC,
         // One core; as many APIC id bits as the field needs to say so.
@@ -175,7 +181,17 @@ mod tests {
     }
 
     fn leaf(function: u32, index: u32) -> kvm_cpuid_entry2 {
-        let functions = [0, 1, 4, 5, 7, 0xb, PARAVIRTUAL_LEAF, 0x8000_001e];
+        let functions = [
+            0,
+            1,
+            4,
+            5,
+            7,
+            0xb,
+            PARAVIRTUAL_LEAF,
+            0x8000_0001,
+            0x8000_001e,
+        ];
         let mut entries: Vec<_> = functions.map(|function| entry(function, u32::MAX)).into();
         entries.push(entry(SIGNATURE_LEAF, 0x4000_0001));
         let supported = CpuId::from_entries(&entries).unwrap();
@@ -222,6 +238,12 @@ mod tests {
         let timing = leaf(TIMING_LEAF, 0);
         assert_eq!((timing.eax, timing.ebx), (5_200_000, 2_000_000));
         assert_eq!(leaf(SIGNATURE_LEAF, 0).eax, TIMING_LEAF);
+    }
+
+    #[test]
+    fn a_guest_is_offered_no_virtualization_of_its_own() {
+        assert_eq!(leaf(1, 0).ecx & VMX, 0);
+        assert_eq!(leaf(0x8000_0001, 0).ecx & SVM, 0);
     }
 
     #[test]
