@@ -89,7 +89,7 @@ fn every_seed_is_a_message_or_refused_as_its_name_says() {
     });
     let seeds = seeds.collect();
     let kinds = |last: u8| (1..=last).collect::<Vec<_>>();
-    assert_eq!(replay::<Directory>(&seeds), kinds(20));
+    assert_eq!(replay::<Directory>(&seeds), kinds(21));
     assert_eq!(replay::<Ivy>(&seeds), kinds(4));
     assert_eq!(replay::<Lease>(&seeds), kinds(5));
 }

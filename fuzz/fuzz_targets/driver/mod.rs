@@ -67,7 +67,7 @@ impl<P: CoherenceProtocol> Node<P> {
         let mut parcels = Parcels::ALWAYS;
         parcels.standby = PageSize::K4.bytes() * 4;
         Self {
-            driver: driver.packing(parcels),
+            driver: driver.packing(parcels).lingering(true),
             memory,
             ear,
             letters: Letters::default(),
