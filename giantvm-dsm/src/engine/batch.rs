@@ -44,6 +44,11 @@ pub(crate) trait Outside<M> {
     /// Takes a message to `to`, with the bytes of its page if they go along.
     fn send(&mut self, to: NodeId, message: &M, page: Option<&[u8]>);
 
+    /// Takes a message that may be kept back, as [`Command::Linger`](crate::protocol::Command::Linger) says.
+    fn send_later(&mut self, to: NodeId, message: &M) {
+        self.send(to, message, None);
+    }
+
     /// Whether local threads are known to wait for `page`.
     fn awaits(&self, page: PageIndex) -> bool;
 
@@ -132,6 +137,22 @@ impl<M: PageMessage> Batch<M> {
         if self.held.len() >= MAX_HELD {
             self.flush(backing, outside)?;
         }
+        Ok(())
+    }
+
+    /// As [`send`](Self::send) of a message without a page that may be kept back, but not for what is to be
+    /// done before it: then it goes right after that.
+    pub(super) fn send_later(
+        &mut self,
+        to: NodeId,
+        message: &M,
+        backing: &mut dyn Backing,
+        outside: &mut impl Outside<M>,
+    ) -> Result<(), BackingError> {
+        if self.takes() {
+            return self.send(to, message, Attach::Nothing, backing, outside);
+        }
+        outside.send_later(to, message);
         Ok(())
     }
 
@@ -263,6 +284,10 @@ mod tests {
             self.0.push(format!("page {}{with}", message.page().0));
         }
 
+        fn send_later(&mut self, _: NodeId, message: &Message) {
+            self.0.push(format!("page {}, later", message.page().0));
+        }
+
         fn awaits(&self, _: PageIndex) -> bool {
             false
         }
@@ -346,6 +371,25 @@ mod tests {
         assert_eq!(concerns(&batch), [1, 4, 5]);
         batch.flush(&mut backing, &mut log).unwrap();
         assert!(concerns(&batch).is_empty() && !batch.takes());
+    }
+
+    #[test]
+    fn what_may_be_kept_back_is_sent_at_once_after_what_was_to_be_done_before() {
+        let (mut backing, mut log, mut batch) = node(2);
+        let word = |page| Message::Evict {
+            page: PageIndex(page),
+        };
+        let mut later = |batch: &mut Batch<Message>, log: &mut Log, page| {
+            let sent = batch.send_later(NodeId::ZERO, &word(page), &mut backing, log);
+            sent.unwrap();
+        };
+        later(&mut batch, &mut log, 0);
+        assert_eq!(log.0, ["page 0, later"]);
+        let (mut memory, ..) = node(2);
+        batch.protect(PageIndex(1), &mut memory, &mut log).unwrap();
+        later(&mut batch, &mut log, 1);
+        batch.flush(&mut memory, &mut log).unwrap();
+        assert_eq!(log.0[1..], ["Protected", "page 1"]);
     }
 
     #[test]

@@ -527,12 +527,9 @@ impl<P: CoherenceProtocol> Driver<P> {
             self.outlet.transport.clock().advance(clock);
         }
         let payload = answers.map(|letter| &letter.page[..]);
-        self.outlet.patient = None;
+        self.outlet.patience = self.lingers.then(|| linger::until(now));
         for command in &self.commands {
             match *command {
-                Command::Linger { page } if self.lingers => {
-                    self.outlet.patient = Some((page, linger::until(now)));
-                }
                 Command::Unmap { page, .. } => {
                     self.migratory.lost(page);
                     self.kept.took(page, now);

@@ -8,7 +8,7 @@ use giantvm_core::PageIndex;
 use super::batch::Batch;
 use crate::backing::{Backing, BackingError};
 use crate::mutants::mutant;
-use crate::protocol::{Command, PageMessage};
+use crate::protocol::{Attach, Command, PageMessage};
 
 pub(crate) use super::batch::{Deed, Outside};
 
@@ -30,6 +30,7 @@ pub(crate) fn execute<M: PageMessage>(
     let then = commands
         .iter()
         .filter(|command| !mutant!(SendsFirst) || !sends(command));
+    let mut lingers = None;
     for command in first.chain(then) {
         let late = command.changes().is_some_and(|page| batch.concerns(page));
         if late || batch.takes() && gives(command) {
@@ -39,9 +40,16 @@ pub(crate) fn execute<M: PageMessage>(
             Command::Send {
                 to,
                 message,
+                attach: Attach::Nothing,
+            } if lingers.take() == Some(message.page()) => {
+                batch.send_later(*to, message, backing, outside)?;
+            }
+            Command::Send {
+                to,
+                message,
                 attach,
             } => batch.send(*to, message, *attach, backing, outside)?,
-            Command::Linger { .. } => {}
+            Command::Linger { page } => lingers = Some(*page),
             Command::Store { .. } if mutant!(SkipsStores) => {}
             Command::Protect { .. } if mutant!(SkipsProtects) => {}
             Command::Unmap { .. } if mutant!(SkipsUnmaps) => {}

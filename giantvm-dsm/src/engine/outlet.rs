@@ -53,8 +53,8 @@ pub(super) struct Outlet {
     bound: Vec<u8>,
     /// Whether the transport has something that is to be flushed.
     posted: bool,
-    /// What is said next may wait, if it is about this page, and until when.
-    pub(super) patient: Option<(PageIndex, Tick)>,
+    /// Until when what the input being carried out says may wait, where it may at all.
+    pub(super) patience: Option<Tick>,
     /// The first time at which a sheaf that waits for company has to go.
     lingers: Option<Tick>,
     pub(super) stats: Arc<Mutex<DsmStats>>,
@@ -80,7 +80,7 @@ impl Outlet {
             sheaves: Vec::new(),
             bound: Vec::new(),
             posted: false,
-            patient: None,
+            patience: None,
             lingers: None,
             stats: Arc::default(),
             waiting: HashMap::new(),
@@ -284,13 +284,14 @@ impl Outlet {
         }
     }
 
-    pub(super) fn count(&self, update: impl FnOnce(&mut DsmStats)) {
-        update(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner));
-    }
-}
-
-impl<M: PageMessage> Outside<M> for Outlet {
-    fn send(&mut self, to: NodeId, message: &M, page: Option<&[u8]>) {
+    /// Takes a message to `to`, with its page if that goes along; `until` then it may wait for others.
+    fn say<M: PageMessage>(
+        &mut self,
+        to: NodeId,
+        message: &M,
+        page: Option<&[u8]>,
+        until: Option<Tick>,
+    ) {
         let (class, tag) = match page {
             None => (Class::Control, Tag::Bare(self.packer.ask(message))),
             Some(page) => (Class::Demand, self.pack(to, message.page(), page)),
@@ -306,10 +307,7 @@ impl<M: PageMessage> Outside<M> for Outlet {
                     self.posted = true;
                     self.sent(to, sent);
                 } else if payload.is_empty() {
-                    let patient = self.patient.take();
-                    let patient = patient.filter(|(page, _)| *page == message.page());
-                    let patient = patient.filter(|_| !self.is_adjacent(to));
-                    self.bind(to, frame, patient.map(|(_, until)| until));
+                    self.bind(to, frame, until);
                 } else {
                     // What was said before it goes before it.
                     if !mutant!(SheafIsOvertaken) {
@@ -325,6 +323,21 @@ impl<M: PageMessage> Outside<M> for Outlet {
         if let Some(page) = page {
             self.packer.crossed(to, message.page(), page);
         }
+    }
+
+    pub(super) fn count(&self, update: impl FnOnce(&mut DsmStats)) {
+        update(&mut self.stats.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl<M: PageMessage> Outside<M> for Outlet {
+    fn send(&mut self, to: NodeId, message: &M, page: Option<&[u8]>) {
+        self.say(to, message, page, None);
+    }
+
+    fn send_later(&mut self, to: NodeId, message: &M) {
+        let patience = self.patience.filter(|_| !self.is_adjacent(to));
+        self.say(to, message, None, patience);
     }
 
     fn awaits(&self, page: PageIndex) -> bool {
