@@ -152,7 +152,6 @@ impl Directory {
     /// The requester has all it was promised.
     pub(super) fn done(
         &mut self,
-        now: Tick,
         from: NodeId,
         page: PageIndex,
         transaction: Transaction,
@@ -176,16 +175,16 @@ impl Directory {
         } else if let Some(active) = self.active.get_mut(&page) {
             active.serving = Serving::Rest;
             active.before = self.entries.get(slot).sharing.holders();
-            let until = Tick(now.0.saturating_add(self.rest.0));
+            let until = Tick(self.now.0.saturating_add(self.rest.0));
             self.resting.insert((until, page));
         }
         Ok(())
     }
 
     /// Serves the pages that have rested long enough.
-    pub(super) fn timeout(&mut self, now: Tick, out: &mut Out) {
+    pub(super) fn timeout(&mut self, out: &mut Out) {
         while let Some(&(until, page)) = self.resting.first() {
-            if until > now || mutant!(RestsForEver) {
+            if until > self.now || mutant!(RestsForEver) {
                 return;
             }
             self.resting.pop_first();

@@ -379,7 +379,7 @@ impl Directory {
         self.halted
     }
 
-    fn react(&mut self, now: Tick, input: Input<Message>, out: &mut Out) -> Result<(), Violation> {
+    fn react(&mut self, input: Input<Message>, out: &mut Out) -> Result<(), Violation> {
         match input {
             Input::Fault { page, access } => {
                 self.check_page(page)?;
@@ -404,9 +404,9 @@ impl Directory {
                 if !mutant!(ChecksNoPayload) {
                     checks::payload(payload, message.contents(), page, name)?;
                 }
-                self.receive(now, from, message, out)?;
+                self.receive(from, message, out)?;
             }
-            Input::Timeout => self.timeout(now, out),
+            Input::Timeout => self.timeout(out),
             Input::Depart(order) => self.depart(order, out),
         }
         Ok(())
@@ -480,11 +480,11 @@ impl CoherenceProtocol for Directory {
         commands: &mut Vec<Command<Message>>,
     ) -> Result<(), Violation> {
         self.now = now;
-        let handled = self.react(now, input, commands);
+        let handled = self.react(input, commands);
         while handled.is_ok()
             && let Some(message) = self.own.pop_front()
         {
-            let handled = self.receive(now, self.local, message, commands);
+            let handled = self.receive(self.local, message, commands);
             debug_assert_eq!(handled, Ok(()), "this node's own message {message:?}");
         }
         if handled.is_ok() && !self.notices.is_empty() && !self.halted {

@@ -11,7 +11,7 @@ use super::message::{Message, WHOLE};
 use super::table::{Entry, Sharing};
 use super::{Directory, Out};
 use crate::mutants::mutant;
-use crate::protocol::{Attach, Phase, Tick, Violation};
+use crate::protocol::{Attach, Phase, Violation};
 
 /// What a node that is leaving said, and waits for an answer to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,12 +35,7 @@ impl Directory {
     }
 
     /// A node has no part in any page any more.
-    pub(super) fn left_behind(
-        &mut self,
-        now: Tick,
-        from: NodeId,
-        out: &mut Out,
-    ) -> Result<(), Violation> {
+    pub(super) fn left_behind(&mut self, from: NodeId, out: &mut Out) -> Result<(), Violation> {
         let possible = self.births.has_heir(from)
             && !self.notices.contains_key(&from)
             && !self.left.contains(from);
@@ -67,7 +62,7 @@ impl Directory {
             .map(|(&page, _)| page)
             .collect();
         for page in asked {
-            self.ask_the_heir(now, page, out);
+            self.ask_the_heir(page, out);
         }
         Ok(())
     }
@@ -89,7 +84,7 @@ impl Directory {
     }
 
     /// Asks the heir of the node that was asked for `page`, and has left without an answer.
-    fn ask_the_heir(&mut self, now: Tick, page: PageIndex, out: &mut Out) {
+    fn ask_the_heir(&mut self, page: PageIndex, out: &mut Out) {
         let Some(pending) = self.pending.get_mut(&page) else {
             return;
         };
@@ -119,7 +114,7 @@ impl Directory {
             calm: false,
         };
         self.active.insert(page, active);
-        self.resting.insert((now, page));
+        self.resting.insert((self.now, page));
     }
 
     /// A node that had left takes part again.

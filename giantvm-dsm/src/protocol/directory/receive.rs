@@ -6,13 +6,12 @@ use super::holder::Order;
 use super::message::Message;
 use super::moves::Passed;
 use super::{Directory, Out};
-use crate::protocol::{Tick, Violation};
+use crate::protocol::Violation;
 
 impl Directory {
     /// Handles a message whose sender, page and payload were looked at.
     pub(super) fn receive(
         &mut self,
-        now: Tick,
         from: NodeId,
         message: Message,
         out: &mut Out,
@@ -69,7 +68,7 @@ impl Directory {
                 transaction,
                 version,
             } => self.returned(from, page, (transaction, version), out),
-            Message::Done { page, transaction } => self.done(now, from, page, transaction, out),
+            Message::Done { page, transaction } => self.done(from, page, transaction, out),
             Message::Hurry { page } => {
                 self.hurry(page);
                 Ok(())
@@ -99,7 +98,7 @@ impl Directory {
             }
             Message::Reclaim { page } => self.reclaimed(from, page, out),
             Message::Heir { heir } => self.heir_named(from, heir),
-            Message::Leave => self.left_behind(now, from, out),
+            Message::Leave => self.left_behind(from, out),
             Message::Agree => self.agreed(from, out),
             Message::Back => self.returned_node(from),
         }
