@@ -62,10 +62,14 @@ impl Machine {
         self.stopping.load(Ordering::Acquire)
     }
 
-    /// Interrupts a vCPU, which is one of the machine's, wherever it is.
+    /// Interrupts a vCPU wherever it is, if it is one of the machine's.
     pub(super) fn inject(&self, target: VcpuId, interrupt: Interrupt) -> Result<(), VcpuError> {
         let senders = self.senders.read().unwrap_or_else(PoisonError::into_inner);
-        if self.places.now().is_local(target) {
+        let places = self.places.now();
+        places
+            .node_of(target)
+            .ok_or(VcpuError::NoSuchVcpu(target))?;
+        if places.is_local(target) {
             let msi = self.pins.as_sent(target, interrupt.to_msi(target));
             // A vCPU whose APIC is off takes no interrupt: that is no error of the sender.
             return self.deliver(msi).map(|_| ());
