@@ -5,6 +5,7 @@ mod fault;
 mod ring;
 mod swap;
 mod tcp;
+mod walk;
 mod wire;
 
 pub(crate) use fault::{Fault, times as faults};
@@ -17,12 +18,14 @@ use std::time::Duration;
 use ring::{Rings, Use};
 use swap::Swap;
 use tcp::Tcp;
+use walk::Walked;
 use wire::{RawLink, Trips};
 
 use crate::cli::Cli;
 use crate::far::FarSide;
 use crate::pair::Over;
 use crate::sample::Times;
+use crate::workload::Touch;
 
 /// The near ends of what floors are measured on.
 #[derive(Debug)]
@@ -30,6 +33,7 @@ pub(crate) struct Raw {
     tcp: RawLink<Tcp>,
     ring: RawLink<Rings>,
     swap: Swap,
+    walked: Walked,
 }
 
 impl Raw {
@@ -42,6 +46,7 @@ impl Raw {
             tcp: RawLink(Tcp::accept(listener, far)?),
             ring: RawLink(memory.near(Use::Trips)?),
             swap: Swap::near(memory)?,
+            walked: Walked::near(memory)?,
         })
     }
 
@@ -51,6 +56,11 @@ impl Raw {
             Over::Shm => self.ring.best_stream(bytes),
             Over::Tcp => self.tcp.best_stream(bytes),
         }
+    }
+
+    /// Mebibytes a second of a thread that walks over `pages` of the far end, over a ring without nodes.
+    pub(crate) fn walk(&mut self, pages: u64, touch: Touch) -> anyhow::Result<f64> {
+        self.ring.best_walk(&mut self.walked, pages, touch)
     }
 
     /// Tells the far ends that nothing comes any more.

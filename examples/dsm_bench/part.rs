@@ -23,7 +23,8 @@ pub(crate) enum Part {
     /// no order are without the slowest twentieth, which is the machine's.
     Ahead,
     /// Scans alone: a loads from all that b wrote, and stores to it, on an otherwise idle machine. Floor:
-    /// a bare stream, before and after.
+    /// a bare stream, before and after. "bare walk" is what a walk could be at best over these rings:
+    /// without nodes, with pages that are taken, copied and mapped in runs.
     Scan,
     /// One remote store taken apart into its steps.
     Steps,

@@ -11,7 +11,7 @@ use crate::cli::Cli;
 use crate::far::{Duty, FarSide};
 use crate::faults::round::Bench;
 use crate::floor::{Memory, Raw};
-use crate::pair::{Cluster, Node, port};
+use crate::pair::{Cluster, Node, Over, port};
 use crate::table::table;
 use crate::workload::Touch;
 
@@ -26,6 +26,18 @@ pub(crate) struct Scan {
     /// Of a round's scan to the stream of the same round.
     ratio: Spread,
     verdict: Verdict,
+    /// Of the same walk over bare rings, without nodes; none over TCP.
+    bare: Option<Spread>,
+    /// Of a round's bare walk to the stream of the same round: what a node could reach at best.
+    bare_ratio: Option<Spread>,
+}
+
+/// One round of one kind, in mebibytes a second.
+#[derive(Debug, Clone, Copy)]
+struct Round {
+    rate: f64,
+    stream: f64,
+    bare: Option<f64>,
 }
 
 const KINDS: [(&str, Touch, f64); 2] = [
@@ -48,21 +60,39 @@ pub(crate) fn run(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Vec<Scan>> {
             let (node, fars) = (&node, &mut fars[..]);
             let rate = Bench { node, fars, cli }.scan(touch)?;
             let after = raw.stream(cli.transport, cli.scan << 20)?;
-            found.push((rate, before.midpoint(after)));
+            let bare = match cli.transport {
+                Over::Shm => Some(raw.walk(cli.scan_pages(), touch)?),
+                // It is over rings only.
+                Over::Tcp => None,
+            };
+            found.push(Round {
+                rate,
+                stream: before.midpoint(after),
+                bare,
+            });
         }
     }
     raw.end()?;
     FarSide::part(fars, node)?;
     let rows = KINDS.into_iter().zip(found);
     let rows = rows.map(|((touch, _, bar), rounds)| {
-        let each = |figure: fn(&(f64, f64)) -> f64| rounds.iter().map(figure).collect::<Spread>();
-        let ratio = each(|(rate, stream)| rate / stream);
+        let each = |figure: fn(&Round) -> f64| rounds.iter().map(figure).collect::<Spread>();
+        let bare = |figure: fn(&Round, f64) -> f64| {
+            let figures = rounds
+                .iter()
+                .filter_map(|round| Some(figure(round, round.bare?)));
+            let figures: Vec<_> = figures.collect();
+            (!figures.is_empty()).then(|| figures.into_iter().collect::<Spread>())
+        };
+        let ratio = each(|round| round.rate / round.stream);
         Scan {
             touch,
-            rate: each(|&(rate, _)| rate),
-            stream: each(|&(_, stream)| stream),
+            rate: each(|round| round.rate),
+            stream: each(|round| round.stream),
             ratio,
             verdict: Verdict::of(ratio.median >= bar),
+            bare: bare(|_, bare| bare),
+            bare_ratio: bare(|round, bare| bare / round.stream),
         }
     });
     Ok(rows.collect())
@@ -80,6 +110,8 @@ pub(crate) fn show(rows: &[Scan]) -> Table {
         "ratio",
         "low..high",
         "bar",
+        "bare walk",
+        "ratio",
     ]);
     for row in rows {
         let wide = |spread: &Spread| format!("{:.0}..{:.0}", spread.low, spread.high);
@@ -93,6 +125,12 @@ pub(crate) fn show(rows: &[Scan]) -> Table {
             format!("{:.3}", row.ratio.median),
             format!("{:.3}..{:.3}", row.ratio.low, row.ratio.high),
             row.verdict.name().to_owned(),
+            row.bare
+                .as_ref()
+                .map_or(String::new(), |bare| format!("{:.0}", bare.median)),
+            row.bare_ratio
+                .as_ref()
+                .map_or(String::new(), |ratio| format!("{:.3}", ratio.median)),
         ]);
     }
     table

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::bail;
 use giantvm_core::{GuestAddress, PageSize};
+use giantvm_dsm::view::DsmMemory;
 use serde::{Deserialize, Serialize};
 use vm_memory::Bytes as _;
 
@@ -113,6 +114,24 @@ const WAIT: Duration = Duration::from_micros(5);
 
 const FIRST: GuestAddress = GuestAddress(0);
 
+/// Touches each of `pages` once.
+pub(crate) fn touch_each(
+    memory: &DsmMemory,
+    pages: &[GuestAddress],
+    touch: Touch,
+) -> anyhow::Result<Times> {
+    let mut times = Times::default();
+    for &at in pages {
+        match touch {
+            Touch::Load => times
+                .time(|| memory.load::<u64>(at, Ordering::Relaxed))
+                .map(|_| ()),
+            Touch::Store => times.time(|| memory.store(at.0, at, Ordering::Relaxed)),
+        }?;
+    }
+    Ok(times)
+}
+
 impl Node {
     pub(crate) fn obey(&self, order: Order) -> anyhow::Result<Answer> {
         match order {
@@ -146,16 +165,7 @@ impl Node {
 
     /// The same, of pages that are named.
     pub(crate) fn touch_each(&self, pages: &[GuestAddress], touch: Touch) -> anyhow::Result<Times> {
-        let mut times = Times::default();
-        for &at in pages {
-            match touch {
-                Touch::Load => times
-                    .time(|| self.memory.load::<u64>(at, Ordering::Relaxed))
-                    .map(|_| ()),
-                Touch::Store => times.time(|| self.memory.store(at.0, at, Ordering::Relaxed)),
-            }?;
-        }
-        Ok(times)
+        touch_each(&self.memory, pages, touch)
     }
 
     /// Loads each page of `walk` once, `threads` at a time; loads a second.

@@ -43,13 +43,15 @@ const MOMENT: futex::Timespec = futex::Timespec {
 pub(super) enum Use {
     /// Round trips and streams.
     Trips,
+    /// Pages that a thread of node a walks over.
+    Walk,
     /// What node a asks of b while both write.
     SwapByA,
     /// What node b asks of a.
     SwapByB,
 }
 
-const USES: usize = 3;
+const USES: usize = 4;
 
 /// The memory of all rings.
 #[derive(Debug)]

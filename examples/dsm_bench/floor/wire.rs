@@ -9,7 +9,9 @@ use anyhow::{Context, bail};
 use super::ring::{Memory, Rings, Use};
 use super::swap::Swap;
 use super::tcp::Tcp;
+use super::walk::Walked;
 use crate::sample::Times;
+use crate::workload::Touch;
 
 /// Bytes of a request, as long as a control frame can be.
 pub(super) const REQUEST: usize = 64;
@@ -44,8 +46,12 @@ enum Ask {
     /// Write a page at the same time for as many milliseconds as the request says, and answer how
     /// often it came.
     Swap = 4,
+    /// Give as many pages away as the request says, for loads, and answer when they are there again.
+    Loads = 5,
+    /// The same, for stores.
+    Stores = 6,
     /// Nothing more.
-    End = 5,
+    End = 7,
 }
 
 impl Ask {
@@ -53,7 +59,7 @@ impl Ask {
         match self {
             Self::Page => REQUEST + 4096,
             Self::Control => REQUEST,
-            Self::Swap => 8,
+            Self::Swap | Self::Loads | Self::Stores => 8,
             Self::Stream | Self::End => 0,
         }
     }
@@ -108,6 +114,28 @@ impl<W: Wire> RawLink<W> {
         let mut other = [0; 8];
         self.0.receive(&mut other, Wait::Blocking)?;
         Ok((own + u64::from_le_bytes(other)) as f64 / time.as_secs_f64())
+    }
+
+    /// Mebibytes a second of a thread that walks over `pages` of the far end, by the faster way to wait.
+    pub(super) fn best_walk(
+        &mut self,
+        walked: &mut Walked,
+        pages: u64,
+        touch: Touch,
+    ) -> anyhow::Result<f64> {
+        let ask = match touch {
+            Touch::Load => Ask::Loads,
+            Touch::Store => Ask::Stores,
+        };
+        let mut best = 0.0_f64;
+        for wait in [Wait::Busy, Wait::Blocking] {
+            self.ask_by(Wait::Blocking, ask, pages, [wait, Wait::Blocking])?;
+            // It has all its pages now.
+            self.0.receive(&mut [0; 8], Wait::Blocking)?;
+            let seconds = walked.take(pages, touch, wait)?;
+            best = best.max(pages as f64 / 256.0 / seconds);
+        }
+        Ok(best)
     }
 
     /// By the faster way to wait.
@@ -188,15 +216,27 @@ fn chunks(mut left: u64) -> impl Iterator<Item = usize> {
 pub(crate) fn answer(raw: u16, ring: &Path) -> anyhow::Result<()> {
     let tcp = Tcp::connect(raw)?;
     let memory = Memory::open(ring)?;
-    let (ring, mut swap) = (memory.far(Use::Trips)?, Swap::far(&memory)?);
-    let tcp = std::thread::spawn(|| serve(tcp, |_| bail!("pages are swapped over rings only")));
-    serve::<Rings>(ring, |time| swap.write(time))?;
+    let ring = memory.far(Use::Trips)?;
+    let (mut swap, mut walked) = (Swap::far(&memory)?, Walked::far(&memory)?);
+    let tcp = std::thread::spawn(|| serve(tcp, |_, _, _, _| bail!("over rings only")));
+    serve::<Rings>(ring, |ring, ask, number, wait| {
+        let touch = match ask {
+            Ask::Loads => Touch::Load,
+            Ask::Stores => Touch::Store,
+            _ => {
+                let came = swap.write(Duration::from_millis(number))?;
+                return Ok(ring.send(&came.to_le_bytes(), Wait::Blocking)?);
+            }
+        };
+        let ready = || ring.send(&[0; 8], Wait::Blocking);
+        walked.give(number, touch, wait, ready)
+    })?;
     tcp.join().expect("it does not panic")
 }
 
 fn serve<W: Wire>(
     mut wire: W,
-    mut swap: impl FnMut(Duration) -> anyhow::Result<u64>,
+    mut with_pages: impl FnMut(&mut W, Ask, u64, Wait) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let data = vec![0x5a; CHUNK];
     let (mut request, mut next) = ([0; REQUEST], Wait::Blocking);
@@ -218,10 +258,9 @@ fn serve<W: Wire>(
         match request[0] {
             ask if ask == Ask::Page as u8 => wire.send(&data[..Ask::Page.reply()], wait)?,
             ask if ask == Ask::Control as u8 => wire.send(&data[..REQUEST], wait)?,
-            ask if ask == Ask::Swap as u8 => {
-                let came = swap(Duration::from_millis(number))?;
-                wire.send(&came.to_le_bytes(), Wait::Blocking)?;
-            }
+            ask if ask == Ask::Swap as u8 => with_pages(&mut wire, Ask::Swap, number, wait)?,
+            ask if ask == Ask::Loads as u8 => with_pages(&mut wire, Ask::Loads, number, wait)?,
+            ask if ask == Ask::Stores as u8 => with_pages(&mut wire, Ask::Stores, number, wait)?,
             ask if ask == Ask::Stream as u8 => {
                 chunks(number).try_for_each(|len| wire.send(&data[..len], wait))?;
             }
