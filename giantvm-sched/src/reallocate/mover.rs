@@ -20,7 +20,8 @@ pub enum Unit {
     Slice,
 }
 
-/// Moves from hosts that are crowded to those that have room, as far as that pays.
+/// Moves from hosts that are crowded to those that have room, as far as that pays. A vCPU also goes where
+/// there is none if more is done in all.
 ///
 /// ```
 /// use giantvm_sched::reallocate::{Fleet, Footprint, HostId, Mover, Parameters, Policy, Unit};

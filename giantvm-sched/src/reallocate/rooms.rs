@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use super::fleet::Fleet;
 use super::ids::HostId;
 
-/// Hosts by what is free on them, in thousandths of a processor.
+/// Hosts by what is free on them, in thousandths of a processor; less than nothing where too much is.
 #[derive(Debug)]
 pub(super) struct Rooms {
-    by_room: BTreeSet<(u64, HostId)>,
+    by_room: BTreeSet<(i64, HostId)>,
     /// In thousandths of a host's capacity.
     reserve: u32,
 }
@@ -21,7 +21,7 @@ impl Rooms {
         };
         rooms.by_room = fleet
             .hosts()
-            .map(|host| (rooms.room(fleet, host), host))
+            .map(|host| (rooms.left(fleet, host), host))
             .collect();
         rooms
     }
@@ -36,7 +36,13 @@ impl Rooms {
         self.fill(fleet, host).saturating_sub(fleet.load(host))
     }
 
-    /// The host with the most room, the last of equals.
+    /// What is free on a host, or what it has too much.
+    fn left(&self, fleet: &Fleet, host: HostId) -> i64 {
+        let [fill, load] = [self.fill(fleet, host), fleet.load(host)];
+        fill.cast_signed().saturating_sub_unsigned(load)
+    }
+
+    /// The host with the most room, the last of equals: if none has any, the one that lacks least.
     pub(super) fn roomiest(&self) -> Option<HostId> {
         self.by_room.last().map(|&(_, host)| host)
     }
@@ -49,11 +55,11 @@ impl Rooms {
         change: impl FnOnce(&mut Fleet),
     ) {
         for host in hosts {
-            self.by_room.remove(&(self.room(fleet, host), host));
+            self.by_room.remove(&(self.left(fleet, host), host));
         }
         change(fleet);
         for host in hosts {
-            self.by_room.insert((self.room(fleet, host), host));
+            self.by_room.insert((self.left(fleet, host), host));
         }
     }
 }
