@@ -16,6 +16,9 @@ const NAME: &str = "giantvm-colocate-";
 const PERIOD: u64 = 10_000;
 /// Ten times what the rest of the machine has by default, so that the quota is what holds a host up.
 const SHARES: [&str; 2] = ["10240", "1000"];
+/// What a kernel that divides real-time among groups lets real-time threads of all groups have of each
+/// second, in microseconds. It gives a new group none, so that there are none in it.
+const REAL_TIME: u32 = 800_000;
 /// How long a group may take to be empty once its last thread has ended.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -102,7 +105,13 @@ impl Hosts {
             }
         }
         match self.hosts[0].version {
-            Version::One => write(&self.parents[0].join("cpu.shares"), SHARES[0])?,
+            Version::One => {
+                write(&self.parents[0].join("cpu.shares"), SHARES[0])?;
+                allow_real_time(&self.parents[0], REAL_TIME)?;
+                for host in &self.hosts {
+                    allow_real_time(&host.quota, REAL_TIME / 2)?;
+                }
+            }
             Version::Two => {
                 write(&self.parents[0].join("cpu.weight"), SHARES[1])?;
                 write(&self.parents[0].join("cgroup.subtree_control"), "+cpu")?;
@@ -184,6 +193,15 @@ impl Host {
                 Duration::from_micros(usage.context("no usage in cpu.stat")?.parse()?)
             }
         })
+    }
+}
+
+/// Lets a group have real-time threads, as all groups may on kernels that do not divide real-time.
+fn allow_real_time(group: &Path, micros: u32) -> anyhow::Result<()> {
+    let file = group.join("cpu.rt_runtime_us");
+    match file.exists() {
+        true => write(&file, &micros.to_string()),
+        false => Ok(()),
     }
 }
 

@@ -108,10 +108,10 @@ fn done(report: &Report) -> Panel {
     }
 }
 
-/// The schedule, as steps.
+/// The last schedule, as steps.
 fn left(report: &Report) -> Panel {
     let points = |host: usize| {
-        let slots = report.schedule.iter().zip(0_u32..);
+        let slots = report.schedules.last().into_iter().flatten().zip(0_u32..);
         let ends = slots.flat_map(move |(shares, slot)| {
             [slot, slot + 1].map(|at| (f64::from(at) * SLOT.as_secs_f64(), f64::from(shares[host])))
         });
@@ -124,7 +124,7 @@ fn left(report: &Report) -> Panel {
         points: points(host),
     };
     Panel {
-        caption: "What tenants leave of each host".to_owned(),
+        caption: "What tenants leave of each host, last round".to_owned(),
         x: "seconds",
         y: "% of a processor",
         scale: Scale::Count(SECONDS),

@@ -13,7 +13,7 @@ use crate::load::VCPUS;
 use crate::placement::{self, MACHINES, Placement};
 use crate::plan::Plan;
 use crate::run::{Machine, Slot};
-use crate::schedule::SLOT;
+use crate::schedule::{SLOT, Schedule};
 use crate::seat::Seat;
 use crate::vm::PAGE;
 
@@ -22,6 +22,7 @@ type Flight<'s> = (Move, ScopedJoinHandle<'s, anyhow::Result<Duration>>);
 
 pub(crate) struct Conductor<'e> {
     plan: &'e Plan,
+    schedule: &'e Schedule,
     hosts: &'e Hosts,
     machines: &'e [Machine; MACHINES],
     policy: Box<dyn Policy>,
@@ -36,13 +37,15 @@ pub(crate) struct Conductor<'e> {
 impl<'e> Conductor<'e> {
     pub(crate) fn new(
         plan: &'e Plan,
+        schedule: &'e Schedule,
         hosts: &'e Hosts,
         placement: Placement,
         machines: &'e [Machine; MACHINES],
     ) -> anyhow::Result<Self> {
-        let footprint = plan.load.footprint(plan.used * PAGE, plan.rate);
+        let footprint = plan.load.footprint(plan.used * PAGE, plan.rate());
         Ok(Self {
             plan,
+            schedule,
             hosts,
             machines,
             policy: placement.policy(plan.wave),
@@ -62,7 +65,7 @@ impl<'e> Conductor<'e> {
     ) -> anyhow::Result<()> {
         let mut flights = Vec::new();
         let mut before = self.sofar()?;
-        for (slot, &shares) in (0_u32..).zip(self.plan.schedule.slots()) {
+        for (slot, &shares) in (0_u32..).zip(self.schedule.slots()) {
             let landed =
                 flights.extract_if(.., |(_, thread): &mut Flight<'_>| thread.is_finished());
             for flight in landed.collect::<Vec<_>>() {

@@ -74,20 +74,22 @@ impl Load {
         }
     }
 
-    /// The processor time that a step takes on a host while the other host is busy with the same:
-    /// processors may share more than memory.
+    /// The processor time that a step takes while all vCPUs work, as many on each host: they share more
+    /// than memory.
     pub(crate) fn cost(self, hosts: &Hosts, size: Size) -> anyhow::Result<Duration> {
-        let (ends, both) = (link::ends(Link::Inproc)?, Barrier::new(HOSTS));
+        const THREADS: usize = HOSTS * VCPUS;
+        let (ends, all) = (link::ends(Link::Inproc)?, Barrier::new(THREADS));
         // Of small pages, as nodes have them, and not of huge ones as others may be.
         let nodes = [Side::new(0, &ends[0], size)?, Side::new(1, &ends[1], size)?];
         std::thread::scope(|scope| {
-            let threads = [0, 1].map(|host| {
-                let (hosts, node, both) = (&hosts.hosts[host], &nodes[host], &both);
+            let threads: [_; THREADS] = std::array::from_fn(|thread| {
+                let (host, vcpu) = (thread / VCPUS, thread % VCPUS);
+                let (hosts, node, all) = (&hosts.hosts[host], &nodes[host], &all);
                 scope.spawn(move || {
                     let entered = hosts.enter();
-                    both.wait();
+                    all.wait();
                     entered?;
-                    let part = part(node.words(), 0);
+                    let part = part(node.words(), vcpu);
                     self.steps(part, size)?;
                     self.steps(part, size)
                 })
@@ -96,7 +98,7 @@ impl Load {
             for thread in threads {
                 sum += thread.join().map_err(|_| anyhow!("a step panicked"))??;
             }
-            Ok(sum / u32::try_from(HOSTS)?)
+            Ok(sum / u32::try_from(THREADS)?)
         })
     }
 
@@ -150,7 +152,7 @@ pub(crate) fn part(words: &[AtomicU64], vcpu: usize) -> &[AtomicU64] {
 }
 
 /// What the calling thread has used so far.
-fn processor_time() -> anyhow::Result<Duration> {
+pub(crate) fn processor_time() -> anyhow::Result<Duration> {
     Ok(clock_gettime(ClockId::ThreadCPUTime).try_into()?)
 }
 

@@ -83,14 +83,14 @@ const CANNOT: u8 = 4;
 ///
 /// A host is a cgroup with a processor and a quota. By a schedule, its own tenant takes most of
 /// the processor for some seconds, and little for some more; what the tenant leaves is the quota. Each
-/// machine has two vCPUs, threads that are asked for so many steps a second; what is not done within
-/// 200 ms is given up. The first machine begins on the first host, the second on the second.
+/// machine has two vCPUs, threads that are asked for as many steps as a part of a processor can do; what
+/// is not done within 200 ms is given up. The first machine begins on the first host, the second on the second.
 ///
 /// The policies are those of `colocate`, with times that fit how fast tenants come and go; twice a second
 /// they are told what quotas were. Live migration sends a machine as a whole by pre-copy. Reallocation
 /// has a vCPU go on on the other host between two steps; pages of its distributed memory follow. Whatever
-/// serves or sends memory does so on its host, before other threads as far as the system lets it, and
-/// what it uses counts. After each run all memory is compared with what it has to hold.
+/// serves or sends memory does so on its host, before other threads as far as the system lets it: as
+/// real-time threads, which a quota counts and does not hold up. After each run all memory is compared with what it has to hold.
 #[derive(Debug, Parser)]
 #[command(name = "colocate_real", version, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
@@ -98,8 +98,9 @@ struct Cli {
     #[arg(long, value_enum, default_value_t = Load::ReadMostly)]
     work: Load,
 
-    /// What each vCPU wants, in hundredths of a processor while the other processor is busy, too.
-    #[arg(long, value_name = "PERCENT", default_value_t = 15, value_parser = clap::value_parser!(u32).range(5..=50))]
+    /// What each vCPU wants, in hundredths of a processor while all work. By default all of them together
+    /// want about what both hosts have left on average.
+    #[arg(long, value_name = "PERCENT", default_value_t = 25, value_parser = clap::value_parser!(u32).range(5..=50))]
     wants: u32,
 
     /// Each machine's memory, at least 128M; half of it is not zero.
@@ -118,7 +119,7 @@ struct Cli {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=100))]
     rounds: u8,
 
-    /// The schedule's seed; all runs have the same schedule.
+    /// The first round's schedule; each round has the next one, for all placements.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 
@@ -186,17 +187,19 @@ fn run(cli: &Cli, hosts: &Arc<Hosts>) -> anyhow::Result<()> {
         size: cli.memory,
         used: cli.memory.pages() / (2 * VCPUS as u64),
         wants: cli.wants,
-        rate: f64::from(cli.wants) / 100.0 / cost.as_secs_f64(),
+        cost,
         link: cli.transport,
         protocol: cli.protocol,
         terms: Terms::default(),
-        schedule: Schedule::new(cli.seed, slots(cli.seconds), slots(cli.wave)),
         wave: cli.wave.into(),
     };
-    let rounds = usize::from(cli.rounds);
+    let seeds = (0..cli.rounds).map(|round| cli.seed.wrapping_add(round.into()));
+    let schedules: Vec<_> = seeds
+        .map(|seed| Schedule::new(seed, slots(cli.seconds), slots(cli.wave)))
+        .collect();
     let bar = output::progress(3 * u64::from(cli.rounds), "of {len} runs")?;
     bar.enable_steady_tick(SLOT);
-    let report = report::report(&plan, cli.seed, hosts, rounds, &bar)?;
+    let report = report::report(&plan, cli.seed, &schedules, hosts, &bar)?;
     bar.finish_and_clear();
     output::picture(cli.svg.as_deref(), || charts::draw(&report))?;
     let text = table::text(&report);

@@ -1,11 +1,12 @@
 //! What is the same for all placements.
 
+use std::time::Duration;
+
 use giantvm_sched::precopy::Terms;
 
 use crate::link::Link;
 use crate::load::Load;
 use crate::protocol::ProtocolKind;
-use crate::schedule::Schedule;
 use crate::vm::Size;
 
 /// What machines do on which hosts.
@@ -18,12 +19,18 @@ pub(crate) struct Plan {
     pub(crate) used: u64,
     /// What each vCPU wants, in hundredths of a processor.
     pub(crate) wants: u32,
-    /// Steps a second that are that much.
-    pub(crate) rate: f64,
+    /// The processor time that a step takes, as it was measured before.
+    pub(crate) cost: Duration,
     pub(crate) link: Link,
     pub(crate) protocol: ProtocolKind,
     pub(crate) terms: Terms,
     /// How long tenants stay as they are, on average, in seconds.
     pub(crate) wave: u32,
-    pub(crate) schedule: Schedule,
+}
+
+impl Plan {
+    /// Steps a second that each vCPU wants of processors that are as fast as before.
+    pub(crate) fn rate(&self) -> f64 {
+        f64::from(self.wants) / 100.0 / self.cost.as_secs_f64()
+    }
 }

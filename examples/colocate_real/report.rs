@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use giantvm_examples::machine::this_machine;
 use giantvm_examples::spread::Spread;
 use indicatif::ProgressBar;
@@ -12,7 +13,7 @@ use crate::load::{Load, VCPUS};
 use crate::placement::{MACHINES, Placement};
 use crate::plan::Plan;
 use crate::run::{Run, run};
-use crate::schedule::SLOT;
+use crate::schedule::{SLOT, Schedule};
 
 /// One placement over all rounds.
 #[derive(Debug, Clone, Serialize)]
@@ -22,11 +23,11 @@ pub(crate) struct Row {
     pub(crate) done: Spread,
     pub(crate) steps: Spread,
     pub(crate) steps_by_machine: [Spread; MACHINES],
-    /// More steps than static placement of the same round, as a part of those.
+    /// How much more of what was asked for was done than under static placement of the same round.
     pub(crate) gain: Spread,
     pub(crate) moves: Spread,
     pub(crate) mebibytes: Spread,
-    /// Processor time that was used, and that steps take when nothing moves, as parts of
+    /// Processor time that was used, and that steps take when no page is missing, as parts of
     /// what quotas allowed.
     pub(crate) used: Spread,
     pub(crate) useful: Spread,
@@ -50,35 +51,46 @@ pub(crate) struct Report {
     pub(crate) seed: u64,
     pub(crate) seconds: f64,
     pub(crate) rounds: usize,
-    /// What was left of each host, slot by slot of half a second, in hundredths of a processor.
-    pub(crate) schedule: Vec<[u32; HOSTS]>,
+    /// What was left of each host, round by round, slot by slot of half a second, in hundredths of a
+    /// processor.
+    pub(crate) schedules: Vec<Vec<[u32; HOSTS]>>,
+    /// When that changed, in the last round.
     #[serde(skip)]
     pub(crate) changes: [String; HOSTS],
     /// What could be done at best if both hosts were one, of what was asked for.
-    pub(crate) pooled: f64,
+    pub(crate) pooled: Spread,
+    /// The same if nothing left its host.
+    pub(crate) apart: Spread,
+    /// How much more the first is than the second.
+    pub(crate) at_best: Spread,
     pub(crate) rows: Vec<Row>,
 }
 
-/// Runs all placements by turns, so often.
+/// Runs all placements by turns, once for each schedule.
 pub(crate) fn report(
     plan: &Plan,
     seed: u64,
+    schedules: &[Schedule],
     hosts: &Arc<Hosts>,
-    rounds: usize,
     bar: &ProgressBar,
 ) -> anyhow::Result<Report> {
     let before = load_average();
     let mut runs = Placement::ALL.map(|_| Vec::new());
-    for _ in 0..rounds {
+    for schedule in schedules {
         for (placement, runs) in Placement::ALL.into_iter().zip(&mut runs) {
             bar.set_message(placement.name());
-            runs.push(run(plan, hosts, placement)?);
+            runs.push(run(plan, schedule, hosts, placement)?);
             bar.inc(1);
         }
     }
-    let still: Vec<f64> = runs[0].iter().map(total).collect();
+    let still: Vec<f64> = runs[0].iter().map(done).collect();
     let rows = Placement::ALL.into_iter().zip(runs);
-    let slots = plan.schedule.slots();
+    let last = schedules.last().context("no round")?;
+    let wants = plan.wants * u32::try_from(VCPUS * MACHINES)?;
+    let each = |figure: fn(&Schedule, u32) -> f64| {
+        let figures = schedules.iter().map(|schedule| figure(schedule, wants));
+        figures.collect::<Spread>()
+    };
     Ok(Report {
         command: std::env::args()
             .skip(1)
@@ -90,17 +102,20 @@ pub(crate) fn report(
         link: plan.link,
         protocol: plan.protocol.name(),
         wants_percent: plan.wants,
-        steps_per_second: plan.rate,
+        steps_per_second: plan.rate(),
         seed,
-        seconds: slots.len() as f64 * SLOT.as_secs_f64(),
-        rounds,
-        schedule: slots.to_vec(),
-        changes: [0, 1].map(|host| plan.schedule.text(host)),
-        pooled: plan
-            .schedule
-            .pooled(plan.wants * u32::try_from(VCPUS * MACHINES)?),
+        seconds: last.slots().len() as f64 * SLOT.as_secs_f64(),
+        rounds: schedules.len(),
+        schedules: schedules
+            .iter()
+            .map(|schedule| schedule.slots().to_vec())
+            .collect(),
+        changes: [0, 1].map(|host| last.text(host)),
+        pooled: each(Schedule::pooled),
+        apart: each(Schedule::apart),
+        at_best: each(|schedule, wants| schedule.pooled(wants) / schedule.apart(wants) - 1.0),
         rows: rows
-            .map(|(placement, runs)| row(plan, placement, runs, &still))
+            .map(|(placement, runs)| row(placement, runs, &still))
             .collect(),
     })
 }
@@ -120,23 +135,27 @@ fn total(run: &Run) -> f64 {
     run.steps.iter().sum::<u64>() as f64
 }
 
-fn row(plan: &Plan, placement: Placement, runs: Vec<Run>, still: &[f64]) -> Row {
+/// The part that was done of what was asked for.
+fn done(run: &Run) -> f64 {
+    total(run) / run.asked as f64
+}
+
+fn row(placement: Placement, runs: Vec<Run>, still: &[f64]) -> Row {
     let of = |figure: &dyn Fn(&Run) -> f64| runs.iter().map(figure).collect::<Spread>();
-    let step = f64::from(plan.wants) / 100.0 / plan.rate;
     Row {
         placement,
-        done: of(&|run| total(run) / (run.asked * MACHINES as u64) as f64),
+        done: of(&done),
         steps: of(&total),
         steps_by_machine: [0, 1].map(|machine| of(&|run| run.steps[machine] as f64)),
         gain: runs
             .iter()
             .zip(still)
-            .map(|(run, still)| total(run) / still - 1.0)
+            .map(|(run, still)| done(run) / still - 1.0)
             .collect(),
         moves: of(&|run| run.moves as f64),
         mebibytes: of(&|run| run.mebibytes),
         used: of(&|run| run.used_s / run.allowed_s),
-        useful: of(&|run| total(run) * step / run.allowed_s),
+        useful: of(&|run| total(run) * run.step_us / 1e6 / run.allowed_s),
         still_ms: of(&|run| run.still_ms),
         runs,
     }

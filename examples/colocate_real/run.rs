@@ -10,12 +10,12 @@ use serde::Serialize;
 
 use crate::cgroup::{HOSTS, Hosts};
 use crate::conductor::Conductor;
-use crate::load::{VCPUS, part};
+use crate::load::{VCPUS, part, processor_time};
 use crate::memory::Memory;
 use crate::pace::{Next, Pace};
 use crate::placement::{MACHINES, Placement};
 use crate::plan::Plan;
-use crate::schedule::SLOT;
+use crate::schedule::{SLOT, Schedule};
 use crate::seat::Seat;
 use crate::vm;
 
@@ -27,9 +27,11 @@ const STOPPED: Duration = Duration::from_micros(200);
 /// What came of it.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Run {
-    /// Steps that each machine did, and those that were asked of each.
+    /// Steps that each machine did, and those that were asked of both.
     pub(crate) steps: [u64; MACHINES],
     pub(crate) asked: u64,
+    /// Processor time of a step in the end, on average over all vCPUs, in microseconds.
+    pub(crate) step_us: f64,
     pub(crate) moves: u64,
     /// On the links, both ways.
     pub(crate) mebibytes: f64,
@@ -59,7 +61,12 @@ pub(crate) struct Machine {
 }
 
 /// Runs the plan under a placement, and checks all memory.
-pub(crate) fn run(plan: &Plan, hosts: &Arc<Hosts>, placement: Placement) -> anyhow::Result<Run> {
+pub(crate) fn run(
+    plan: &Plan,
+    schedule: &Schedule,
+    hosts: &Arc<Hosts>,
+    placement: Placement,
+) -> anyhow::Result<Run> {
     let machine = |home: usize| -> anyhow::Result<Machine> {
         let memory = match placement {
             Placement::Static | Placement::Reallocation => Memory::shared(plan, hosts, home),
@@ -72,7 +79,7 @@ pub(crate) fn run(plan: &Plan, hosts: &Arc<Hosts>, placement: Placement) -> anyh
         Ok(Machine { memory, seats })
     };
     let machines = [machine(0)?, machine(1)?];
-    let run = measure(plan, hosts, placement, &machines);
+    let run = measure(plan, schedule, hosts, placement, &machines);
     // What is left to do is not a part of the experiment.
     let restored = hosts.restore();
     if run.is_err() {
@@ -88,15 +95,16 @@ pub(crate) fn run(plan: &Plan, hosts: &Arc<Hosts>, placement: Placement) -> anyh
 
 fn measure(
     plan: &Plan,
+    schedule: &Schedule,
     hosts: &Hosts,
     placement: Placement,
     machines: &[Machine; MACHINES],
 ) -> anyhow::Result<Run> {
-    let length = SLOT * u32::try_from(plan.schedule.slots().len())?;
-    let mut conductor = Conductor::new(plan, hosts, placement, machines)?;
+    let length = SLOT * u32::try_from(schedule.slots().len())?;
+    let mut conductor = Conductor::new(plan, schedule, hosts, placement, machines)?;
     let (used, bytes) = (hosts.used()?, bytes(machines));
     let start = Instant::now();
-    let steps = std::thread::scope(|scope| {
+    let paces = std::thread::scope(|scope| {
         let workers = machines.each_ref().map(|machine| {
             [0, 1].map(|vcpu| {
                 Worker {
@@ -109,14 +117,13 @@ fn measure(
             })
         });
         let conducted = conductor.conduct(scope, start);
-        let mut steps = [[0; VCPUS]; MACHINES];
-        for (steps, workers) in steps.iter_mut().zip(workers) {
-            for (steps, worker) in steps.iter_mut().zip(workers) {
-                *steps = worker.join().map_err(|_| anyhow!("a vCPU panicked"))??;
-            }
+        let mut paces = Vec::new();
+        for worker in workers.into_iter().flatten() {
+            paces.push(worker.join().map_err(|_| anyhow!("a vCPU panicked"))??);
         }
-        conducted.map(|()| steps)
+        conducted.map(|()| paces)
     })?;
+    let steps = [0, 1].map(|machine| [0, 1].map(|vcpu| paces[machine * VCPUS + vcpu].done()));
     let used = hosts.used()?.saturating_sub(used);
     let bytes = self::bytes(machines) - bytes;
     hosts.restore()?;
@@ -138,7 +145,8 @@ fn measure(
     checked.with_context(|| format!("memory under {}", placement.name()))?;
     Ok(Run {
         steps: steps.map(|steps| steps.iter().sum()),
-        asked: Pace::new(plan.rate).asked(length) * VCPUS as u64,
+        asked: paces.iter().map(Pace::asked).sum(),
+        step_us: paces.iter().map(Pace::cost_us).sum::<f64>() / paces.len() as f64,
         moves: conductor.moves,
         mebibytes: bytes as f64 / f64::from(1 << 20),
         allowed_s: conductor.allowed,
@@ -166,7 +174,7 @@ impl<'e> Worker<'e> {
         scope: &'s Scope<'s, 'e>,
         start: Instant,
         length: Duration,
-    ) -> std::thread::ScopedJoinHandle<'s, anyhow::Result<u64>> {
+    ) -> std::thread::ScopedJoinHandle<'s, anyhow::Result<Pace>> {
         scope.spawn(move || {
             let steps = self.work(start, length);
             // Nobody waits for one that is not there.
@@ -175,13 +183,14 @@ impl<'e> Worker<'e> {
         })
     }
 
-    /// Works wherever it is told to, until the time is over. Returns how many steps that were.
-    fn work(&self, start: Instant, length: Duration) -> anyhow::Result<u64> {
-        let (plan, mut pace, mut here) = (self.plan, Pace::new(self.plan.rate), None);
+    /// Works wherever it is told to, until the time is over. Returns what came of it.
+    fn work(&self, start: Instant, length: Duration) -> anyhow::Result<Pace> {
+        let (plan, mut here) = (self.plan, None);
+        let mut pace = Pace::new(f64::from(plan.wants) / 100.0, plan.cost);
         loop {
             let passed = start.elapsed();
             if passed >= length {
-                return Ok(pace.done());
+                return Ok(pace);
             }
             let Some(host) = self.machine.seats[self.vcpu].obey() else {
                 std::thread::sleep(STOPPED);
@@ -193,8 +202,9 @@ impl<'e> Worker<'e> {
             match pace.next(passed) {
                 Next::Step => {
                     let part = part(self.machine.memory.words(host), self.vcpu);
+                    let before = processor_time()?;
                     plan.load.step(part, plan.size)?;
-                    pace.did();
+                    pace.did(processor_time()?.saturating_sub(before));
                     self.machine.seats[self.vcpu].did();
                 }
                 Next::Wait(time) => std::thread::sleep(time.min(NAP)),

@@ -68,6 +68,15 @@ impl Schedule {
         f64::from(done) / f64::from(wants.max(1)) / self.0.len().max(1) as f64
     }
 
+    /// The same if nothing leaves its host, on each of which half of it is wanted.
+    pub(crate) fn apart(&self, wants: u32) -> f64 {
+        let each = wants / HOSTS as u32;
+        let done: u32 = (self.0.iter().flatten())
+            .map(|&share| share.min(each))
+            .sum();
+        f64::from(done) / f64::from(wants.max(1)) / self.0.len().max(1) as f64
+    }
+
     /// When a host's share changes and to what: `0 s 100 %, 4.5 s 30 %`.
     pub(crate) fn text(&self, host: usize) -> String {
         let mut changes = Vec::<String>::new();
@@ -121,6 +130,7 @@ mod tests {
             let pooled = Schedule::new(seed, 100, 15).pooled(wants);
             prop_assert!(pooled > 0.0 && pooled <= 1.0 + 1e-9);
             prop_assert!(wants > 20 || pooled > 1.0 - 1e-9, "both have 10 at least");
+            prop_assert!(Schedule::new(seed, 100, 15).apart(wants) <= pooled + 1e-9);
         }
     }
 
@@ -130,5 +140,6 @@ mod tests {
         assert_eq!(schedule.text(0), "0 s 100 %, 1 s 30 %");
         assert_eq!(schedule.text(1), "0 s 20 %");
         assert!((schedule.pooled(100) - (100.0 + 100.0 + 50.0) / 300.0).abs() < 1e-9);
+        assert!((schedule.apart(100) - (70.0 + 70.0 + 50.0) / 300.0).abs() < 1e-9);
     }
 }

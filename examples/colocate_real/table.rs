@@ -32,10 +32,11 @@ pub(crate) fn text(report: &Report) -> String {
         "{}\n\
          Two machines of {} MiB over {:?}, protocol {}; each of two vCPUs is asked for {:.0} {} steps a \
          second, {} % of a processor\n\
-         What is left of host 1: {first}\n\
-         What is left of host 2: {second}\n\
-         {} s, seed {}; medians, and in brackets the least and the most, of {}\n{table}\n\
-         If both hosts were one, {:.1} % of the steps could be done: no placement beats that.\n",
+         {} s, seed {}; medians, and in brackets the least and the most, of {}\n\
+         What was left of host 1 in the last round: {first}\n\
+         What was left of host 2 in the last round: {second}\n{table}\n\
+         Where nothing moves, {} of the steps could be done at best; if both hosts were one, {}, \
+         which is {} more: no placement beats that.\n",
         report.how(),
         report.memory_mebibytes,
         report.link,
@@ -46,7 +47,9 @@ pub(crate) fn text(report: &Report) -> String {
         report.seconds,
         report.seed,
         report.rounds,
-        report.pooled * 100.0,
+        percent(report.apart),
+        percent(report.pooled),
+        percent(report.at_best),
     )
 }
 
