@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn steps_come_one_by_one() {
         let mut pace = Pace::new(0.1, MS);
-        assert_eq!(pace.next(0 * MS), Next::Wait(10 * MS));
+        assert_eq!(pace.next(Duration::ZERO), Next::Wait(10 * MS));
         assert_eq!(pace.next(10 * MS), Next::Step);
         pace.did(MS);
         assert_eq!(pace.next(15 * MS), Next::Wait(5 * MS));

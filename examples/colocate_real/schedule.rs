@@ -70,11 +70,10 @@ impl Schedule {
 
     /// The same if nothing leaves its host, on each of which half of it is wanted.
     pub(crate) fn apart(&self, wants: u32) -> f64 {
-        let each = wants / HOSTS as u32;
-        let done: u32 = (self.0.iter().flatten())
-            .map(|&share| share.min(each))
-            .sum();
-        f64::from(done) / f64::from(wants.max(1)) / self.0.len().max(1) as f64
+        let each = f64::from(wants.max(1)) / HOSTS as f64;
+        let shares = self.0.iter().flatten().map(|&share| f64::from(share));
+        let done: f64 = shares.map(|share| share.min(each)).sum();
+        done / each / (HOSTS * self.0.len().max(1)) as f64
     }
 
     /// When a host's share changes and to what: `0 s 100 %, 4.5 s 30 %`.
