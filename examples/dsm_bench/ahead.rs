@@ -39,28 +39,58 @@ struct Pair {
     fars: Vec<FarSide>,
 }
 
-const KINDS: [(&str, Pattern); 4] = [
-    ("random", Pattern::Scattered),
-    ("forward", Pattern::Forward),
-    ("backward", Pattern::Backward),
-    ("every third", Pattern::Every(3)),
+/// Some pages of the memory in one order, or all that there are.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    order: &'static str,
+    pattern: Pattern,
+    all: bool,
+}
+
+impl Kind {
+    const fn some(order: &'static str, pattern: Pattern) -> Self {
+        Self {
+            order,
+            pattern,
+            all: false,
+        }
+    }
+
+    /// Whether there is nothing to ask for ahead.
+    fn is_random(self) -> bool {
+        self.pattern == Pattern::Scattered && !self.all
+    }
+}
+
+const KINDS: [Kind; 5] = [
+    Kind::some("random", Pattern::Scattered),
+    Kind {
+        order: "random, all",
+        pattern: Pattern::Scattered,
+        all: true,
+    },
+    Kind::some("forward", Pattern::Forward),
+    Kind::some("backward", Pattern::Backward),
+    Kind::some("every third", Pattern::Every(3)),
 ];
 
 pub(crate) fn run(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Vec<Ahead>> {
     let mut pairs = [Pair::new(cli, cpus, true)?, Pair::new(cli, cpus, false)?];
     let mut found = KINDS.map(|kind| (kind, [(); 2].map(|()| Vec::new())));
     for round in 0..cli.rounds {
-        for ((_, pattern), times) in &mut found {
-            let walk = Walk::new(cli.pages, cli.data_pages(), *pattern);
+        for (kind, times) in &mut found {
+            let of = if kind.all {
+                cli.pages
+            } else {
+                cli.data_pages()
+            };
+            let walk = Walk::new(cli.pages, of, kind.pattern);
             for pair in &mut pairs {
                 pair.fars[0].ask(Order::Own(walk))?;
             }
             // What comes ahead comes while the other pair has its turn: turns are short only where
             // nothing should.
-            let turn = match pattern {
-                Pattern::Scattered => TURN,
-                _ => usize::MAX,
-            };
+            let turn = if kind.is_random() { TURN } else { usize::MAX };
             let mut took = [(); 2].map(|()| Times::default());
             for (turn, pages) in (round..).zip(walk.addresses().chunks(turn)) {
                 // Who goes first goes second the next time.
@@ -78,12 +108,12 @@ pub(crate) fn run(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Vec<Ahead>> {
     for Pair { node, fars } in pairs {
         FarSide::part(fars, node)?;
     }
-    let rows = found.map(|((order, pattern), [on, off])| {
+    let rows = found.map(|(kind, [on, off])| {
         let each = on.iter().zip(&off);
         // Where there is a pattern, the few that are slow bring the others.
-        let usual = |times: &Times| match pattern {
-            Pattern::Scattered => times.without_slowest(),
-            _ => times.clone(),
+        let usual = |times: &Times| match kind.is_random() {
+            true => times.without_slowest(),
+            false => times.clone(),
         };
         let ratio = each.map(|(on, off)| usual(on).total() / usual(off).total());
         let ratio = ratio.collect::<Spread>();
@@ -94,13 +124,13 @@ pub(crate) fn run(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Vec<Ahead>> {
             rates.collect()
         };
         Ahead {
-            order,
+            order: kind.order,
             on: rate(&on),
             off: rate(&off),
             ratio,
-            verdict: match pattern {
-                Pattern::Scattered => Verdict::of(ratio.median <= NO_SLOWER),
-                _ => Verdict::None,
+            verdict: match kind.is_random() {
+                true => Verdict::of(ratio.median <= NO_SLOWER),
+                false => Verdict::None,
             },
         }
     });

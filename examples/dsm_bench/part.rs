@@ -19,8 +19,9 @@ pub(crate) enum Part {
     Scatter,
     /// Starting a node with 64 GiB, and the memory that takes, then and for each page in use.
     Start,
-    /// Pages in no order, and in several, with read-ahead and without, by turns. Times of pages in
-    /// no order are without the slowest twentieth, which is the machine's.
+    /// Pages in no order, and in several, with read-ahead and without, by turns. "random" are pages all
+    /// over the memory, without the slowest twentieth, which is the machine's; "random, all" each page of
+    /// a small one.
     Ahead,
     /// Scans alone: a loads from all that b wrote, and stores to it, on an otherwise idle machine. Floor:
     /// a bare stream, before and after. "bare walk" is what a walk could be at best over these rings:

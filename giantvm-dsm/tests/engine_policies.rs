@@ -51,11 +51,20 @@ fn pair<P: CoherenceProtocol>(test: &str, options: DsmOptions) -> Option<[Node; 
 
 /// The first node writes all pages, the second reads them in order. What that cost the second.
 fn walk<P: CoherenceProtocol>(test: &str, options: DsmOptions) -> Option<DsmStats> {
+    visit::<P>(test, options, |page| page)
+}
+
+/// The same, page `nth(0)` first.
+fn visit<P: CoherenceProtocol>(
+    test: &str,
+    options: DsmOptions,
+    nth: impl Fn(usize) -> usize,
+) -> Option<DsmStats> {
     let [home, reader] = pair::<P>(test, options)?;
     for page in 0..PAGES {
         home.word(page).store(page as u64 + 1, Ordering::SeqCst);
     }
-    for page in 0..PAGES {
+    for page in (0..PAGES).map(nth) {
         assert_eq!(reader.word(page).load(Ordering::SeqCst), page as u64 + 1);
     }
     Some(reader.dsm.stats())
@@ -107,4 +116,28 @@ fn a_word_that_is_read_and_written_by_turns_costs_one_transaction_a_turn() {
     let (transactions, guesses) = turns(test, DsmOptions::default()).unwrap();
     assert!(guesses >= 28, "{guesses}");
     assert_eq!(transactions, 79 - guesses);
+}
+
+#[test]
+fn of_pages_near_one_another_that_are_wanted_in_no_order_most_come_unasked() {
+    let test = "of_pages_near_one_another_that_are_wanted_in_no_order_most_come_unasked";
+    // Every page once, and neither of two that follow one another near the other.
+    let nth = |count: usize| count * 101 % PAGES;
+    let mut off = DsmOptions::default();
+    off.read_ahead = 0;
+    let Some(stats) = visit::<Directory>(test, off, nth) else {
+        return;
+    };
+    assert_eq!(stats.faults(FaultKind::RemoteRead), PAGES as u64);
+    let on = DsmOptions::default();
+    let all = [
+        visit::<Directory>(test, on, nth),
+        visit::<Ivy>(test, on, nth),
+        visit::<Lease>(test, on, nth),
+    ];
+    for stats in all.into_iter().flatten() {
+        // Each of four blocks is asked for with its eighth page.
+        assert!(stats.read_ahead > PAGES as u64 / 2, "{stats:?}");
+        assert_eq!(stats.pages_received, PAGES as u64, "none came twice");
+    }
 }

@@ -1,4 +1,5 @@
-//! Which pages to ask for before a thread does.
+//! Which pages to ask for before a thread does: the next of a walk, here, or the rest of a
+//! [block](blocks).
 //!
 //! Faults that follow one another at a constant distance make a *stream*. Once a stream is
 //! believed, the pages ahead of its last fault are asked for, up to a *window*. The thread catches
@@ -11,13 +12,16 @@
 //!
 //! What is asked for in vain is counted when a stream is given up: it lowers the *trust* in new
 //! ones, and streams that use up all they got raise it. With little trust a stream has to be longer
-//! before it is believed. Faults without a pattern ask for nothing.
+//! before it is believed. Faults without a pattern ask for nothing, unless they are near one another.
 //!
 //! This is a value without a clock or memory of its own; what it says are wishes.
 
+mod blocks;
+
 use giantvm_core::PageIndex;
 
-use crate::protocol::Access;
+use self::blocks::Blocks;
+use crate::protocol::{Access, Tick};
 
 /// Streams that are followed at once: threads that walk through memory, several arrays each.
 const STREAMS: usize = 16;
@@ -81,6 +85,7 @@ pub(super) struct Ahead {
     faults: u64,
     /// Pages asked for that a thread got to, since someone last looked.
     used: u64,
+    blocks: Blocks,
 }
 
 impl Ahead {
@@ -91,14 +96,24 @@ impl Ahead {
             trust: FULL_TRUST,
             faults: 0,
             used: 0,
+            blocks: Blocks::new(most > 0),
         }
     }
 
     /// Notes a fault, because of which there may be [more](Self::more) to ask for.
-    pub(super) fn faulted(&mut self, page: PageIndex, access: Access) {
-        if self.most == 0 {
-            return;
+    pub(super) fn faulted(&mut self, page: PageIndex, access: Access, now: Tick) {
+        if self.most > 0 && !self.walked(page, access) {
+            self.blocks.faulted(page, access, now);
         }
+    }
+
+    /// Notes that a page went to another node.
+    pub(super) fn lost(&mut self, page: PageIndex, now: Tick) {
+        self.blocks.lost(page, now);
+    }
+
+    /// Notes a fault. Whether it is one of a stream that is believed.
+    fn walked(&mut self, page: PageIndex, access: Access) -> bool {
         self.faults += 1;
         let (page, most, heard) = (page.0, self.most, self.faults);
         let mut streams = self.streams.iter_mut();
@@ -110,22 +125,25 @@ impl Ahead {
             if used_up {
                 self.trust = (self.trust + 1).min(FULL_TRUST);
             }
-            stream.extend(most, BELIEVED[self.trust]);
-            return;
+            return stream.extend(most, BELIEVED[self.trust]);
         }
         let mut streams = self.streams.iter_mut();
         if let Some(stream) = streams.find(|stream| stream.may_turn_to(page, access)) {
             stream.turn_to(page);
             stream.heard = heard;
-            stream.extend(most, BELIEVED[self.trust]);
-            return;
+            return stream.extend(most, BELIEVED[self.trust]);
         }
         self.begin(page, access);
+        false
     }
 
     /// The next pages to ask for, at most `room`, and what for: those of the stream that was heard of
-    /// last first.
+    /// last first, and those of blocks last.
     pub(super) fn more(&mut self, room: u64) -> Option<(Wish, Access)> {
+        self.next_of_stream(room).or_else(|| self.blocks.more(room))
+    }
+
+    fn next_of_stream(&mut self, room: u64) -> Option<(Wish, Access)> {
         let asking = self.streams.iter_mut().filter(|stream| stream.asks);
         let stream = asking.max_by_key(|stream| stream.heard)?;
         Some((stream.ask(room)?, stream.access))
@@ -211,14 +229,16 @@ impl Stream {
     }
 
     /// Widens the window of a stream that is believed, and has it asked for once half of it is used.
-    fn extend(&mut self, most: u64, believed: u32) {
+    /// `false` if it is not.
+    fn extend(&mut self, most: u64, believed: u32) -> bool {
         let apart = u32::from(self.stride.unsigned_abs() > 1);
         if self.run < believed + apart {
-            return;
+            return false;
         }
         let grown = (self.window * 2).clamp(FIRST_WINDOW, most.max(1));
         self.window = grown.min(most);
         self.asks |= self.ahead <= self.window / 2;
+        true
     }
 
     /// Asks for as much of the window as there is room for.
@@ -248,7 +268,7 @@ mod tests {
     const MOST: u32 = 32;
 
     fn wished(ahead: &mut Ahead, page: u64) -> Vec<u64> {
-        ahead.faulted(PageIndex(page), Access::Read);
+        ahead.faulted(PageIndex(page), Access::Read, Tick(0));
         more(ahead, u64::MAX)
     }
 
@@ -342,7 +362,7 @@ mod tests {
     fn stores_do_not_follow_the_loads_of_another() {
         let mut ahead = Ahead::new(MOST);
         wished(&mut ahead, 1);
-        ahead.faulted(PageIndex(2), Access::Write);
+        ahead.faulted(PageIndex(2), Access::Write, Tick(0));
         assert_eq!(ahead.more(u64::MAX), None);
     }
 
@@ -352,10 +372,10 @@ mod tests {
         let faults = walk(&mut ahead, 100..300);
         let last = faults[faults.len() - 1];
         let end = last + u64::from(MOST);
-        ahead.faulted(PageIndex(end), Access::Read);
+        ahead.faulted(PageIndex(end), Access::Read, Tick(0));
         let parts = [0; 4].map(|_| more(&mut ahead, 6));
         assert_eq!(parts.each_ref().map(Vec::len), [6; 4]);
-        ahead.faulted(PageIndex(90_000), Access::Read);
+        ahead.faulted(PageIndex(90_000), Access::Read, Tick(0));
         let rest = more(&mut ahead, u64::MAX);
         let asked: Vec<_> = parts.into_iter().flatten().chain(rest).collect();
         assert_eq!(asked, (end + 1..=end + u64::from(MOST)).collect::<Vec<_>>());
@@ -366,7 +386,7 @@ mod tests {
     fn without_room_nothing_is_asked_for_and_nothing_forgotten() {
         let mut ahead = Ahead::new(MOST);
         for page in [1, 2] {
-            ahead.faulted(PageIndex(page), Access::Read);
+            ahead.faulted(PageIndex(page), Access::Read, Tick(0));
         }
         assert!(more(&mut ahead, 0).is_empty());
         assert_eq!(more(&mut ahead, 3), [3, 4, 5]);
@@ -380,14 +400,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_faults_ask_for_no_more_than_the_window_each(
+        fn any_faults_ask_for_no_more_than_the_window_or_a_block_each(
             pages in prop::collection::vec(prop_oneof![0..64_u64, any::<u64>()], 0..200),
         ) {
             let mut ahead = Ahead::new(MOST);
             for page in pages {
                 let wish = wished(&mut ahead, page);
-                prop_assert!(wish.len() <= MOST as usize);
-                prop_assert!(!wish.contains(&page));
+                let is_next = wish.len() <= MOST as usize && !wish.contains(&page);
+                prop_assert!(is_next || wish.len() == 64 && wish.contains(&page));
             }
         }
     }

@@ -532,6 +532,7 @@ impl<P: CoherenceProtocol> Driver<P> {
             match *command {
                 Command::Unmap { page, .. } => {
                     self.migratory.lost(page);
+                    self.ahead.lost(page, now);
                     self.kept.took(page, now);
                 }
                 Command::Protect { page } => self.kept.took(page, now),

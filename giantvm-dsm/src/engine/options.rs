@@ -39,7 +39,8 @@ pub struct DsmOptions {
     /// whose page tables are walked by processors that write to them (AMD's nested paging, Intel's with
     /// accessed flags). Costs microseconds of a contended page elsewhere.
     pub gather: bool,
-    /// Most pages that are asked for ahead of a thread that walks through memory; 0 to ask for none.
+    /// Most pages that are asked for ahead of a thread that walks through memory; 0 to ask for none, nor
+    /// for the rest of 64 pages of which a thread wanted several.
     pub read_ahead: u32,
     /// Whether it is noted which pages are asked for and taken most, and who waits for them, for
     /// [`Dsm::heat`](super::Dsm::heat) and [`Dsm::stalls`](super::Dsm::stalls): 250 KiB, and some

@@ -84,7 +84,7 @@ pub struct DsmStats {
     pub parcels: ParcelStats,
     /// Loads that were taken for stores, as those before them were followed by one.
     pub guesses: u64,
-    /// Pages that were asked for ahead of a thread that walks through memory.
+    /// Pages that were asked for ahead of a thread: of one that walks, or that wants others near them.
     pub read_ahead: u64,
     /// How many of those the thread got to, as far as it faulted again behind them.
     pub read_ahead_used: u64,
