@@ -242,7 +242,7 @@ mod wire;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroU8;
 
-use giantvm_core::{NodeId, NodeSet, PageIndex};
+use giantvm_core::{NodeId, NodeSet, PageIndex, PageRange};
 
 pub use message::{Grant, Message, Source, Transaction};
 pub use table::{BYTES_PER_PAGE, Sharing};
@@ -517,5 +517,13 @@ impl CoherenceProtocol for Directory {
 
     fn has_left(&self, node: NodeId) -> bool {
         self.left.contains(node)
+    }
+
+    fn handovers(&self) -> usize {
+        self.births.handovers()
+    }
+
+    fn comes_home(&self) -> Vec<PageRange> {
+        self.births.of(self.local)
     }
 }
