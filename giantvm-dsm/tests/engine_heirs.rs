@@ -26,6 +26,8 @@ const WORDS: usize = SIZE.bytes() / size_of::<u64>();
 const PAGES: usize = 1200;
 /// Pages that each node gives: those of the last fit the second only.
 const BUDGETS: [u64; 3] = [640, 1000, 640];
+/// What two peers may send home at a time, and a thread's faults meanwhile.
+const SLACK: u64 = 192;
 /// The node that leaves, and who has the most room for what it is home to.
 const LEAVER: usize = 2;
 const HEIR: usize = 1;
@@ -138,19 +140,20 @@ fn leaves_while_all_are_full(test: &str, bandwidth: Bandwidth) {
     assert!(nodes[LEAVER].departure().told > 0);
     // As a kill would do it.
     drop(nodes.remove(LEAVER));
-    for (dsm, budget) in nodes.iter().zip(BUDGETS) {
+    for dsm in &nodes {
         let memory = memory(dsm);
         for page in &memory.0 {
             let words = [0, 1, 8, 4, 5, 6].map(|at: usize| page[at].load(Ordering::Relaxed));
             let sum = rounds.iter().sum();
             assert_eq!(words, [rounds[0], rounds[1], sum, 1, 2, 3]);
         }
-        drop(memory);
-        settles(dsm, budget);
     }
-    // Both are full: the heir of what comes home to it.
     for (dsm, budget) in nodes.iter().zip(BUDGETS) {
         settles(dsm, budget);
+        // Both were full, and the heir of what came home to it.
+        let stats = dsm.stats().memory;
+        assert!(stats.most_resident > budget - SLACK, "{stats:?}");
+        assert!(stats.most_resident <= budget + SLACK, "{stats:?}");
     }
     thread::scope(|scope| {
         for dsm in nodes {

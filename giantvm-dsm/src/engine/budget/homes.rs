@@ -4,6 +4,7 @@ use giantvm_core::{PageIndex, PageRange};
 
 use super::Budget;
 use super::state::Mark;
+use crate::mutants::mutant;
 use crate::protocol::CoherenceProtocol;
 
 impl Budget {
@@ -11,7 +12,7 @@ impl Budget {
     /// next to nothing otherwise.
     pub(crate) fn follow(&mut self, protocol: &impl CoherenceProtocol) {
         let handovers = protocol.handovers();
-        if handovers != self.handovers {
+        if handovers != self.handovers && !mutant!(ForgetsWhatItInherited) {
             self.handovers = handovers;
             self.come_home(protocol.comes_home());
         }
