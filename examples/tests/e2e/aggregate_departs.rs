@@ -41,6 +41,9 @@ fn leaves_and_is_killed(test: &str, machine: &[&str], evacuate: &[&str]) -> Opti
     let node = process(&machine, 2).to_string();
     let killed = Command::new("kill").args(["-9", &node]).status().unwrap();
     assert!(killed.success(), "it had ended before");
+    let no_heir = order(socket, &["evacuate", "n1", "--heir", "n2"]);
+    let why = "has to be another, and never left";
+    assert!(text(&no_heir).contains(why), "{}", text(&no_heir));
     let output = end_within(machine, LIMIT);
     assert!(output.status.success(), "{}", text(&output));
     assert!(
@@ -59,10 +62,10 @@ fn a_node_that_left_is_killed_and_the_guest_goes_on_over_shared_rings() {
 
 #[test]
 fn a_node_that_left_slowly_is_killed_and_the_guest_goes_on_over_sockets() {
-    let evacuate = ["evacuate", "n2", "--bandwidth", "50M", "--heir", "n1"];
+    let evacuate = ["evacuate", "n2", "--bandwidth", "50M", "--heir", "n0"];
     let test = "a_node_that_left_is_killed_tcp";
     let told = leaves_and_is_killed(test, &["--transport", "tcp"], &evacuate);
-    assert!(told.is_none_or(|told| told.contains("node n1 took over")));
+    assert!(told.is_none_or(|told| told.contains("node n0 took over")));
 }
 
 #[test]

@@ -146,6 +146,7 @@ impl Budget {
     }
 
     /// How many wishes to be rid of a page are under way.
+    #[cfg(feature = "testing")]
     pub(crate) const fn unanswered(&self) -> usize {
         self.leaving
     }
