@@ -66,16 +66,16 @@ mod tests {
     fn a_refusal_names_what_is_needed_and_the_room_of_each_node() {
         let node = |number| NodeId::new(number).unwrap();
         let name = |node: NodeId| ["a", "b", "c"][node.index()];
-        let told = |error| super::told(&error, "c", PageSize::K4, name);
+        let why = |error| told(&error, "c", PageSize::K4, name);
         let rooms = vec![(node(0), Room::Pages(256)), (node(1), Room::Pages(3))];
-        let full = told(NoHeir::Full { needed: 512, rooms });
+        let full = why(NoHeir::Full { needed: 512, rooms });
         assert!(full.starts_with("node c keeps"), "{full}");
         assert!(full.contains("home to 2M"), "{full}");
         assert!(full.ends_with("node a has 1M, node b has 12K"), "{full}");
         let rooms = Vec::new();
-        let alone = told(NoHeir::Full { needed: 1, rooms });
+        let alone = why(NoHeir::Full { needed: 1, rooms });
         assert!(alone.ends_with("there is no other"), "{alone}");
-        let unfit = told(NoHeir::Unfit(node(1)));
+        let unfit = why(NoHeir::Unfit(node(1)));
         assert!(unfit.starts_with("node b cannot"), "{unfit}");
     }
 }
