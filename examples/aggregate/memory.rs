@@ -3,7 +3,7 @@
 use anyhow::{anyhow, ensure};
 use giantvm_core::NodeId;
 use giantvm_dsm::engine::MemoryBudget;
-use giantvm_dsm::protocol::{CapacityError, HomeMap};
+use giantvm_dsm::protocol::{CapacityError, HomeMap, Succession};
 use giantvm_sched::{ClusterSpec, Placement, Size};
 
 /// The nodes' memory.
@@ -58,6 +58,14 @@ impl Memory {
     /// What a node gives, if it has a limit.
     pub(crate) fn of(&self, node: NodeId) -> Option<MemoryBudget> {
         self.budgets.get(node.index()).copied().map(in_bytes)
+    }
+
+    /// Who is home to how much at first, and could be to more.
+    pub(crate) fn succession(&self, spec: &ClusterSpec) -> Succession {
+        let size = spec.page_size();
+        let budget = |node| self.of(node).map(|budget| budget.pages(size));
+        let nodes = NodeId::first(spec.nodes().len());
+        Succession::new(&self.homes, nodes.map(|node| (node, budget(node))))
     }
 
     /// What all nodes have to agree on.

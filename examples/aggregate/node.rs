@@ -354,8 +354,8 @@ impl Node {
                 mover: self.context.mover.clone(),
                 moves: self.moves.clone(),
                 obstacle: task.keeps_vcpus(),
-                limited: !task.memory.settings().is_empty(),
                 departures: self.wiring.departures.clone(),
+                succession: Mutex::new(task.memory.succession(&task.spec)),
                 left: Mutex::default(),
             };
             let control = Control::listen(path, orders);

@@ -117,6 +117,7 @@ mutants! {
     LeaseCountsRetainedAsSpare: "the budget takes a frame for spare whose bytes may be leased again",
     KeepsSpareFrames: "the budget gives no frame back",
     ForgetsThatAWishEnded: "the budget goes on counting pages that left as leaving",
+    ForgetsWhatItInherited: "the budget of an heir goes by the homes at the start",
     SkipsUnmaps: "the driver does not carry out Unmap",
     SkipsProtects: "the driver does not carry out Protect",
     SkipsWakes: "the driver does not carry out Wake",

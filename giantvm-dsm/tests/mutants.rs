@@ -14,10 +14,12 @@ use std::{env, fs};
 
 use giantvm_core::NodeId;
 use giantvm_dsm::mutants::{Mutant, choose};
-use giantvm_dsm::protocol::{CoherenceProtocol as _, Directory, Ivy, Lease};
+use giantvm_dsm::protocol::{CoherenceProtocol as _, Directory, Ivy, Lease, Tick};
 use giantvm_dsm::testing::conformance::Suite;
 use giantvm_dsm::testing::model::{Budget, Checkable, SmallWorld};
-use giantvm_dsm::testing::{Adversary, Cluster, Config, Disturbances, Roaming, Scenario};
+use giantvm_dsm::testing::{
+    Adversary, Afterwards, Chaos, Cluster, Config, Disturbances, Roaming, Scenario,
+};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
@@ -45,6 +47,7 @@ const fn checks<P: Checkable>() -> [Check; 3] {
             simulate::<P>(Disturbances::LIVELY)
                 .or_else(full::<P>)
                 .or_else(leave::<P>)
+                .or_else(inherit::<P>)
         },
     ]
 }
@@ -133,13 +136,29 @@ fn leave<P: Checkable>() -> Option<Noticed> {
 
 /// Nodes that are all full, as they have less memory than there are pages.
 fn full<P: Checkable>() -> Option<Noticed> {
+    crowded::<P>("full", 96, &[])
+}
+
+/// The same, of which one leaves for another that has room for what it is home to.
+fn inherit<P: Checkable>() -> Option<Noticed> {
+    let [heir, node] = [1, 3].map(|number| NodeId::new(number).unwrap());
+    let then = Afterwards::Stop;
+    let leave = Chaos::Leave { node, heir, then };
+    crowded::<P>("inheriting", 48, &[(Tick(200_000), leave)])
+}
+
+fn crowded<P: Checkable>(
+    name: &str,
+    pages: u64,
+    disturbances: &[(Tick, Chaos)],
+) -> Option<Noticed> {
     const MEMORY: u64 = 40;
     // Under Ivy an owner cannot give its page up.
     let bound = (P::NAME != Ivy::NAME).then_some(MEMORY + 4);
     (0..SEEDS / 4).find_map(|seed| {
         let config = Config {
             nodes: 4,
-            pages: 96,
+            pages,
             threads: 2,
             memory: Some(MEMORY),
             step_limit: 100_000,
@@ -147,8 +166,11 @@ fn full<P: Checkable>() -> Option<Noticed> {
         };
         let mut cluster = Cluster::<P>::new(config);
         cluster.plan_random(200);
+        for &(at, chaos) in disturbances {
+            cluster.disturb(at, chaos);
+        }
         let noticed = |after: String, law: &str| {
-            let after = format!("full, seed {seed}{after}");
+            let after = format!("{name}, seed {seed}{after}");
             let law = law.to_owned();
             Some(Noticed { after, law })
         };
@@ -248,7 +270,7 @@ fn every_bug_is_noticed_and_the_table_says_by_what() {
          Made by `cargo test -p giantvm-dsm --features testing --test mutants` with \
          `GIANTVM_BLESS=1`.\n\n\
          *search*: every state of two small worlds; the shortest way there, in events. *calm*, \
-         *disturbed*: random\nscenarios, the latter with evictions, pins, cuts and links made anew, or else with nodes that are *full*, or else with nodes that are *leaving*; the seed and the step at which it\nwas noticed. *hostile*: a peer that lies. *packed*, for\nwhat no other notices: real \
+         *disturbed*: random\nscenarios, the latter with evictions, pins, cuts and links made anew, or else with nodes that are *full*, or else with nodes that are *leaving*, or of which one is full and *inheriting*; the seed and the step at which it\nwas noticed. *hostile*: a peer that lies. *packed*, for\nwhat no other notices: real \
          drivers whose pages travel as parcels and whose letters go together. In brackets, the law that was found broken.\n\n\
          | bug | what is wrong | search | calm | disturbed | hostile | packed |\n|---|---|---|---|---|---|---|\n",
     );

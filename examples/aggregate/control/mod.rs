@@ -4,6 +4,7 @@
 //! which the last is [`Done`](Answer::Done) or [`Failed`](Answer::Failed).
 
 pub(crate) mod client;
+mod heirs;
 pub(crate) mod orders;
 pub(crate) mod server;
 mod words;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use giantvm_core::{NodeId, NodeSet, VcpuId};
+use giantvm_dsm::protocol::Succession;
 use giantvm_sched::{ClusterSpec, DeviceKind, Placement};
 use giantvm_vcpu::migration::{Mover, Outcome};
 
@@ -28,9 +29,9 @@ pub(crate) struct Orders {
     pub(crate) moves: Arc<Moves>,
     /// Why no vCPU can be moved, if so.
     pub(crate) obstacle: Option<&'static str>,
-    /// Whether nodes have a limit on the memory that they give.
-    pub(crate) limited: bool,
     pub(crate) departures: Arc<Departures>,
+    /// Who is home to how much of the memory, and could be to more.
+    pub(crate) succession: Mutex<Succession>,
     /// Nodes that have no part in the memory any more.
     pub(crate) left: Mutex<NodeSet>,
 }
@@ -51,8 +52,13 @@ impl Orders {
                 self.relocate(vcpu, self.node(node)?)?;
                 Ok(format!("vCPU {vcpu} is on node {node}"))
             }
-            Request::Evacuate { node, bandwidth } => {
-                self.evacuate(self.node(node)?, *bandwidth, tell)
+            Request::Evacuate {
+                node,
+                bandwidth,
+                heir,
+            } => {
+                let heir = heir.as_deref().map(|heir| self.node(heir)).transpose()?;
+                self.evacuate(self.node(node)?, heir, *bandwidth, tell)
             }
             Request::Admit { node } => self.admit(self.node(node)?, tell),
         }
@@ -63,7 +69,7 @@ impl Orders {
         node.ok_or_else(|| format!("there is no node `{name}`"))
     }
 
-    fn name(&self, node: NodeId) -> &str {
+    pub(super) fn name(&self, node: NodeId) -> &str {
         self.spec.node(node).map_or("?", |node| &node.name)
     }
 
@@ -106,9 +112,16 @@ impl Orders {
     fn evacuate(
         &self,
         from: NodeId,
+        heir: Option<NodeId>,
         bandwidth: Option<u64>,
         tell: &mut dyn FnMut(Answer),
     ) -> Result<String, String> {
+        let kept = self.kept(from);
+        // Before anything moves: a node whose memory fits nowhere keeps its vCPUs, too.
+        let heir = match kept.is_empty() {
+            true => Some(self.heir(from, heir)?),
+            false => None,
+        };
         let on = |node: NodeId| {
             let vcpus = self.vcpus();
             vcpus.filter(move |vcpu| self.place(*vcpu) == Some(node))
@@ -123,17 +136,17 @@ impl Orders {
             let what = format!("vCPU {vcpu} is on node {}", self.name(to));
             tell(Answer::Progress { what, done, of });
         }
-        let kept = self.kept(from);
-        if !kept.is_empty() {
+        let Some(heir) = heir else {
             let (name, kept) = (self.name(from), kept.join(", "));
             return Ok(format!(
                 "node {name} runs no vCPU any more. It keeps its share of the memory, {kept}: do not end it"
             ));
-        }
-        self.empty(from, bandwidth, tell)?;
+        };
+        self.empty(from, heir, bandwidth, tell)?;
         Ok(format!(
-            "node {} runs no vCPU any more and has no share of the memory: it may be ended",
-            self.name(from)
+            "node {} runs no vCPU any more, and node {} took over its share of the memory: it may be ended",
+            self.name(from),
+            self.name(heir)
         ))
     }
 
@@ -148,10 +161,11 @@ impl Orders {
         self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has a node's share of the memory leave it, for the first node, which never leaves.
+    /// Has a node's share of the memory leave it for its heir.
     fn empty(
         &self,
         node: NodeId,
+        heir: NodeId,
         bytes_a_second: Option<u64>,
         tell: &mut dyn FnMut(Answer),
     ) -> Result<(), String> {
@@ -159,12 +173,12 @@ impl Orders {
             let name = self.name(node);
             format!("node {name} runs no vCPU any more, but keeps its share of the memory: {why}")
         };
-        let heir = NodeId::ZERO.get();
         let leave = Ask::Leave {
-            heir,
+            heir: heir.get(),
             bytes_a_second,
         };
         let mut told = self.departures.ask(node, leave).map_err(why)?;
+        self.succession().inherit(node, heir);
         while told.stage == Stage::Leaving {
             tell(Answer::Progress {
                 what: format!("pages of its memory looked at, {} on their way", told.going),
@@ -189,9 +203,6 @@ impl Orders {
         let mut kept = Vec::new();
         if node == NodeId::ZERO {
             kept.push(String::from("the time and the orders of the machine"));
-        }
-        if self.limited {
-            kept.push(String::from("its pages, as other nodes have a limit"));
         }
         kept.extend(devices.map(|kind| format!("the {} device", kind.name())));
         for (what, count) in [

@@ -21,17 +21,21 @@ pub(crate) enum Request {
         /// The node's name: n0, n1 and so on where all are on one host.
         node: String,
     },
-    /// Move all vCPUs of a node to others, and its share of the memory, in the background. Devices stay, and
-    /// are named; a node without any may be ended then, and the guest does not notice.
+    /// Move all vCPUs of a node to others, and its share of the memory to one, in the background. Devices stay,
+    /// and are named; a node without any may be ended then, and the guest does not notice.
     Evacuate {
         /// The node's name.
         node: String,
         /// How fast pages may leave it at most, in bytes a second such as 100M; as fast as it goes by default.
         #[arg(long, value_name = "BYTES", value_parser = bytes)]
         bandwidth: Option<u64>,
+        /// Which node takes over its share of the memory; by default the one with the most room.
+        #[arg(long, value_name = "NODE")]
+        heir: Option<String>,
     },
     /// Move the vCPUs back to a node that it had when the machine started; its memory follows by use. The node
-    /// still runs: one that was ended, or was not there then, cannot come.
+    /// still runs: one that was ended, or was not there then, cannot come. If it is being evacuated, that is
+    /// done before.
     Admit {
         /// The node's name.
         node: String,
@@ -128,5 +132,13 @@ mod tests {
         for bad in [&b"{}\n"[..], b"{\"evacuate\":{}}\n", &line[..9], &long] {
             assert!(read::<Request>(&mut &bad[..]).is_err());
         }
+        let evacuate = read(&mut &b"{\"evacuate\":{\"node\":\"n1\"}}\n"[..]).unwrap();
+        let unsaid = |request: &Request| match request {
+            Request::Evacuate {
+                bandwidth, heir, ..
+            } => bandwidth.is_none() && heir.is_none(),
+            Request::MoveVcpu { .. } | Request::Admit { .. } => false,
+        };
+        assert!(evacuate.as_ref().is_some_and(unsaid), "{evacuate:?}");
     }
 }

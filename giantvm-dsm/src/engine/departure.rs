@@ -9,7 +9,7 @@ use super::primitives::{Arc, Condvar, Mutex};
 use crate::protocol::{CannotDepart, Tick};
 
 /// Most pages that are told to go and are not gone: as many as keep a fast link busy.
-const MOST_GOING: u64 = 256;
+pub(super) const MOST_GOING: u64 = 256;
 /// How often a node that leaves goes on with it.
 const PERIOD: Duration = Duration::from_millis(1);
 
@@ -43,16 +43,19 @@ pub enum DepartError {
 pub(super) struct Pace {
     page_bytes: u64,
     bandwidth: Bandwidth,
+    /// Most pages that are told to go and are not gone.
+    most: u64,
     next: Tick,
     /// Bytes that may travel now, at most those of [`PERIOD`] and a page.
     credit: u64,
 }
 
 impl Pace {
-    pub(super) const fn new(page_bytes: u64, bandwidth: Bandwidth, now: Tick) -> Self {
+    pub(super) const fn new(page_bytes: u64, bandwidth: Bandwidth, most: u64, now: Tick) -> Self {
         Self {
             page_bytes,
             bandwidth,
+            most,
             next: now,
             credit: 0,
         }
@@ -73,7 +76,7 @@ impl Pace {
             .max(u128::from(self.page_bytes));
         let credit = (u128::from(self.credit) + earned).min(most);
         let pages = credit / u128::from(self.page_bytes);
-        let room = u128::from(MOST_GOING.saturating_sub(going));
+        let room = u128::from(self.most.saturating_sub(going));
         let pages = pages.min(room);
         let left = credit - pages * u128::from(self.page_bytes);
         self.credit = u64::try_from(left).unwrap_or(u64::MAX);
@@ -157,7 +160,7 @@ mod tests {
 
     #[test]
     fn without_a_bound_only_what_is_under_way_bounds_a_departure() {
-        let mut pace = Pace::new(4096, Bandwidth::UNBOUNDED, Tick(0));
+        let mut pace = Pace::new(4096, Bandwidth::UNBOUNDED, MOST_GOING, Tick(0));
         assert_eq!(pace.due(Tick(0), 0), Some(256));
         assert_eq!(pace.due(Tick(10), 0), None);
         assert_eq!(pace.left(Tick(10)), Duration::from_nanos(999_990));
@@ -167,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_bandwidth_of_less_than_a_page_a_period_still_gets_on() {
-        let mut pace = Pace::new(4096, Bandwidth(4096), Tick(0));
+        let mut pace = Pace::new(4096, Bandwidth(4096), MOST_GOING, Tick(0));
         let pages: u32 = (0..4000)
             .filter_map(|ms| pace.due(Tick(ms * 1_000_000), 0))
             .sum();
@@ -180,7 +183,7 @@ mod tests {
             bandwidth in 1..1_u64 << 40,
             steps in prop::collection::vec(0..5_000_000_u64, 1..200),
         ) {
-            let mut pace = Pace::new(4096, Bandwidth(bandwidth), Tick(0));
+            let mut pace = Pace::new(4096, Bandwidth(bandwidth), MOST_GOING, Tick(0));
             let (mut now, mut pages) = (0, 0_u128);
             for step in steps {
                 now += step;

@@ -261,8 +261,9 @@ impl Dsm {
     }
 
     /// Has this node leave the shared memory, while others go on using it: its pages, and its part as
-    /// their home, go elsewhere, and what it was to all others its `heir` becomes, which has to have room for
-    /// that. Returns as soon as that has begun. Once [`departure`](Self::departure) says
+    /// their home, go elsewhere, and what it was to all others its `heir` becomes. That has to have room for
+    /// it, which [`Succession`](crate::protocol::Succession) says and no one checks here: without, it stays above
+    /// its budget. Returns as soon as that has begun. Once [`departure`](Self::departure) says
     /// [`Phase::Left`](crate::protocol::Phase::Left), the node's process may be killed: no peer minds. Accesses
     /// of local threads take pages back until it is [`Phase::Closing`](crate::protocol::Phase::Closing), and
     /// wait from then on.

@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::hash::Hash;
 
 use giantvm_core::wire::{Body, DecodeError, Frame};
-use giantvm_core::{NodeId, NodeSet, PageIndex, Stamp};
+use giantvm_core::{NodeId, NodeSet, PageIndex, PageRange, Stamp};
 
 use super::{CannotDepart, Departing, Departure, HomeMap};
 
@@ -403,5 +403,17 @@ pub trait CoherenceProtocol: Debug + Send + 'static {
     fn has_left(&self, node: NodeId) -> bool {
         let _ = node;
         false
+    }
+
+    /// How many nodes have handed over what they were home to, as far as this one knows. While that is
+    /// zero, pages come home to whom the [map of homes](Setup::homes) names.
+    fn handovers(&self) -> usize {
+        0
+    }
+
+    /// The runs of pages that come home to this node when no other keeps them, ascending, once there
+    /// were [`handovers`](Self::handovers).
+    fn comes_home(&self) -> Vec<PageRange> {
+        Vec::new()
     }
 }

@@ -9,7 +9,8 @@ pub enum Departing {
     /// against it. At most one node of a cluster may be leaving at a time, which the caller sees to:
     /// of several that begin together some may never be gone, and stay nodes like all others.
     Begin {
-        /// The node that becomes what this one was to all others.
+        /// The node that becomes what this one was to all others;
+        /// [`Succession`](super::Succession) says who has room for that.
         heir: NodeId,
     },
     /// Go on, with up to so many more pages. To be said until the node has left, as fast as the

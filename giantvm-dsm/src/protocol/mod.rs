@@ -13,6 +13,7 @@ mod home;
 pub mod ivy;
 pub mod lease;
 mod shares;
+mod succession;
 
 pub use api::{
     Access, Attach, CoherenceProtocol, Command, Contents, FrameFate, Input, PageMessage, Rights,
@@ -24,3 +25,4 @@ pub use home::{HomeError, HomeMap};
 pub use ivy::Ivy;
 pub use lease::Lease;
 pub use shares::{CapacityError, reserve};
+pub use succession::{NoHeir, Room, Succession};

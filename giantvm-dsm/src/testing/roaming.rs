@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU8;
 
-use giantvm_core::{NodeId, PageIndex};
+use giantvm_core::{NodeId, PageIndex, PageRange};
 
 use super::inspect::{Holding, Inspect};
 use crate::protocol::directory::Message;
@@ -66,6 +66,14 @@ impl<const AFTER: u8> CoherenceProtocol for Roaming<AFTER> {
 
     fn has_left(&self, node: NodeId) -> bool {
         self.0.has_left(node)
+    }
+
+    fn handovers(&self) -> usize {
+        self.0.handovers()
+    }
+
+    fn comes_home(&self) -> Vec<PageRange> {
+        self.0.comes_home()
     }
 }
 

@@ -8,6 +8,10 @@
 //! not, and then gives up copies of others' pages in its turn. No one waits for room, so nodes that
 //! are all full do not wait for one another; and that ends, as what a node cannot give up fits.
 //!
+//! When a node leaves, its heir is home to its pages, too, and needs room for them: see
+//! [`Succession`](crate::protocol::Succession). An heir without it cannot give them up either, as
+//! there is nowhere they could go, and stays above its budget.
+//!
 //! # What counts
 //! Pages with a frame here: what the commands to the memory say. A page that was taken away leaves a
 //! *spare* frame behind, in which it can come back without a new one, so a node that has room does
@@ -42,6 +46,7 @@
 //!
 //! This is a value: what is to be done is a [`Plan`], for its driver to carry out.
 
+mod homes;
 mod limits;
 mod plan;
 mod state;
@@ -84,8 +89,10 @@ struct Trial {
 pub(crate) struct Budget {
     limits: Limits,
     states: States,
-    /// The pages that this node is home to, ascending.
+    /// The pages that come home to this node, ascending.
     own: Vec<PageRange>,
+    /// How many nodes have handed their homes over, as far as `own` says.
+    handovers: usize,
     /// Pages on probation, and such that were: first come, first served.
     queue: VecDeque<Trial>,
     /// Pages that came so far: the time by which a probation is measured.
@@ -117,6 +124,7 @@ impl Budget {
             limits,
             states: States::new(pages),
             own,
+            handovers: 0,
             queue: VecDeque::with_capacity(limits.trial),
             came: 0,
             hand: 0,
@@ -135,6 +143,12 @@ impl Budget {
     /// What was counted so far.
     pub(crate) const fn stats(&self) -> MemoryStats {
         self.stats
+    }
+
+    /// How many wishes to be rid of a page are under way.
+    #[cfg(feature = "testing")]
+    pub(crate) const fn unanswered(&self) -> usize {
+        self.leaving
     }
 
     /// Whether `page` could come, besides `coming` others, before any copy has to leave.
@@ -252,13 +266,6 @@ impl Budget {
             resident if resident > self.limits.high => true,
             resident => self.short && resident > self.limits.low,
         };
-    }
-
-    /// The run of pages homed here that `page` is in.
-    fn homed(&self, page: PageIndex) -> Option<PageRange> {
-        let at = self.own.partition_point(|run| run.end <= page);
-        let run = self.own.get(at).copied();
-        run.filter(|run| run.contains(page))
     }
 }
 

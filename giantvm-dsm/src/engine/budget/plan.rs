@@ -183,7 +183,9 @@ impl Budget {
                 break;
             };
             taken = true;
-            let trial = self.states.has(page, Mark::Trial) && !pinned(page);
+            // It may have been inherited since.
+            let stays = pinned(page) || self.homed(page).is_some();
+            let trial = self.states.has(page, Mark::Trial) && !stays;
             let owned = self.states.frame(page) == Frame::Owned;
             if trial && owned && !self.states.has(page, Mark::Again) {
                 self.states.mark(page, Mark::Again);

@@ -326,3 +326,35 @@ proptest! {
         prop_assert!(node.resident() <= BUDGET, "{} pages", node.resident());
     }
 }
+
+#[test]
+fn who_inherits_pages_keeps_them_and_forgets_that_it_wanted_to_be_rid_of_some() {
+    let mut node = Node::new();
+    // Pages of a home that is full, too, and answers no wish.
+    let end = OWN + 400;
+    (OWN..end).for_each(|page| node.access(page, Rights::Write));
+    assert_eq!(node.budget.leaving, MOST_LEAVING);
+    let inherited = PageRange {
+        start: PageIndex(OWN),
+        end: PageIndex(end),
+    };
+    node.budget.come_home(vec![own(), inherited]);
+    assert_eq!(node.budget.leaving, 0);
+    node.wishes.clear();
+    // No more of them are wished away, as the home is here; pages of others are.
+    let others = end..end + 100;
+    others
+        .clone()
+        .for_each(|page| node.access(page, Rights::Write));
+    node.answer(100);
+    others.for_each(|page| node.access(page, Rights::Read));
+    assert!(!node.evicted.is_empty());
+    assert!(
+        node.evicted.iter().all(|page| page.0 >= end),
+        "{:?}",
+        node.evicted
+    );
+    // Who has an heir is home to nothing, and gives up all that it has no room for.
+    node.budget.come_home(Vec::new());
+    assert_eq!(node.budget.homed(PageIndex(0)), None);
+}

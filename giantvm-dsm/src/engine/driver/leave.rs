@@ -7,7 +7,8 @@ use giantvm_core::NodeId;
 use super::Driver;
 use crate::backing::BackingError;
 use crate::engine::ahead::Ahead;
-use crate::engine::departure::{Bandwidth, Pace, Wishes};
+use crate::engine::budget::MOST_LEAVING;
+use crate::engine::departure::{Bandwidth, MOST_GOING, Pace, Wishes};
 use crate::protocol::{CannotDepart, CoherenceProtocol, Departing, Departure, Input, Phase};
 
 /// What a driver keeps while its node leaves, and until it comes back.
@@ -35,8 +36,13 @@ impl<P: CoherenceProtocol> Driver<P> {
         }
         self.coming.clear();
         let size = self.backing.page_size().bytes() as u64;
+        // Where memory is limited, its heir makes room for no more at a time.
+        let most = match self.budget {
+            Some(_) => MOST_LEAVING as u64,
+            None => MOST_GOING,
+        };
         self.leaving = Some(Leaving {
-            pace: Pace::new(size, bandwidth, self.now()),
+            pace: Pace::new(size, bandwidth, most, self.now()),
             ahead: std::mem::replace(&mut self.ahead, Ahead::new(0)),
         });
         self.feed(Input::Depart(Departing::Begin { heir }))?;

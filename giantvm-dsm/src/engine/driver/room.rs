@@ -25,9 +25,10 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// # Errors
     /// [`BackingError`]: the node has to stop.
     pub fn make_room(&mut self) -> Result<(), BackingError> {
-        let Some(budget) = &self.budget else {
+        let Some(budget) = &mut self.budget else {
             return Ok(());
         };
+        budget.follow(&self.protocol);
         if budget.is_due() {
             self.carry_out_plans()?;
         }

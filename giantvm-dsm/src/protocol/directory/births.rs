@@ -73,6 +73,11 @@ impl Births {
         runs.map(|(run, _)| run).collect()
     }
 
+    /// How many nodes have handed their part over.
+    pub(super) fn handovers(&self) -> usize {
+        self.heirs.len()
+    }
+
     /// Whether `node` has handed its part over.
     pub(super) fn has_heir(&self, node: NodeId) -> bool {
         self.heirs.contains_key(&node)

@@ -181,7 +181,8 @@
 //!
 //! *Bounds*: the driver says with how many pages at a time to go on, and 2^14 are looked at at most; of
 //! each node one notice waits for its answer. The heir's table is gone through once, in one input.
-//! A node that has left, or comes back, is never home to a page again, and no heir. One may leave at a
+//! A node that has left, or comes back, is never home to a page again, and no heir: what others noted of
+//! pages whose home it was stands for its heir from then on, so nobody could tell that it is the home anew. One may leave at a
 //! time: of two that begin together, neither may ever be let go, and both go on as before. A node
 //! that leaves is believed that it has nothing left, like a home about its pages, but for pages that the heir
 //! holds itself.
@@ -242,7 +243,7 @@ mod wire;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::num::NonZeroU8;
 
-use giantvm_core::{NodeId, NodeSet, PageIndex};
+use giantvm_core::{NodeId, NodeSet, PageIndex, PageRange};
 
 pub use message::{Grant, Message, Source, Transaction};
 pub use table::{BYTES_PER_PAGE, Sharing};
@@ -517,5 +518,13 @@ impl CoherenceProtocol for Directory {
 
     fn has_left(&self, node: NodeId) -> bool {
         self.left.contains(node)
+    }
+
+    fn handovers(&self) -> usize {
+        self.births.handovers()
+    }
+
+    fn comes_home(&self) -> Vec<PageRange> {
+        self.births.of(self.local)
     }
 }

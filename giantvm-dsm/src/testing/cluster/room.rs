@@ -36,6 +36,7 @@ impl<P: Inspect> Cluster<P> {
             let mut plan = Plan::default();
             while self.plan_at(at, &mut plan) {
                 roomy = false;
+                self.check_kept(at, &plan)?;
                 let backing = &mut self.nodes[at.index()].backing;
                 let done = backing.release(&plan.release);
                 let done = done.and_then(|()| backing.suspend(&plan.suspend));
@@ -52,7 +53,23 @@ impl<P: Inspect> Cluster<P> {
         let node = &mut self.nodes[at.index()];
         let (pins, alive) = (&node.pins, node.alive);
         let budget = node.budget.as_mut().filter(|_| alive);
-        budget.is_some_and(|budget| budget.plan(|page| pins.contains(page), plan))
+        budget.is_some_and(|budget| {
+            budget.follow(&node.protocol);
+            budget.plan(|page| pins.contains(page), plan)
+        })
+    }
+
+    /// Checks that a node gives up nothing that comes home to it.
+    fn check_kept(&self, at: NodeId, plan: &Plan) -> Result<(), Broken> {
+        let runs = self.nodes[at.index()].protocol.comes_home();
+        let stays = |page: &&PageIndex| runs.iter().any(|run| run.contains(**page));
+        match plan.suspend.iter().chain(&plan.evict).find(stays) {
+            Some(&page) => Err((
+                format!("room: node {at} is where it comes home"),
+                Some(page),
+            )),
+            None => Ok(()),
+        }
     }
 
     fn wish(&mut self, at: NodeId, page: PageIndex) -> Result<(), Broken> {
@@ -102,5 +119,15 @@ impl<P: Inspect> Cluster<P> {
     pub fn resident(&self, node: NodeId) -> Option<u64> {
         let budget = self.nodes[node.index()].budget.as_ref();
         budget.map(|budget| budget.stats().resident)
+    }
+
+    /// How many pages a node with a limit waits to be rid of: none when all is quiet.
+    ///
+    /// # Panics
+    /// If there is no such node.
+    #[must_use]
+    pub fn unanswered(&self, node: NodeId) -> Option<usize> {
+        let budget = self.nodes[node.index()].budget.as_ref();
+        budget.map(Budget::unanswered)
     }
 }

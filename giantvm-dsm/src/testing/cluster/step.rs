@@ -46,7 +46,9 @@ impl<P: Inspect> Cluster<P> {
                 self.nodes[at.index()]
                     .pins
                     .retain(|letter| letter.from != node);
-                self.keep_all(at)?;
+                if !self.nodes[at.index()].protocol.has_left(node) {
+                    self.keep_all(at)?;
+                }
                 self.feed(at, Input::Lost { node }, None, event)
             }
         }
