@@ -125,7 +125,7 @@ mod tests {
         let mut keepalive = Keepalive::new(MS(0));
         let mut now = 0;
         // It runs for 50 ms and stands still for 100, again and again.
-        let found = [50, 150].into_iter().cycle().find_map(|gap| {
+        let found = [50, 150].into_iter().cycle().take(100).find_map(|gap| {
             now += gap;
             let tick = keepalive.tick(MS(now), NodeSet::only(PEER), |_| MS(now));
             tick.silent.contains(PEER).then_some(now)
