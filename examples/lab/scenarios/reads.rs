@@ -51,14 +51,17 @@ pub(super) const ALL: &[Scenario] = &[
             1024,
             &[Step {
                 name: "2 nodes x 2",
-                command: linux!(
-                    2,
-                    4,
-                    24,
-                    "",
-                    concat!(
-                        off_without_halts!(),
-                        "lab=cpus,layout,interrupts,futex,sort,ep,clock lab.seconds=1"
+                command: concat!(
+                    "RUST_LOG=warn ",
+                    linux!(
+                        2,
+                        4,
+                        24,
+                        "",
+                        concat!(
+                            off_without_halts!(),
+                            "lab=cpus,layout,interrupts,futex,sort,ep,clock lab.seconds=1"
+                        )
                     )
                 ),
                 limit: 900,
