@@ -8,7 +8,8 @@ use giantvm_core::{MAX_NODES, NodeId, NodeSet};
 pub(super) const TICK: Duration = Duration::from_millis(50);
 /// A peer hears from this node at least this often.
 pub const HEARTBEAT: Duration = Duration::from_millis(200);
-/// A peer that was not heard for this long is lost.
+/// A peer that was not heard for this long is lost. Time in which the node that listens stood still itself
+/// does not count.
 pub const SILENCE: Duration = Duration::from_millis(800);
 /// A tick that comes later than this was held up on this node, not by the peers: the time beyond is nobody's
 /// silence.
