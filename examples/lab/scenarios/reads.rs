@@ -52,7 +52,7 @@ pub(super) const ALL: &[Scenario] = &[
             &[Step {
                 name: "2 nodes x 2",
                 command: concat!(
-                    "RUST_LOG=warn ",
+                    "NO_COLOR=1 RUST_LOG=giantvm_transport=warn ",
                     linux!(
                         2,
                         4,
