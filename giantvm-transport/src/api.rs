@@ -151,7 +151,7 @@ pub enum Loss {
     /// The peer closed the link, or its process ended.
     #[error("the peer closed the connection")]
     Closed,
-    /// Nothing was heard from the peer for the keepalive time.
+    /// Nothing was heard from the peer for the keepalive time, so many milliseconds in which this node ran.
     #[error("nothing heard from the peer for {0} ms")]
     Silent(u64),
     /// The peer sent bytes that are no frame.

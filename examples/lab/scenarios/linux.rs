@@ -1,9 +1,10 @@
 //! Scenarios with Linux as the guest.
 
 use crate::emulators::Paging;
-use crate::scenario::Check::{Guest, Has, Lacks, Quiet, Shows};
+use crate::scenario::Check::{Guest, Has, Lacks, Shows};
 use crate::scenario::{Check, Host, Role, Scenario, Step};
 use crate::scenarios::linux_host;
+use crate::scenarios::steps::{BEYOND_BUDGET, IDLE, KILLED, START};
 
 /// Everything that a guest can check of itself.
 macro_rules! work {
@@ -11,14 +12,8 @@ macro_rules! work {
         "lab=cpus,layout,interrupts,sort,memory,futex,pipe,spawn,shoot,clock,hotplug,ep,is,idle"
     };
 }
-/// What says most in little time.
-macro_rules! start {
-    () => {
-        "lab=cpus,layout,interrupts,futex,clock"
-    };
-}
 
-/// What must be seen of the first.
+/// What must be seen of that.
 const WORK: &[Check] = &[
     Guest("cpus"),
     Guest("layout"),
@@ -37,7 +32,7 @@ const WORK: &[Check] = &[
     Has("LAB end: 0 of "),
 ];
 
-/// What must be seen of the first where a host runs the guest: of a guest alone, output begins later.
+/// The same where a host runs the guest: of a guest alone, output begins later.
 const WORK_IN_HOST: &[Check] = &{
     let mut checks = [Shows("LAB guest up"); WORK.len() + 1];
     let mut at = 0;
@@ -47,53 +42,6 @@ const WORK_IN_HOST: &[Check] = &{
     }
     checks
 };
-
-/// What must be seen of the second.
-const START: &[Check] = &[
-    Shows("LAB guest up"),
-    Guest("cpus"),
-    Guest("layout"),
-    Guest("interrupts"),
-    Guest("futex"),
-    Guest("clock"),
-    Has("LAB end: 0 of "),
-];
-
-/// A run of Linux: the nodes and their vCPUs, how many times slower its time passes, more of
-/// aggregate's arguments, and what the guest is told. A jiffy of Debian's kernels is 4 ms: they are told
-/// how long that is, as finding out takes long where it is slow.
-macro_rules! linux {
-    ($nodes:literal, $vcpus:literal, $slow:literal, $more:literal, $told:expr) => {
-        concat!(
-            "aggregate --kernel vmlinux --initrd guest.cpio --memory 256M --nodes ",
-            $nodes,
-            " --vcpus ",
-            $vcpus,
-            " --slow-motion ",
-            $slow,
-            " ",
-            $more,
-            " --cmdline \"quiet lpj=$((KHZ * 4 * ",
-            $slow,
-            ")) lab.nodes=",
-            $nodes,
-            " lab.cpus=",
-            $vcpus,
-            " ",
-            $told,
-            "\""
-        )
-    };
-}
-
-/// Tells a guest to switch off without halting its other processors first. Bochs 2.7 leaves one that halts
-/// with interrupts off where it is, in the guest: no interrupt of its host gets it out, only an NMI, so that
-/// its host's processor stands still until the host's kernel wonders why.
-macro_rules! off_without_halts {
-    () => {
-        "reboot=force "
-    };
-}
 
 /// A file in the host, its sum in `$sum`, and a network on which the host gives it away.
 macro_rules! file_and_network {
@@ -197,67 +145,6 @@ pub(super) const ALL: &[Scenario] = &[
                     checks: START,
                 },
             ],
-        )],
-        files: &[],
-    },
-    Scenario {
-        name: "linux-reads",
-        about: "the same where walks of page tables only read, as Intel's do; takes half an hour",
-        short: false,
-        paging: Paging::Extended,
-        hosts: &[linux_host(
-            2,
-            1024,
-            &[
-                Step {
-                    name: "1 node x 1",
-                    command: linux!(1, 1, 24, "", concat!(off_without_halts!(), start!())),
-                    limit: 120,
-                    checks: START,
-                },
-                Step {
-                    name: "2 nodes x 1",
-                    command: linux!(2, 2, 24, "", concat!(off_without_halts!(), start!())),
-                    limit: 480,
-                    checks: START,
-                },
-            ],
-        )],
-        files: &[],
-    },
-    Scenario {
-        name: "linux-reads-four",
-        about: "Linux over two nodes with two vCPUs each where walks of page tables only read; takes an hour",
-        short: false,
-        paging: Paging::Extended,
-        hosts: &[linux_host(
-            4,
-            1024,
-            &[Step {
-                name: "2 nodes x 2",
-                command: linux!(
-                    2,
-                    4,
-                    24,
-                    "",
-                    concat!(
-                        off_without_halts!(),
-                        "lab=cpus,layout,interrupts,futex,sort,ep,clock lab.seconds=1"
-                    )
-                ),
-                limit: 900,
-                checks: &[
-                    Shows("LAB guest up"),
-                    Guest("cpus"),
-                    Guest("layout"),
-                    Guest("interrupts"),
-                    Guest("futex"),
-                    Guest("sort"),
-                    Guest("ep"),
-                    Guest("clock"),
-                    Has("LAB end: 0 of "),
-                ],
-            }],
         )],
         files: &[],
     },
@@ -472,22 +359,9 @@ pub(super) const ALL: &[Scenario] = &[
             2048,
             &[Step {
                 name: "2 nodes, 1 vCPU",
-                command: concat!(
-                    linux!(
-                        2,
-                        1,
-                        1,
-                        "--node-memory 160M --json run.json",
-                        "lab=memory,memory lab.memory=85"
-                    ),
-                    " && grep \"evictions_dirty.: *[1-9]\" run.json"
-                ),
+                command: beyond_budget!(1, 1, "lab=memory,memory lab.memory=85"),
                 limit: 600,
-                checks: &[
-                    Shows("LAB guest up"),
-                    Guest("memory"),
-                    Has("LAB end: 0 of "),
-                ],
+                checks: BEYOND_BUDGET,
             }],
         )],
         files: &[],
@@ -502,27 +376,9 @@ pub(super) const ALL: &[Scenario] = &[
             2048,
             &[Step {
                 name: "kill -9",
-                command: concat!(
-                    "mkfifo said; (",
-                    linux!(2, 1, 1, "", "lab=memory,memory,memory,memory,memory,memory"),
-                    "; echo it ended with status $?) >said 2>&1 & \
-                     while read line; do echo \"$line\"; \
-                     case $line in *\"LAB memory ok\"*) \
-                     ps | grep \"[m]ember 1\" | while read pid rest; do kill -9 $pid; done;; esac; done <said \
-                     | tee lost.log; grep -q \"it ended with status 3\" lost.log"
-                ),
+                command: killed!(1, 1, "lab=memory,memory,memory,memory,memory,memory"),
                 limit: 300,
-                checks: &[
-                    Guest("memory"),
-                    Shows("was lost"),
-                    Lacks("LAB end"),
-                    Lacks("FAIL"),
-                    Lacks("BUG"),
-                    Lacks("Oops"),
-                    Lacks("general protection"),
-                    Lacks("segfault"),
-                    Lacks("panic"),
-                ],
+                checks: KILLED,
             }],
         )],
         files: &[],
@@ -537,13 +393,9 @@ pub(super) const ALL: &[Scenario] = &[
             2048,
             &[Step {
                 name: "2 nodes, 1 vCPU",
-                command: concat!(
-                    "set -o pipefail; ",
-                    linux!(2, 1, 1, "--top --json", "lab=idle lab.seconds=20"),
-                    " 2>&1 | sed \"s/,.hottest.*/}/\""
-                ),
+                command: idle!(1, 1, "lab=idle lab.seconds=20"),
                 limit: 300,
-                checks: &[Guest("idle"), Quiet(200), Has("LAB end: 0 of ")],
+                checks: IDLE,
             }],
         )],
         files: &[],

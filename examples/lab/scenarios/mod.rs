@@ -1,13 +1,17 @@
 //! The lab's scenarios.
 
+// First, as the others have its macros.
+#[macro_use]
+mod steps;
 mod builtin;
 mod linux;
+mod reads;
 
 use crate::scenario::{Host, Role, Scenario, Step};
 
 /// All of them, the simplest first.
 pub(crate) fn all() -> impl Iterator<Item = &'static Scenario> {
-    builtin::ALL.iter().chain(linux::ALL)
+    builtin::ALL.iter().chain(linux::ALL).chain(reads::ALL)
 }
 
 /// An emulated host.

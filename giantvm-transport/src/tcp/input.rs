@@ -460,6 +460,10 @@ impl<'a> Round<'a> {
         let up = self.transport.open.peers();
         let last_sent = |node| self.transport.last_sent(node);
         let found = self.input.keepalive.tick(now, up, last_sent);
+        if let Some(late) = found.stood_still {
+            let ms = u64::try_from(late.as_millis()).unwrap_or(u64::MAX);
+            tracing::warn!(ms, "this node stood still: its peers may take it for lost");
+        }
         for node in found.silent {
             let silence = self.input.keepalive.silence(node, now).as_millis();
             let loss = Loss::Silent(u64::try_from(silence).unwrap_or(u64::MAX));

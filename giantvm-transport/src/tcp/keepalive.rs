@@ -8,10 +8,14 @@ use giantvm_core::{MAX_NODES, NodeId, NodeSet};
 pub(super) const TICK: Duration = Duration::from_millis(50);
 /// A peer hears from this node at least this often.
 pub const HEARTBEAT: Duration = Duration::from_millis(200);
-/// A peer that was not heard for this long is lost.
+/// A peer that was not heard for this long is lost. Time in which the node that listens stood still itself
+/// does not count.
 pub const SILENCE: Duration = Duration::from_millis(800);
-/// A tick that comes later than this was held up on this node, not by the peers.
-const LATE: Duration = HEARTBEAT;
+/// A tick that comes later than this was held up on this node, not by the peers: the time beyond is nobody's
+/// silence.
+const LATE: Duration = TICK;
+/// After a standstill of so long peers that were held up together with this node may owe it a heartbeat.
+const LONG: Duration = HEARTBEAT;
 
 /// Times since the transport started.
 #[derive(Debug)]
@@ -27,6 +31,8 @@ pub(super) struct Tick {
     pub(super) silent: NodeSet,
     /// Peers that have not been sent anything for about [`HEARTBEAT`].
     pub(super) beat: NodeSet,
+    /// How late the tick came, if so late that this node may have been missed.
+    pub(super) stood_still: Option<Duration>,
 }
 
 impl Keepalive {
@@ -42,7 +48,7 @@ impl Keepalive {
         self.heard[peer.index()] = now;
     }
 
-    /// How long `peer` has been silent.
+    /// How long `peer` has been silent while this node ran.
     pub(super) fn silence(&self, peer: NodeId, now: Duration) -> Duration {
         now.saturating_sub(self.heard[peer.index()])
     }
@@ -54,12 +60,15 @@ impl Keepalive {
         up: NodeSet,
         sent: impl Fn(NodeId) -> Duration,
     ) -> Tick {
-        let since = now.saturating_sub(self.last_tick);
+        let late = now.saturating_sub(self.last_tick).saturating_sub(TICK);
         self.last_tick = now;
-        if since > TICK + LATE {
-            // This node was stopped or starved. What its peers sent meanwhile it has read by now;
-            // those that were held up together with it get the whole time once more.
+        // This node was stopped or starved. What its peers sent meanwhile it has read by now; those that
+        // were held up together with it get the time once more, the whole of it if it was long.
+        if late > LONG {
             self.heard.fill(now);
+        } else if late > LATE {
+            let heard = self.heard.iter_mut();
+            heard.for_each(|heard| *heard = (*heard + late).min(now));
         }
         let due = |peer: &NodeId| now.saturating_sub(sent(*peer)) + TICK > HEARTBEAT;
         Tick {
@@ -68,12 +77,15 @@ impl Keepalive {
                 .filter(|&peer| self.silence(peer, now) >= SILENCE)
                 .collect(),
             beat: up.iter().filter(due).collect(),
+            stood_still: Some(late).filter(|late| *late > LONG),
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const MS: fn(u64) -> Duration = Duration::from_millis;
@@ -107,6 +119,55 @@ mod tests {
         let mut keepalive = Keepalive::new(MS(0));
         assert_eq!(silent_at(&mut keepalive, 5000, 5000), None);
         assert_eq!(silent_at(&mut keepalive, 5050, 9000), Some(5800));
+    }
+
+    #[test]
+    fn short_standstills_of_its_own_are_no_peers_silence() {
+        let mut keepalive = Keepalive::new(MS(0));
+        let mut now = 0;
+        // It runs for 50 ms and stands still for 100, again and again.
+        let found = [50, 150].into_iter().cycle().take(100).find_map(|gap| {
+            now += gap;
+            let tick = keepalive.tick(MS(now), NodeSet::only(PEER), |_| MS(now));
+            tick.silent.contains(PEER).then_some(now)
+        });
+        assert_eq!(found, Some(1600));
+    }
+
+    #[test]
+    fn what_came_in_before_a_late_tick_is_no_older_than_that() {
+        let mut keepalive = Keepalive::new(MS(0));
+        keepalive.heard(PEER, MS(150));
+        assert_eq!(silent_at(&mut keepalive, 160, 2000), Some(960));
+    }
+
+    #[test]
+    fn a_tick_tells_of_a_standstill_that_peers_may_have_noticed() {
+        let mut keepalive = Keepalive::new(MS(0));
+        let mut stood_still = |ms| {
+            let tick = keepalive.tick(MS(ms), NodeSet::EMPTY, |_| MS(ms));
+            tick.stood_still
+        };
+        assert_eq!([50, 100, 350].map(&mut stood_still), [None; 3]);
+        assert_eq!(stood_still(1400), Some(MS(1000)));
+        assert_eq!(stood_still(1450), None);
+    }
+
+    proptest! {
+        #[test]
+        fn a_peer_is_found_silent_by_the_time_that_this_node_ran(
+            gaps in proptest::collection::vec(1..=250_u64, 100),
+        ) {
+            let mut keepalive = Keepalive::new(MS(0));
+            let (mut now, mut ran) = (0, 0);
+            for gap in gaps {
+                now += gap;
+                // A tick that is late by one more is not late.
+                ran += if gap > 100 { 50 } else { gap };
+                let tick = keepalive.tick(MS(now), NodeSet::only(PEER), |_| MS(now));
+                prop_assert_eq!(tick.silent.contains(PEER), ran >= 800);
+            }
+        }
     }
 
     #[test]
