@@ -6,9 +6,9 @@
 //!
 //! | a block is | when | then |
 //! |---|---|---|
-//! | watched | a thread faults in it, outside of streams | its pages are counted, each once |
-//! | asked for | [`ENOUGH`] were | all that is not here comes, and it is not asked for again |
-//! | watched anew | half of its pages went to other nodes, or its first fault was long ago | counted from none |
+//! | watched | a page of it comes that a thread waited for, outside of streams | its pages are counted, each once |
+//! | asked for | [`ENOUGH`] did | all that is not here comes, and it is not asked for again |
+//! | watched anew | half of its pages went to other nodes, or its first page came long ago | counted from none |
 //!
 //! If pages of a block go within [`SOON`] after it was asked for, others use it, too: the next time it
 //! takes twice as many.
@@ -21,7 +21,7 @@ use std::collections::VecDeque;
 use giantvm_core::PageIndex;
 
 use super::Wish;
-use crate::protocol::{Access, Tick};
+use crate::protocol::{Access, Rights, Tick};
 
 /// Pages of a block.
 const BLOCK: u64 = 64;
@@ -33,7 +33,7 @@ const ENOUGH: u32 = 8;
 const MOST_DOUBLINGS: u32 = 3;
 /// Places in the table: 256 MiB of small pages.
 const PLACES: u16 = 1024;
-/// Faults after which a block is watched anew: as many as all places are asked for after, if there is no
+/// Pages after which a block is watched anew: as many as all places are asked for after, if there is no
 /// order at all.
 const LONG: u64 = PLACES as u64 * ENOUGH as u64;
 /// In nanoseconds: some times as long as a block takes to come.
@@ -46,11 +46,11 @@ const MOST_WANTED: usize = 64;
 #[derive(Debug, Clone, Copy)]
 struct Block {
     number: u64,
-    /// Pages that were wanted and did not go.
+    /// Pages that came and did not go.
     pages: u64,
     /// How many of them to be written.
     writes: u32,
-    /// Its first fault, in faults.
+    /// Which page of all that came was its first.
     first: u64,
     is_asked: bool,
     /// When it was asked for, until it is seen that others use it.
@@ -71,7 +71,8 @@ struct Wanted {
 pub(super) struct Blocks {
     /// Empty if nothing is watched.
     places: Vec<Block>,
-    faults: u64,
+    /// Pages that came.
+    count: u64,
     wanted: VecDeque<Wanted>,
 }
 
@@ -80,26 +81,26 @@ impl Blocks {
         let places = if watches { PLACES.into() } else { 0 };
         Self {
             places: vec![Block::new(0, 0); places],
-            faults: 0,
+            count: 0,
             wanted: VecDeque::new(),
         }
     }
 
-    /// Notes a fault, because of which there may be [more](Self::more) to ask for.
-    pub(super) fn faulted(&mut self, page: PageIndex, access: Access, now: Tick) {
-        let (number, faults) = (page.0 / BLOCK, self.faults);
-        self.faults += 1;
+    /// Notes a page that a thread waited for, because of which there may be [more](Self::more) to ask for.
+    pub(super) fn came(&mut self, page: PageIndex, rights: Rights, now: Tick) {
+        let (number, count) = (page.0 / BLOCK, self.count);
+        self.count += 1;
         let is_full = self.wanted.len() >= MOST_WANTED;
         let Some(block) = self.place(number) else {
             return;
         };
         if block.number != number {
-            *block = Block::new(number, faults);
-        } else if block.first + LONG < faults {
-            block.watch_anew(faults);
+            *block = Block::new(number, count);
+        } else if block.first + LONG < count {
+            block.watch_anew(count);
             block.doublings = block.doublings.saturating_sub(1);
         }
-        if block.is_asked || !block.want(page, access) || is_full {
+        if block.is_asked || !block.want(page, rights) || is_full {
             return;
         }
         if block.pages.count_ones() >= ENOUGH << block.doublings {
@@ -120,7 +121,7 @@ impl Blocks {
 
     /// Notes that a page went to another node.
     pub(super) fn lost(&mut self, page: PageIndex, now: Tick) {
-        let (number, faults) = (page.0 / BLOCK, self.faults);
+        let (number, count) = (page.0 / BLOCK, self.count);
         let Some(block) = self.place(number).filter(|block| block.number == number) else {
             return;
         };
@@ -133,7 +134,7 @@ impl Blocks {
             block.asked = LONG_AGO;
         }
         if block.pages.count_ones() <= HALF {
-            block.watch_anew(faults);
+            block.watch_anew(count);
         }
     }
 
@@ -163,12 +164,12 @@ impl Blocks {
 }
 
 impl Block {
-    const fn new(number: u64, faults: u64) -> Self {
+    const fn new(number: u64, first: u64) -> Self {
         Self {
             number,
             pages: 0,
             writes: 0,
-            first: faults,
+            first,
             is_asked: false,
             asked: LONG_AGO,
             doublings: 0,
@@ -176,16 +177,16 @@ impl Block {
     }
 
     /// Counts a page; `false` if it was counted.
-    fn want(&mut self, page: PageIndex, access: Access) -> bool {
+    fn want(&mut self, page: PageIndex, rights: Rights) -> bool {
         let bit = 1 << (page.0 % BLOCK);
         let is_new = self.pages & bit == 0;
         self.pages |= bit;
-        self.writes += u32::from(is_new && access == Access::Write);
+        self.writes += u32::from(is_new && rights == Rights::Write);
         is_new
     }
 
-    fn watch_anew(&mut self, faults: u64) {
-        (self.pages, self.writes, self.first, self.is_asked) = (0, 0, faults, false);
+    const fn watch_anew(&mut self, first: u64) {
+        (self.pages, self.writes, self.first, self.is_asked) = (0, 0, first, false);
     }
 }
 
@@ -205,8 +206,8 @@ mod tests {
         pages
     }
 
-    fn fault(blocks: &mut Blocks, page: u64) -> Vec<u64> {
-        blocks.faulted(PageIndex(page), Access::Read, Tick(1));
+    fn came(blocks: &mut Blocks, page: u64) -> Vec<u64> {
+        blocks.came(PageIndex(page), Rights::Read, Tick(1));
         asked(blocks)
     }
 
@@ -219,11 +220,11 @@ mod tests {
     fn a_block_of_which_enough_was_wanted_is_asked_for_once() {
         let mut blocks = Blocks::new(true);
         for count in 0..7 {
-            assert!(fault(&mut blocks, nth(count)).is_empty());
-            assert!(fault(&mut blocks, nth(count)).is_empty(), "the same page");
+            assert!(came(&mut blocks, nth(count)).is_empty());
+            assert!(came(&mut blocks, nth(count)).is_empty(), "the same page");
         }
-        assert_eq!(fault(&mut blocks, nth(7)), (640..704).collect::<Vec<_>>());
-        assert!((8..64).all(|count| fault(&mut blocks, nth(count)).is_empty()));
+        assert_eq!(came(&mut blocks, nth(7)), (640..704).collect::<Vec<_>>());
+        assert!((8..64).all(|count| came(&mut blocks, nth(count)).is_empty()));
     }
 
     #[test]
@@ -231,12 +232,12 @@ mod tests {
         for (writes, access) in [(3, Access::Read), (4, Access::Write)] {
             let mut blocks = Blocks::new(true);
             for count in 0..8 {
-                let access = if count < writes {
-                    Access::Write
+                let rights = if count < writes {
+                    Rights::Write
                 } else {
-                    Access::Read
+                    Rights::Read
                 };
-                blocks.faulted(PageIndex(nth(count)), access, Tick(1));
+                blocks.came(PageIndex(nth(count)), rights, Tick(1));
             }
             assert_eq!(blocks.more(64).unwrap().1, access);
         }
@@ -246,7 +247,7 @@ mod tests {
     fn pages_far_apart_are_not_asked_for() {
         let mut blocks = Blocks::new(true);
         let scattered = (0..100_000_u64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40);
-        let mut scattered = scattered.map(|page| fault(&mut blocks, page).len());
+        let mut scattered = scattered.map(|page| came(&mut blocks, page).len());
         assert_eq!(scattered.by_ref().take(2000).sum::<usize>(), 0);
     }
 
@@ -255,7 +256,7 @@ mod tests {
         let mut blocks = Blocks::new(true);
         for turn in 0..5 {
             let wanted: Vec<_> = (0..8)
-                .map(|count| fault(&mut blocks, nth(count)).len())
+                .map(|count| came(&mut blocks, nth(count)).len())
                 .collect();
             assert_eq!(wanted, [0, 0, 0, 0, 0, 0, 0, 64], "turn {turn}");
             (640..704).for_each(|page| blocks.lost(PageIndex(page), LATER));
@@ -267,7 +268,7 @@ mod tests {
         let mut blocks = Blocks::new(true);
         let mut taken = Vec::new();
         for _ in 0..4 {
-            let wanted = (0..64).find(|&count| !fault(&mut blocks, nth(count)).is_empty());
+            let wanted = (0..64).find(|&count| !came(&mut blocks, nth(count)).is_empty());
             taken.extend(wanted.map(|count| count + 1));
             (640..704).for_each(|page| blocks.lost(PageIndex(page), Tick(2)));
         }
@@ -277,29 +278,29 @@ mod tests {
     #[test]
     fn who_does_not_watch_asks_for_nothing() {
         let mut blocks = Blocks::new(false);
-        assert!((0..64).all(|count| fault(&mut blocks, nth(count)).is_empty()));
+        assert!((0..64).all(|count| came(&mut blocks, nth(count)).is_empty()));
         blocks.lost(PageIndex(0), LATER);
     }
 
     #[test]
     fn more_blocks_than_can_wait_are_asked_for_later() {
         let mut blocks = Blocks::new(true);
-        let faults = |blocks: &mut Blocks, pages: std::ops::Range<u64>| {
+        let pages_of_all = |blocks: &mut Blocks, pages: std::ops::Range<u64>| {
             for block in 0..100 {
                 for page in pages.clone() {
-                    blocks.faulted(PageIndex(block * BLOCK + page), Access::Read, Tick(1));
+                    blocks.came(PageIndex(block * BLOCK + page), Rights::Read, Tick(1));
                 }
             }
         };
-        faults(&mut blocks, 0..8);
+        pages_of_all(&mut blocks, 0..8);
         assert_eq!(asked(&mut blocks).len(), 64 * MOST_WANTED);
-        faults(&mut blocks, 8..9);
+        pages_of_all(&mut blocks, 8..9);
         assert_eq!(asked(&mut blocks).len(), 64 * (100 - MOST_WANTED));
     }
 
     proptest! {
         #[test]
-        fn any_faults_and_losses_ask_for_whole_blocks_near_them(
+        fn whatever_comes_and_goes_whole_blocks_near_it_are_asked_for(
             events in prop::collection::vec((0..2000_u64, any::<bool>(), any::<bool>(), any::<u32>()), 0..3000),
         ) {
             let mut blocks = Blocks::new(true);
@@ -308,8 +309,8 @@ mod tests {
                 if lost {
                     blocks.lost(number, now);
                 } else {
-                    let access = if write { Access::Write } else { Access::Read };
-                    blocks.faulted(number, access, now);
+                    let rights = if write { Rights::Write } else { Rights::Read };
+                    blocks.came(number, rights, now);
                 }
                 let asked = asked(&mut blocks);
                 prop_assert!(asked.is_empty() || !lost && asked.len() == 64);

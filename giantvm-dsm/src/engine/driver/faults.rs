@@ -16,8 +16,8 @@ impl<P: CoherenceProtocol> Driver<P> {
     /// # Errors
     /// [`BackingError`]: the node has to stop.
     pub fn fault(&mut self, fault: Fault) -> Result<(), BackingError> {
-        let (page, now) = (fault.page, self.now());
-        self.kept.faulted(fault, now);
+        let page = fault.page;
+        self.kept.faulted(fault, self.now());
         self.heat.faulted(page, fault.access);
         let before = self.protocol.rights(page);
         let access = self.migratory.faulted(page, fault.access, before);
@@ -28,7 +28,7 @@ impl<P: CoherenceProtocol> Driver<P> {
         self.give(Input::Fault { page, access })?;
         // Before anything is asked for ahead.
         self.outlet.flush();
-        self.ahead.faulted(page, access, now);
+        self.ahead.faulted(page, access);
         let used = self.ahead.used();
         if used > 0 {
             self.outlet.count(|stats| stats.read_ahead_used += used);
