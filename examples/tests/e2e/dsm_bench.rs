@@ -271,7 +271,14 @@ fn pages_in_order_come_ahead() {
         .iter()
         .map(|row| row["order"].as_str().unwrap())
         .collect();
-    assert_eq!(orders, ["random", "forward", "backward", "every third"]);
+    let expected = [
+        "random",
+        "random, all",
+        "forward",
+        "backward",
+        "every third",
+    ];
+    assert_eq!(orders, expected);
     for row in rows {
         for field in ["on", "off", "ratio"] {
             positive(&row[field]["median"]);
