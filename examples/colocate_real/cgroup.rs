@@ -107,9 +107,9 @@ impl Hosts {
         match self.hosts[0].version {
             Version::One => {
                 write(&self.parents[0].join("cpu.shares"), SHARES[0])?;
-                allow_real_time(&self.parents[0], REAL_TIME)?;
+                allow_real_time(&self.parents[0], REAL_TIME);
                 for host in &self.hosts {
-                    allow_real_time(&host.quota, REAL_TIME / 2)?;
+                    allow_real_time(&host.quota, REAL_TIME / 2);
                 }
             }
             Version::Two => {
@@ -196,12 +196,12 @@ impl Host {
     }
 }
 
-/// Lets a group have real-time threads, as all groups may on kernels that do not divide real-time.
-fn allow_real_time(group: &Path, micros: u32) -> anyhow::Result<()> {
+/// Lets a group have real-time threads, as all groups may on kernels that do not divide real-time. Where
+/// groups around it leave none, its threads are like any other.
+fn allow_real_time(group: &Path, micros: u32) {
     let file = group.join("cpu.rt_runtime_us");
-    match file.exists() {
-        true => write(&file, &micros.to_string()),
-        false => Ok(()),
+    if file.exists() {
+        write(&file, &micros.to_string()).ok();
     }
 }
 

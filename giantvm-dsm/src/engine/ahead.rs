@@ -115,16 +115,18 @@ impl Ahead {
         }
     }
 
-    /// Notes that a page is here, with which rights if data of another node came with it. Near pages that
-    /// nobody used yet there is nothing to ask for: others would take memory, and be used by no one.
-    pub(super) fn came(&mut self, page: PageIndex, rights: Option<Rights>, now: Tick) {
-        let Some(at) = self.odd.iter().position(|&odd| odd == page) else {
-            return;
-        };
-        self.odd.swap_remove(at);
-        if let Some(rights) = rights {
+    /// Notes that data of another node came with a page. Near pages that nobody used yet there is nothing to
+    /// ask for: others would take memory, and be used by no one.
+    pub(super) fn came(&mut self, page: PageIndex, rights: Rights, now: Tick) {
+        if self.settle(page) {
             self.blocks.came(page, rights, now);
         }
+    }
+
+    /// Notes that whoever waited for a page goes on, however that came. Whether no walk led to it.
+    pub(super) fn settle(&mut self, page: PageIndex) -> bool {
+        let at = self.odd.iter().position(|&odd| odd == page);
+        at.map(|at| self.odd.swap_remove(at)).is_some()
     }
 
     /// Notes that a page went to another node.
@@ -417,18 +419,22 @@ mod tests {
     fn the_rest_of_a_block_is_asked_for_once_what_was_wanted_of_it_came_with_data() {
         let all = [3, 40, 9, 60, 22, 51, 33, 14].map(PageIndex);
         let mut ahead = Ahead::new(MOST);
-        let mut come = |page: PageIndex, waits: bool, rights| {
+        let mut come = |page: PageIndex, waits: bool, with_data: bool| {
             if waits {
                 ahead.faulted(page, Access::Read);
             }
-            ahead.came(page, rights, Tick(1));
+            if with_data {
+                ahead.came(page, Rights::Read, Tick(1));
+            }
+            ahead.settle(page);
+            assert!(ahead.odd.is_empty(), "nobody waits");
             more(&mut ahead, u64::MAX).len()
         };
-        let read = Some(Rights::Read);
-        assert_eq!(all.map(|page| come(page, false, read)), [0; 8], "unasked");
-        assert_eq!(all.map(|page| come(page, true, None)), [0; 8], "zeroes");
+        assert_eq!(all.map(|page| come(page, false, true)), [0; 8], "unasked");
+        let zeroes = all.map(|page| come(page, true, false));
+        assert_eq!(zeroes, [0; 8], "zeroes, or a right without data");
         let asked = [0, 0, 0, 0, 0, 0, 0, 64];
-        assert_eq!(all.map(|page| come(page, true, read)), asked);
+        assert_eq!(all.map(|page| come(page, true, true)), asked);
     }
 
     #[test]

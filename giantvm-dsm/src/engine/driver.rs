@@ -538,14 +538,15 @@ impl<P: CoherenceProtocol> Driver<P> {
                 Command::Protect { page } => self.kept.took(page, now),
                 Command::Map { page, rights } => {
                     self.coming.remove(&page);
-                    let with_data = payload.is_some_and(|page| !page.is_empty());
-                    self.ahead.came(page, with_data.then_some(rights), now);
+                    if payload.is_some_and(|page| !page.is_empty()) {
+                        self.ahead.came(page, rights, now);
+                    }
                 }
                 Command::MapZero { page, .. } => {
                     self.coming.remove(&page);
-                    self.ahead.came(page, None, now);
                 }
                 Command::Wake { page } if self.outlet.is_awaited(page) => {
+                    self.ahead.settle(page);
                     self.kept.woke(page, now, payload, &mut *self.backing);
                 }
                 _ => {}

@@ -38,7 +38,6 @@ const PLACES: u16 = 1024;
 const LONG: u64 = PLACES as u64 * ENOUGH as u64;
 /// In nanoseconds: some times as long as a block takes to come.
 const SOON: u64 = 20_000_000;
-const LONG_AGO: Tick = Tick(0);
 /// Most blocks that wait to be asked for. Others are at their next fault.
 const MOST_WANTED: usize = 64;
 
@@ -52,10 +51,18 @@ struct Block {
     writes: u32,
     /// Which page of all that came was its first.
     first: u64,
-    is_asked: bool,
-    /// When it was asked for, until it is seen that others use it.
-    asked: Tick,
+    state: State,
     doublings: u32,
+}
+
+/// What a block is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Watched,
+    /// Asked for, at that time.
+    Asked(Tick),
+    /// Asked for, and seen that others use it.
+    Shared,
 }
 
 /// A part of a block that is to be asked for.
@@ -100,7 +107,7 @@ impl Blocks {
             block.watch_anew(count);
             block.doublings = block.doublings.saturating_sub(1);
         }
-        if block.is_asked || !block.want(page, rights) || is_full {
+        if block.state != State::Watched || !block.want(page, rights) || is_full {
             return;
         }
         if block.pages.count_ones() >= ENOUGH << block.doublings {
@@ -110,7 +117,7 @@ impl Blocks {
             } else {
                 Access::Read
             };
-            (block.is_asked, block.asked, block.pages) = (true, now, u64::MAX);
+            (block.state, block.pages) = (State::Asked(now), u64::MAX);
             self.wanted.push_back(Wanted {
                 next: number * BLOCK,
                 end: (number + 1) * BLOCK,
@@ -126,12 +133,13 @@ impl Blocks {
             return;
         };
         block.pages &= !(1 << (page.0 % BLOCK));
-        if !block.is_asked {
-            return;
-        }
-        if block.asked != LONG_AGO && now.0.saturating_sub(block.asked.0) < SOON {
-            block.doublings = (block.doublings + 1).min(MOST_DOUBLINGS);
-            block.asked = LONG_AGO;
+        match block.state {
+            State::Watched => return,
+            State::Asked(at) if now.0.saturating_sub(at.0) < SOON => {
+                block.doublings = (block.doublings + 1).min(MOST_DOUBLINGS);
+                block.state = State::Shared;
+            }
+            State::Asked(_) | State::Shared => {}
         }
         if block.pages.count_ones() <= HALF {
             block.watch_anew(count);
@@ -170,8 +178,7 @@ impl Block {
             pages: 0,
             writes: 0,
             first,
-            is_asked: false,
-            asked: LONG_AGO,
+            state: State::Watched,
             doublings: 0,
         }
     }
@@ -186,7 +193,7 @@ impl Block {
     }
 
     const fn watch_anew(&mut self, first: u64) {
-        (self.pages, self.writes, self.first, self.is_asked) = (0, 0, first, false);
+        (self.pages, self.writes, self.first, self.state) = (0, 0, first, State::Watched);
     }
 }
 
