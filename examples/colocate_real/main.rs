@@ -90,7 +90,8 @@ const CANNOT: u8 = 4;
 /// they are told what quotas were. Live migration sends a machine as a whole by pre-copy. Reallocation
 /// has a vCPU go on on the other host between two steps; pages of its distributed memory follow. Whatever
 /// serves or sends memory does so on its host, before other threads as far as the system lets it: as
-/// real-time threads, which a quota counts and does not hold up. After each run all memory is compared with what it has to hold.
+/// real-time threads, whose time is counted and which no quota holds up. After each run all memory is
+/// compared with what it has to hold.
 #[derive(Debug, Parser)]
 #[command(name = "colocate_real", version, after_help = EXAMPLES, max_term_width = 100)]
 struct Cli {
