@@ -11,6 +11,7 @@ use crate::pair::{Over, Pump};
 use crate::part::Part;
 use crate::place::Place;
 use crate::protocol::ProtocolKind;
+use crate::workload::Walk;
 
 fn within(low: u64, high: u64) -> RangedU64ValueParser<u64> {
     RangedU64ValueParser::new().range(low..=high)
@@ -116,6 +117,6 @@ impl Cli {
 
     /// Pages of shared data.
     pub(crate) fn data_pages(&self) -> u64 {
-        self.scan_pages().max(self.pages)
+        self.scan_pages().max(Walk::room(self.pages))
     }
 }

@@ -152,7 +152,7 @@ impl Nodes {
 
     /// How often each page came, and how long it took.
     fn updates(&mut self, cli: &Cli) -> anyhow::Result<[f64; 2]> {
-        let walk = Walk::scattered(cli.pages, cli.pages);
+        let walk = Walk::apart(cli.pages);
         self.tell(0, Order::Update(walk))?;
         let before = self.node.dsm.stats().faults_remote();
         let times = self.node.update(walk)?;
@@ -178,7 +178,7 @@ impl Nodes {
 
     /// How long a store takes to a page that another node has read.
     fn upgrades(&mut self, cli: &Cli) -> anyhow::Result<f64> {
-        let walk = Walk::scattered(cli.pages, cli.pages);
+        let walk = Walk::apart(cli.pages);
         self.tell(0, Order::Share(walk))?;
         Ok(self.node.touch(walk, Touch::Store)?.median())
     }

@@ -34,9 +34,14 @@ pub(crate) enum Pattern {
     Backward,
     /// Forward, and so many pages on each time.
     Every(u8),
-    /// None, but on every node the same, so that nothing can be read ahead.
+    /// None, but on every node the same.
     Scattered,
+    /// None either, and one page of each [`GAP`]: too few of a neighbourhood to ask for the rest unasked.
+    Apart,
 }
+
+/// Of how many pages one is visited in a walk whose pages lie apart.
+const GAP: u64 = 16;
 
 impl Walk {
     /// `count` pages of `of`, none twice.
@@ -59,6 +64,16 @@ impl Walk {
         Self::new(count, of, Pattern::Scattered)
     }
 
+    /// Pages of which nothing says which is next, so that each is a fault of its own.
+    pub(crate) const fn apart(count: u64) -> Self {
+        Self::new(count, Self::room(count), Pattern::Apart)
+    }
+
+    /// How many pages `count` pages that lie apart are taken from.
+    pub(crate) const fn room(count: u64) -> u64 {
+        count * GAP
+    }
+
     /// The same, so many pages further on.
     pub(crate) const fn from(self, first: u64) -> Self {
         Self { first, ..self }
@@ -74,8 +89,9 @@ impl Walk {
             Pattern::Forward | Pattern::Scattered => (0..self.of).collect(),
             Pattern::Backward => (0..self.of).rev().collect(),
             Pattern::Every(step) => (0..self.of).step_by(step.max(1).into()).collect(),
+            Pattern::Apart => (0..self.count).map(|page| page * GAP).collect(),
         };
-        if self.order == Pattern::Scattered {
+        if matches!(self.order, Pattern::Scattered | Pattern::Apart) {
             pages.sort_by_cached_key(|page| {
                 let mut hasher = DefaultHasher::new();
                 page.hash(&mut hasher);
@@ -250,5 +266,12 @@ mod tests {
                 assert!(pages.iter().all(|page| (10..10 + of).contains(page)));
             }
         }
+    }
+
+    #[test]
+    fn pages_that_lie_apart_are_each_alone_in_their_neighbourhood() {
+        let pages = Walk::apart(100).from(16).addresses();
+        let pages: BTreeSet<_> = pages.into_iter().map(|at| at.0 / 4096 / GAP).collect();
+        assert_eq!(pages, (1..101).collect());
     }
 }

@@ -80,7 +80,7 @@ pub(crate) struct Bench<'a> {
 impl Bench<'_> {
     pub(crate) fn round(&mut self) -> anyhow::Result<Round> {
         let pages = self.cli.pages;
-        let near = Walk::scattered(pages, pages);
+        let near = Walk::apart(pages);
         let wide = Walk::scattered(pages, self.cli.data_pages());
         let mut round = Round {
             read: self.fetch(near, Touch::Load)?,

@@ -140,7 +140,7 @@ pub(crate) fn run(cli: &Cli, cpus: &[usize]) -> anyhow::Result<Vec<Steps>> {
     let watched = Noted::join(0, &clusters[0], cli)?;
     let unwatched = Node::join(0, &clusters[1], cli, options(cli))?;
     let mut found = KINDS.map(Measured::of);
-    let walk = Walk::scattered(cli.pages, cli.pages);
+    let walk = Walk::apart(cli.pages);
     for _ in 0..cli.rounds {
         for found in &mut found {
             others[0].ask(Order::Own(walk))?;
