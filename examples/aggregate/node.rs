@@ -122,7 +122,7 @@ impl Node {
         let memory = LateMemory::default();
         let channel = Channel::new().or_exit(Exit::Host)?;
         let machine = Machine::of(&placement).or_exit(Exit::Usage)?;
-        let threads = Arc::new(VcpuThreads::default());
+        let threads = Arc::new(VcpuThreads::new(plan.work.slow_motion()));
         let builder = match &plan.work {
             Work::Programs(_) => {
                 let window = channel.window(machine.clone());

@@ -1,6 +1,7 @@
 //! What this node's vCPUs wait for.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU8;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,11 +15,27 @@ pub(crate) const HOTTEST: usize = 512;
 
 const _: () = assert!(GroupSize::DEFAULT.pages() == STALL_GROUP);
 
-/// Which thread of this process runs which vCPU.
-#[derive(Debug, Default)]
-pub(crate) struct VcpuThreads(Mutex<BTreeMap<u32, VcpuId>>);
+/// Which thread of this process runs which vCPU, and how their time passes.
+#[derive(Debug)]
+pub(crate) struct VcpuThreads {
+    vcpus: Mutex<BTreeMap<u32, VcpuId>>,
+    /// How many times slower than the host's.
+    slow_motion: NonZeroU8,
+}
 
 impl VcpuThreads {
+    pub(crate) const fn new(slow_motion: NonZeroU8) -> Self {
+        Self {
+            vcpus: Mutex::new(BTreeMap::new()),
+            slow_motion,
+        }
+    }
+
+    /// How long `time` of the host is for the guest, which has no other time to compare with.
+    pub(crate) fn guest_time(&self, time: Duration) -> Duration {
+        time / u32::from(self.slow_motion.get())
+    }
+
     /// Notes that the calling thread runs a vCPU from now on.
     pub(crate) fn enter(&self, vcpu: VcpuId) {
         let thread = rustix::thread::gettid().as_raw_nonzero().get();
@@ -32,7 +49,7 @@ impl VcpuThreads {
     }
 
     fn map(&self) -> MutexGuard<'_, BTreeMap<u32, VcpuId>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.vcpus.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -65,8 +82,9 @@ pub(crate) struct NodeStalls {
 
 impl NodeStalls {
     pub(crate) fn new(stalls: &Stalls, threads: &VcpuThreads) -> Self {
-        let threads = threads.map();
-        let vcpu = |thread: u32| threads.get(&thread).map(|vcpu| vcpu.get());
+        let map = threads.map();
+        let vcpu = |thread: u32| map.get(&thread).map(|vcpu| vcpu.get());
+        let nanos = |stall| nanos(threads.guest_time(stall));
         let vcpus = stalls.threads.iter().filter_map(|of| {
             Some(VcpuStall {
                 vcpu: vcpu(of.thread)?,
@@ -94,4 +112,16 @@ impl NodeStalls {
 
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_guest_in_slow_motion_is_told_of_its_own_time() {
+        let threads = VcpuThreads::new(NonZeroU8::new(24).unwrap());
+        let time = threads.guest_time(Duration::from_micros(2400));
+        assert_eq!(time, Duration::from_micros(100));
+    }
 }

@@ -32,7 +32,7 @@ use giantvm_dsm::engine::StallGauge;
 use giantvm_dsm::protocol::HomeMap;
 use giantvm_io::virtio::port::Port;
 use giantvm_sched::channel::{Message, Report, Stream};
-use giantvm_sched::schedule::{Machine, Nanos};
+use giantvm_sched::schedule::Machine;
 
 use self::gather::Gatherer;
 pub(crate) use self::window::ChannelWindow;
@@ -167,7 +167,8 @@ impl Service {
                         asked.extend(self.gather(&mut gatherer, inbox));
                         gathered = Some(Instant::now());
                     }
-                    let mut snapshot = gatherer.snapshot(Nanos::from(started.elapsed()));
+                    let now = self.known.threads.guest_time(started.elapsed());
+                    let mut snapshot = gatherer.snapshot(now.into());
                     for request in asked {
                         if let Request::Ask(id) = request {
                             snapshot.id = id;

@@ -11,7 +11,7 @@ use anyhow::{Context as _, ensure};
 use crate::everywhere::{everywhere, online};
 use crate::options::Options;
 
-const AGENT: &str = "/bin/agent";
+pub(crate) const AGENT: &str = "/bin/agent";
 const PORTS: &str = "/sys/class/virtio-ports";
 const NAME: &str = "giantvm.channel";
 /// A user and a group that own nothing else.
@@ -19,10 +19,7 @@ const NO_ONE: u32 = 1000;
 
 /// The agent runs as a user who is in the channel's group, while every processor works.
 pub(crate) fn channel(options: &Options) -> anyhow::Result<String> {
-    let device = device(Path::new(PORTS))?;
-    // What a rule for udev does elsewhere.
-    chown(&device, None, Some(NO_ONE))?;
-    fs::set_permissions(&device, Permissions::from_mode(0o660))?;
+    let device = open_to_no_one()?;
     everywhere(|_, _| Ok(std::hint::black_box((0..50_000_000_u64).sum::<u64>())))?;
     let told = agent(&["--once"])?;
     let (cpus, nodes) = (online()?.len(), options.nodes.unwrap_or(1));
@@ -33,6 +30,20 @@ pub(crate) fn channel(options: &Options) -> anyhow::Result<String> {
     ensure!(looked.contains("moves nothing"), "the agent does not look");
     let first = told.lines().next().unwrap_or_default();
     Ok(format!("{}: {first}", device.display()))
+}
+
+/// Gives the channel to the group of a user who owns nothing else, as a rule for udev does elsewhere.
+/// Returns its device.
+pub(crate) fn open_to_no_one() -> anyhow::Result<PathBuf> {
+    let device = device(Path::new(PORTS))?;
+    chown(&device, None, Some(NO_ONE))?;
+    fs::set_permissions(&device, Permissions::from_mode(0o660))?;
+    Ok(device)
+}
+
+/// Has that user run a command.
+pub(crate) fn as_no_one(command: &mut Command) -> &mut Command {
+    command.uid(NO_ONE).gid(NO_ONE)
 }
 
 /// The device of the port with the channel's name.
@@ -49,7 +60,7 @@ fn device(ports: &Path) -> anyhow::Result<PathBuf> {
 
 fn agent(arguments: &[&str]) -> anyhow::Result<String> {
     let mut command = Command::new(AGENT);
-    let output = command.args(arguments).uid(NO_ONE).gid(NO_ONE).output()?;
+    let output = as_no_one(command.args(arguments)).output()?;
     let (said, complains) = (output.stdout, output.stderr);
     let said = String::from_utf8_lossy(&said).into_owned();
     for line in said.lines() {

@@ -3,6 +3,7 @@
 //! Which ones, and of what size, is on the kernel's command line. Every check ends with a line
 //! `LAB name ok detail` or `LAB name FAIL detail`, and all of them with `LAB end`.
 
+mod agent;
 mod channel;
 mod clock;
 mod disk;
@@ -31,7 +32,7 @@ use crate::options::Options;
 /// A check: what is worth telling if all is well.
 type Check = fn(&Options) -> anyhow::Result<String>;
 
-const CHECKS: [(&str, Check); 18] = [
+const CHECKS: [(&str, Check); 19] = [
     ("cpus", layout::cpus),
     ("layout", layout::layout),
     ("interrupts", layout::interrupts),
@@ -39,6 +40,7 @@ const CHECKS: [(&str, Check); 18] = [
     ("net", net::net),
     ("rng", rng::rng),
     ("channel", channel::channel),
+    ("agent", agent::agent),
     ("sort", sort::sort),
     ("memory", memory::memory),
     ("futex", wake::futex),
@@ -53,6 +55,21 @@ const CHECKS: [(&str, Check); 18] = [
 ];
 
 fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if let Some((first, rest)) = arguments.split_first()
+        && first == agent::WORK
+    {
+        return match agent::work(rest) {
+            Ok(said) => {
+                println!("{said}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                println!("{error:#}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     let options = Options::parse(&fs::read_to_string("/proc/cmdline").unwrap_or_default());
     let mut bad = 0;
     for name in &options.checks {

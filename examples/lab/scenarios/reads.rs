@@ -123,4 +123,32 @@ pub(super) const ALL: &[Scenario] = &[
         )],
         files: &[],
     },
+    Scenario {
+        name: "linux-agent",
+        about: "threads that share memory on two nodes with two vCPUs each, placed by the kernel, and by the agent; takes an hour",
+        short: false,
+        paging: Paging::Extended,
+        hosts: &[linux_host(
+            4,
+            1024,
+            &[Step {
+                name: "2 nodes x 2",
+                command: linux!(
+                    2,
+                    4,
+                    24,
+                    "--channel",
+                    concat!(off_without_halts!(), "lab=agent lab.seconds=1")
+                ),
+                limit: 900,
+                checks: &[
+                    Shows("LAB guest up"),
+                    Guest("agent"),
+                    Has("moved "),
+                    Has("LAB end: 0 of "),
+                ],
+            }],
+        )],
+        files: &[],
+    },
 ];
