@@ -111,7 +111,13 @@ fn watch(
             std::thread::sleep(NAP.min(due.saturating_duration_since(Instant::now())));
         }
         let snapshot = port.ask()?;
-        let look = Look::take(scope)?;
+        let look = match Look::take(scope) {
+            Err(error) if scope.has_ended() => {
+                println!("{error}");
+                break;
+            }
+            look => look?,
+        };
         turn(Nanos::from(started.elapsed()), look, &snapshot, port)?;
         looks += 1;
     }

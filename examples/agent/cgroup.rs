@@ -33,6 +33,14 @@ impl Scope {
         Ok(Self::Cgroup(mount.join(path)))
     }
 
+    /// Whether there will be none any more: a process has ended, and its number may be another's next.
+    pub(crate) fn has_ended(&self) -> bool {
+        match self {
+            Self::Process(pid) => !Path::new(&format!("/proc/{pid}")).exists(),
+            Self::Cgroup(_) => false,
+        }
+    }
+
     /// The threads that there are now, by their numbers: the first [`MAX_THREADS`].
     pub(crate) fn threads(&self) -> anyhow::Result<Vec<u32>> {
         let mut threads = match self {
@@ -115,6 +123,8 @@ mod tests {
             .unsigned_abs();
         let scope = Scope::Process(std::process::id());
         assert!(scope.threads().unwrap().contains(&this));
-        assert!(Scope::Process(u32::MAX).threads().is_err());
+        assert!(!Scope::Process(std::process::id()).has_ended());
+        let none = Scope::Process(u32::MAX);
+        assert!(none.threads().is_err() && none.has_ended());
     }
 }

@@ -187,6 +187,31 @@ fn threads_that_share_come_together_and_are_free_when_the_agent_ends() {
 }
 
 #[test]
+fn it_ends_well_with_the_process_whose_threads_it_places() {
+    let folder = tempfile::tempdir().unwrap();
+    let channel = folder.path().join("channel");
+    host(&channel);
+    let mut workers = work();
+    let process = workers.0.id().to_string();
+    let channel = channel.to_str().unwrap();
+    let mut agent = Command::new(built::path("agent"));
+    agent.args(["--channel", channel, "--pid", &process, "--interval", "50"]);
+    let mut agent = Killed(agent.stdout(Stdio::piped()).spawn().unwrap());
+    let mut said = agent.0.stdout.take().unwrap();
+    // What it says first, once it looks.
+    said.read_exact(&mut [0; 1]).unwrap();
+    workers.0.kill().unwrap();
+    workers.0.wait().unwrap();
+    let mut rest = String::new();
+    said.read_to_string(&mut rest).unwrap();
+    assert!(agent.0.wait().unwrap().success(), "{rest}");
+    assert!(
+        rest.contains(&format!("no process {process} any more")),
+        "{rest}"
+    );
+}
+
+#[test]
 fn what_the_host_tells_is_shown() {
     let folder = tempfile::tempdir().unwrap();
     let channel = folder.path().join("channel");
