@@ -30,6 +30,8 @@ struct State<T> {
     /// Kept outside while another vCPU comes or goes.
     held: bool,
     inside: Option<T>,
+    /// Whether the thread inside was hastened to come out.
+    hastened: bool,
 }
 
 impl<T: Copy> Gate<T> {
@@ -39,6 +41,7 @@ impl<T: Copy> Gate<T> {
             paused: false,
             held: false,
             inside: None,
+            hastened: false,
         };
         Self {
             state: Mutex::new(state),
@@ -67,27 +70,31 @@ impl<T: Copy> Gate<T> {
         state.kicked || state.paused || state.held
     }
 
-    /// Comes out.
-    pub(crate) fn leave(&self) {
+    /// Comes out. Whether the thread was hastened, and so has to calm down.
+    #[must_use]
+    pub(crate) fn leave(&self) -> bool {
         let mut state = self.state.lock().expect("no panic under this lock");
         state.inside = None;
+        let hastened = std::mem::take(&mut state.hastened);
         drop(state);
         self.changed.notify_all();
+        hastened
     }
 
-    /// Makes the thread inside, or the next to enter, see [`Entry::Kicked`].
-    pub(crate) fn kick(&self, wake: impl FnOnce(T)) {
+    /// Makes the thread inside, or the next to enter, see [`Entry::Kicked`]. `wake` says whether it hastened the
+    /// one inside.
+    pub(crate) fn kick(&self, wake: impl FnOnce(T) -> bool) {
         let mut state = self.state.lock().expect("no panic under this lock");
         state.kicked = true;
         if let Some(thread) = state.inside {
-            wake(thread);
+            state.hastened |= wake(thread);
         }
         drop(state);
         self.changed.notify_all();
     }
 
-    /// Lets nobody in any more and asks who is inside to come out.
-    pub(crate) fn pause(&self, wake: impl FnOnce(T)) {
+    /// Lets nobody in any more and asks who is inside to come out. `wake` says the same.
+    pub(crate) fn pause(&self, wake: impl FnOnce(T) -> bool) {
         self.close(|state| state.paused = true, wake);
     }
 
@@ -97,7 +104,7 @@ impl<T: Copy> Gate<T> {
     }
 
     /// The same as [`pause`](Self::pause), but for another reason: what one ends goes on for the other.
-    pub(crate) fn hold(&self, wake: impl FnOnce(T)) {
+    pub(crate) fn hold(&self, wake: impl FnOnce(T) -> bool) {
         self.close(|state| state.held = true, wake);
     }
 
@@ -106,11 +113,11 @@ impl<T: Copy> Gate<T> {
         self.open(|state| state.held = false);
     }
 
-    fn close(&self, mark: impl FnOnce(&mut State<T>), wake: impl FnOnce(T)) {
+    fn close(&self, mark: impl FnOnce(&mut State<T>), wake: impl FnOnce(T) -> bool) {
         let mut state = self.state.lock().expect("no panic under this lock");
         mark(&mut state);
         if let Some(thread) = state.inside {
-            wake(thread);
+            state.hastened |= wake(thread);
         }
     }
 

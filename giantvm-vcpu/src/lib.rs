@@ -88,6 +88,7 @@ mod exit;
 mod gate;
 #[cfg(all(test, feature = "kvm"))]
 mod gate_tests;
+mod haste;
 mod host;
 mod interrupt;
 #[cfg(feature = "kvm")]

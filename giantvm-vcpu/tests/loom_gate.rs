@@ -24,9 +24,25 @@ fn model(body: impl Fn() + Send + Sync + 'static) {
 #[derive(Default)]
 struct Kernel {
     immediate_exit: AtomicBool,
+    /// Whether the thread runs before others.
+    hasty: AtomicBool,
 }
 
 impl Kernel {
+    fn hasten(&self) -> bool {
+        self.signal();
+        !self.hasty.swap(true, Ordering::SeqCst)
+    }
+
+    /// What a thread does that comes out.
+    fn leave(&self, gate: &Gate<()>) {
+        if gate.leave() {
+            assert!(self.hasty.swap(false, Ordering::SeqCst));
+        }
+        // Nobody hastens a thread that is outside, and no one else calms it down.
+        assert!(!self.hasty.load(Ordering::SeqCst));
+    }
+
     fn signal(&self) {
         self.immediate_exit.store(true, Ordering::SeqCst);
     }
@@ -48,7 +64,7 @@ fn inside(gate: &Gate<()>, kernel: &Kernel) {
         }
         kernel.run();
     }
-    gate.leave();
+    kernel.leave(gate);
 }
 
 #[test]
@@ -57,7 +73,7 @@ fn a_kick_gets_the_thread_out_whenever_it_comes() {
         let (gate, kernel) = (Arc::new(Gate::new()), Arc::new(Kernel::default()));
         let kicker = {
             let (gate, kernel) = (Arc::clone(&gate), Arc::clone(&kernel));
-            thread::spawn(move || gate.kick(|()| kernel.signal()))
+            thread::spawn(move || gate.kick(|()| kernel.hasten()))
         };
         while gate.enter(()) == Entry::Run {
             inside(&gate, &kernel);
@@ -78,7 +94,7 @@ fn run_guest(gate: &Gate<()>, kernel: &Kernel, in_guest: &AtomicBool) {
             kernel.run();
         }
         in_guest.store(false, Ordering::SeqCst);
-        gate.leave();
+        kernel.leave(gate);
     }
 }
 
@@ -104,9 +120,9 @@ fn a_pause_finds_the_thread_outside_and_a_resume_lets_it_in() {
         let pauser = {
             let (gate, kernel, in_guest) = (gate.clone(), kernel.clone(), in_guest.clone());
             thread::spawn(move || {
-                let pause = |gate: &Gate<()>| gate.pause(|()| kernel.signal());
+                let pause = |gate: &Gate<()>| gate.pause(|()| kernel.hasten());
                 keep_out(&gate, &in_guest, pause, Gate::resume);
-                gate.kick(|()| kernel.signal());
+                gate.kick(|()| kernel.hasten());
             })
         };
         run_guest(&gate, &kernel, &in_guest);
@@ -122,9 +138,9 @@ fn a_hold_finds_the_thread_outside_and_its_end_lets_it_in() {
         let holder = {
             let (gate, kernel, in_guest) = (gate.clone(), kernel.clone(), in_guest.clone());
             thread::spawn(move || {
-                let hold = |gate: &Gate<()>| gate.hold(|()| kernel.signal());
+                let hold = |gate: &Gate<()>| gate.hold(|()| kernel.hasten());
                 keep_out(&gate, &in_guest, hold, Gate::release);
-                gate.kick(|()| kernel.signal());
+                gate.kick(|()| kernel.hasten());
             })
         };
         run_guest(&gate, &kernel, &in_guest);
@@ -145,9 +161,9 @@ fn the_end_of_a_pause_lets_nobody_in_who_is_held() {
         let holder = {
             let (gate, kernel, in_guest) = (gate.clone(), kernel.clone(), in_guest.clone());
             thread::spawn(move || {
-                let hold = |gate: &Gate<()>| gate.hold(|()| kernel.signal());
+                let hold = |gate: &Gate<()>| gate.hold(|()| kernel.hasten());
                 keep_out(&gate, &in_guest, hold, Gate::release);
-                gate.kick(|()| kernel.signal());
+                gate.kick(|()| kernel.hasten());
             })
         };
         run_guest(&gate, &kernel, &in_guest);
@@ -172,7 +188,7 @@ fn who_waits_gets_in_when_the_pause_or_the_hold_ends_and_nobody_kicks() {
                 thread::spawn(move || open(&gate))
             };
             assert_eq!(gate.enter(()), Entry::Run);
-            gate.leave();
+            assert!(!gate.leave());
             opener.join().unwrap();
         });
     }

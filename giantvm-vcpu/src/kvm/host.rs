@@ -263,7 +263,7 @@ impl VcpuHost for KvmHost {
         let machine = &self.machine;
         let layout = machine.places.now();
         for id in layout.local() {
-            machine.gate(id).pause(kick::signal);
+            machine.gate(id).pause(kick::signal_in_haste);
         }
         let still = |id: &VcpuId| !machine.gate(*id).wait_empty(deadline);
         let running: Vec<_> = layout.local().filter(still).collect();

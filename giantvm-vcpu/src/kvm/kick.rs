@@ -8,10 +8,11 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use libc::{c_int, c_void, pthread_t, siginfo_t};
+use libc::{c_int, c_void, pid_t, pthread_t, siginfo_t};
 use vmm_sys_util::signal::{SIGRTMIN, register_signal_handler, unblock_signal};
 
 use crate::error::VcpuError;
+use crate::haste;
 
 /// The kick signal's number, counted from the lowest real-time signal.
 const SIGNAL_OFFSET: c_int = 7;
@@ -21,6 +22,7 @@ thread_local! {
     static CURRENT: Cell<*const AtomicU8> = const { Cell::new(ptr::null()) };
     /// Whether this thread can receive the kick signal.
     static UNBLOCKED: Cell<bool> = const { Cell::new(false) };
+    static NUMBER: pid_t = haste::this_thread();
 }
 
 /// A bare signal is lost if it comes after the last look at a flag and before `KVM_RUN`; a byte
@@ -75,10 +77,19 @@ pub(super) fn runs_a_vcpu() -> bool {
     !CURRENT.get().is_null()
 }
 
-/// The calling thread's name for [`signal`].
-pub(super) fn this_thread() -> pthread_t {
+/// A thread as those name it that have to get it out of the guest.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Thread {
+    handle: pthread_t,
+    number: pid_t,
+}
+
+/// The calling thread's name.
+pub(super) fn this_thread() -> Thread {
     // SAFETY: no preconditions.
-    unsafe { libc::pthread_self() }
+    let handle = unsafe { libc::pthread_self() };
+    let number = NUMBER.with(|number| *number);
+    Thread { handle, number }
 }
 
 impl Drop for Runner {
@@ -89,8 +100,15 @@ impl Drop for Runner {
 
 /// Sends the kick signal to a thread. Called only as a gate's waker, whose lock keeps the thread
 /// inside the gate, and so alive.
-pub(super) fn signal(thread: pthread_t) {
+pub(super) fn signal(thread: Thread) {
     // SAFETY: the thread is alive (see above); the signal has a handler (`install` came first).
-    let result = unsafe { libc::pthread_kill(thread, SIGRTMIN() + SIGNAL_OFFSET) };
+    let result = unsafe { libc::pthread_kill(thread.handle, SIGRTMIN() + SIGNAL_OFFSET) };
     debug_assert_eq!(result, 0, "a live thread takes a valid signal");
+}
+
+/// Sends it to a thread for which others wait, and has it run before others until it is out. Whether it does: then
+/// it has to calm down. Called as [`signal`] is.
+pub(super) fn signal_in_haste(thread: Thread) -> bool {
+    signal(thread);
+    haste::hasten(thread.number)
 }

@@ -7,10 +7,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use giantvm_core::{Msi, VcpuId};
 use kvm_bindings::kvm_msi;
 use kvm_ioctls::VmFd;
-use libc::pthread_t;
 
 use super::image::Image;
-use super::kick;
+use super::kick::{self, Thread};
 use super::memory::{PrivatePages, Slots};
 use super::pins::Pins;
 use super::proxies::Proxies;
@@ -43,18 +42,21 @@ pub(super) struct Machine {
     pub(super) msrs: Vec<u32>,
     pub(super) sink: Arc<dyn InterruptSink>,
     /// One a vCPU of the whole machine.
-    pub(super) gates: Vec<Gate<pthread_t>>,
+    pub(super) gates: Vec<Gate<Thread>>,
     pub(super) stopping: AtomicBool,
 }
 
 impl Machine {
     /// The gate of a vCPU, which is one of the machine's.
-    pub(super) fn gate(&self, id: VcpuId) -> &Gate<pthread_t> {
+    pub(super) fn gate(&self, id: VcpuId) -> &Gate<Thread> {
         &self.gates[id.index()]
     }
 
     pub(super) fn kick(&self, id: VcpuId) {
-        self.gate(id).kick(kick::signal);
+        self.gate(id).kick(|thread| {
+            kick::signal(thread);
+            false
+        });
     }
 
     /// Whether the proxies' threads have to end.

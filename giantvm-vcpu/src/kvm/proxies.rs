@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use giantvm_core::VcpuId;
 
 use super::cpu::Cpu;
+use super::kick;
 use super::machine::Machine;
 use super::proxy::Proxy;
 use crate::error::VcpuError;
@@ -63,7 +64,7 @@ impl Machine {
         // Nobody has it but one who has just recalled it.
         let thread = thread.ok_or(VcpuError::IsLocal(id))?;
         self.proxies.recalled[id.index()].store(true, Ordering::Release);
-        self.kick(id);
+        self.gate(id).kick(kick::signal_in_haste);
         let recalled = thread.join().ok().flatten();
         // The sink was told why, or the machine stops.
         recalled.ok_or(VcpuError::HostLacks("a proxy: it ended before"))

@@ -39,6 +39,7 @@ use super::registers::{self, Tables, run_state, set_run_state};
 use crate::error::VcpuError;
 use crate::exit::Failure;
 use crate::gate::Entry;
+use crate::haste;
 use crate::interrupt::Interrupt;
 use crate::pending::Pending;
 
@@ -219,7 +220,10 @@ impl Proxy {
                 true => Ok(Outcome::Interrupted),
                 false => cpu.enter(),
             };
-            gate.leave();
+            // One that is recalled still has to hand over its vCPU, and then it ends.
+            if gate.leave() && !self.machine.proxies.recalled(self.id) {
+                haste::calm();
+            }
             outcome
         })
     }

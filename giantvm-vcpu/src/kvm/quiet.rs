@@ -30,7 +30,7 @@ impl Machine {
         let (layout, deadline) = (self.places.now(), Instant::now() + LIMIT);
         let others: Vec<_> = layout.local().filter(|&other| other != id).collect();
         for &other in &others {
-            self.gate(other).hold(kick::signal);
+            self.gate(other).hold(kick::signal_in_haste);
         }
         let running: Vec<_> = others
             .iter()

@@ -14,6 +14,7 @@ use super::{ioctl, moves, registers, state};
 use crate::error::VcpuError;
 use crate::exit::{Exit, Failure};
 use crate::gate::Entry;
+use crate::haste;
 use crate::host::{NotLeft, Vcpu};
 use crate::state::{ArchState, StartState};
 
@@ -99,7 +100,9 @@ impl KvmVcpu {
                         other => break other.map(Some),
                     }
                 };
-                gate.leave();
+                if gate.leave() {
+                    haste::calm();
+                }
                 outcome
             })?;
             if entered {

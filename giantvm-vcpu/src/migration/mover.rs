@@ -16,6 +16,7 @@ use super::place::Place;
 use super::residence::Residence;
 use super::step::{Command, Input, Outcome};
 use crate::error::VcpuError;
+use crate::haste::Haste;
 use crate::host::{InterruptSink, NotLeft, Vcpu, VcpuHost};
 use crate::interrupt::Interrupt;
 use crate::layout::Layout;
@@ -148,6 +149,7 @@ impl Mover {
         let Some((to, timeouts)) = wish else {
             return Some(vcpu);
         };
+        let _haste = Haste::begin();
         let NotLeft { vcpu, error } = match vcpu.leave(to) {
             Ok(state) => {
                 let state = Box::new(state);
@@ -253,6 +255,7 @@ impl Mover {
 
     fn load(&self, Load { vcpu, state }: Load) {
         let Some(host) = self.host() else { return };
+        let _haste = Haste::begin();
         let offset = self.carrier.tsc_offset(state.counter());
         let mut adopted = host.adopt(vcpu, &state, offset);
         let local = host.layout().node();

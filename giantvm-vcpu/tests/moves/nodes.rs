@@ -47,9 +47,6 @@ impl Carrier for Around {
     }
 
     fn run(&self, vcpu: Box<dyn Vcpu>) {
-        if let Some(left) = self.log.left[vcpu.id().index()].lock().unwrap().take() {
-            self.log.pauses.lock().unwrap().push(left.elapsed());
-        }
         run(&self.this.upgrade().unwrap(), vcpu);
     }
 
@@ -70,8 +67,11 @@ impl Carrier for Around {
 
 fn run(around: &Arc<Around>, mut vcpu: Box<dyn Vcpu>) {
     let around = Arc::clone(around);
-    thread::spawn(move || {
+    let body = move || {
         let id = vcpu.id();
+        if let Some(left) = around.log.left[id.index()].lock().unwrap().take() {
+            around.log.pauses.lock().unwrap().push(left.elapsed());
+        }
         loop {
             let exit = vcpu.run().unwrap();
             if exit != Exit::Kicked && !(around.exits)(&mut *vcpu, exit) {
@@ -87,7 +87,8 @@ fn run(around: &Arc<Around>, mut vcpu: Box<dyn Vcpu>) {
                 };
             }
         }
-    });
+    };
+    thread::spawn(body);
 }
 
 /// Some nodes.
@@ -201,8 +202,19 @@ impl Drop for Nodes {
     }
 }
 
+/// Has the calling thread run before others, where that is permitted, as whoever carries messages of a real
+/// machine does.
+#[expect(unsafe_code, reason = "a system call")]
+fn run_before_others() {
+    let parameter = libc::sched_param { sched_priority: 1 };
+    let policy = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
+    // SAFETY: reads the structure, which lives through the call; 0 is the calling thread.
+    unsafe { libc::sched_setscheduler(0, policy, &raw const parameter) };
+}
+
 /// Messages go through their wire form.
 fn carry(from: NodeId, queue: &Receiver<Message>, to: &Weak<Mover>) {
+    run_before_others();
     while let Ok(message) = queue.recv() {
         let (kind, body, payload) = WireMessage::Vcpu(message).encode();
         let frame = giantvm_core::wire::Frame {
