@@ -6,59 +6,65 @@ use serde::Serialize;
 use crate::machine::Run;
 use crate::matrix::Case;
 
-/// The same case under both schedulers, one right after the other.
+/// The same case under both schedulers and on one node, one right after the other.
 #[derive(Debug, Clone, Serialize)]
-pub(crate) struct Pair {
+pub(crate) struct Round {
     pub(crate) fair: Run,
     pub(crate) das: Run,
+    pub(crate) alone: Run,
 }
 
-impl Pair {
-    /// Of a run under `fair` and one under `das`.
+impl Round {
+    /// Of runs in the order of [`Setup::ALL`](crate::machine::Setup::ALL).
     pub(crate) fn of(runs: Vec<Run>) -> Option<Self> {
-        let [fair, das] = <[Run; 2]>::try_from(runs).ok()?;
-        Some(Self { fair, das })
+        let [fair, das, alone] = <[Run; 3]>::try_from(runs).ok()?;
+        Some(Self { fair, das, alone })
     }
 }
 
-/// A case and its pairs.
+/// A case and its rounds.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Figures {
     #[serde(flatten)]
     pub(crate) case: Case,
     pub(crate) fair_ms: Spread,
     pub(crate) das_ms: Spread,
-    /// How many times longer `fair` took, pair by pair.
+    pub(crate) alone_ms: Spread,
+    /// How many times longer `fair` took, round by round.
     pub(crate) ratio: Spread,
-    /// Medians of both.
+    /// How many times longer `fair` took than the same vCPUs on one node: more than that no placement can save.
+    pub(crate) bound: Spread,
+    /// Medians of both schedulers.
     pub(crate) remote_faults: [f64; 2],
     pub(crate) mebibytes: [f64; 2],
     /// Processor time of all nodes, in seconds; it counts what they did, and not what others kept them from.
     pub(crate) cpu_s: [f64; 2],
-    pub(crate) pairs: Vec<Pair>,
+    pub(crate) rounds: Vec<Round>,
 }
 
 impl Figures {
-    pub(crate) fn new(case: Case, pairs: Vec<Pair>) -> Self {
-        let of = |figure: fn(&Pair) -> f64| pairs.iter().map(figure).collect::<Spread>();
+    pub(crate) fn new(case: Case, rounds: Vec<Round>) -> Self {
+        let of = |figure: fn(&Round) -> f64| rounds.iter().map(figure).collect::<Spread>();
         let faults = [
-            of(|pair| pair.fair.remote_faults as f64),
-            of(|pair| pair.das.remote_faults as f64),
+            of(|of| of.fair.remote_faults as f64),
+            of(|of| of.das.remote_faults as f64),
         ];
         let bytes = [
-            of(|pair| pair.fair.bytes as f64),
-            of(|pair| pair.das.bytes as f64),
+            of(|of| of.fair.bytes as f64),
+            of(|of| of.das.bytes as f64),
         ];
-        let cpu = [of(|pair| pair.fair.cpu_s), of(|pair| pair.das.cpu_s)];
+        let cpu = [of(|of| of.fair.cpu_s), of(|of| of.das.cpu_s)];
         Self {
             case,
             cpu_s: cpu.map(|spread| spread.median),
-            fair_ms: of(|pair| pair.fair.ms),
-            das_ms: of(|pair| pair.das.ms),
-            ratio: of(|pair| pair.fair.ms / pair.das.ms),
+            fair_ms: of(|of| of.fair.ms),
+            das_ms: of(|of| of.das.ms),
+            alone_ms: of(|of| of.alone.ms),
+            bound: of(|of| of.fair.ms / of.alone.ms),
+            ratio: of(|of| of.fair.ms / of.das.ms),
             remote_faults: faults.map(|spread| spread.median),
             mebibytes: bytes.map(|spread| spread.median / f64::from(1 << 20)),
-            pairs,
+            rounds,
         }
     }
 }

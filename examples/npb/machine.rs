@@ -9,18 +9,37 @@ use serde::{Deserialize, Serialize};
 use crate::cli::Transport;
 use crate::matrix::Case;
 
-/// Who schedules the threads.
+/// Who schedules the threads, and whether there is anything to be near to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scheduler {
+pub(crate) enum Setup {
     Fair,
     Das,
+    /// As `fair`, with all vCPUs on one node: no page is ever waited for, which no placement can better.
+    Alone,
 }
 
-impl Scheduler {
+impl Setup {
+    pub(crate) const ALL: [Self; 3] = [Self::Fair, Self::Das, Self::Alone];
+
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Fair => "fair",
             Self::Das => "das",
+            Self::Alone => "alone",
+        }
+    }
+
+    const fn scheduler(self) -> &'static str {
+        match self {
+            Self::Fair | Self::Alone => "fair",
+            Self::Das => "das",
+        }
+    }
+
+    const fn nodes(self, case: &Case) -> u8 {
+        match self {
+            Self::Fair | Self::Das => case.nodes,
+            Self::Alone => 1,
         }
     }
 }
@@ -118,15 +137,15 @@ impl Aggregate {
     pub(crate) fn run(
         &self,
         case: &Case,
-        scheduler: Scheduler,
+        setup: Setup,
         transport: Transport,
     ) -> anyhow::Result<Run> {
         let json = tempfile()?;
         let output = Command::new(&self.0)
-            .args(["--nodes", &case.nodes.to_string()])
+            .args(["--nodes", &setup.nodes(case).to_string()])
             .args(["--vcpus", &case.vcpus.to_string()])
             .args(["--threads", &case.threads().to_string()])
-            .args(["--scheduler", scheduler.name()])
+            .args(["--scheduler", setup.scheduler()])
             .args(["--vcpu", case.vcpu.name()])
             .args(["--transport", transport.name()])
             .args(["--memory", case.memory()])

@@ -20,8 +20,8 @@ use clap::Parser as _;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::Cli;
-use crate::figures::{Figures, Pair};
-use crate::machine::{Aggregate, Scheduler};
+use crate::figures::{Figures, Round};
+use crate::machine::{Aggregate, Setup};
 use crate::report::Report;
 
 fn main() -> ExitCode {
@@ -38,35 +38,34 @@ fn main() -> ExitCode {
 fn run(cli: &Cli) -> anyhow::Result<()> {
     let aggregate = Aggregate::find()?;
     let cases = cli.cases();
-    let bar = bar(cases.len() * usize::from(cli.pairs()) * 2);
+    let bar = bar(cases.len() * usize::from(cli.pairs()) * Setup::ALL.len());
     let mut report = Report::new(cli);
-    let mut pairs: Vec<Vec<Pair>> = cases.iter().map(|_| Vec::new()).collect();
+    let mut rounds: Vec<Vec<Round>> = cases.iter().map(|_| Vec::new()).collect();
     // Every case once, then every case again: what disturbs the host for a while disturbs all.
     for round in 0..cli.pairs() {
-        for (case, pairs) in cases.iter().zip(&mut pairs) {
-            let mut order = [Scheduler::Fair, Scheduler::Das];
+        for (case, rounds) in cases.iter().zip(&mut rounds) {
+            let mut order = Setup::ALL;
             if round % 2 == 1 {
                 order.reverse();
             }
             let mut runs = Vec::new();
-            for scheduler in order {
-                bar.set_message(format!("{case} {}", scheduler.name()));
-                let run = aggregate.run(case, scheduler, cli.transport);
-                runs.push(run.with_context(|| format!("{case} under {}", scheduler.name()))?);
+            for setup in order {
+                bar.set_message(format!("{case} {}", setup.name()));
+                let run = aggregate.run(case, setup, cli.transport);
+                runs.push(run.with_context(|| format!("{case}, {}", setup.name()))?);
                 bar.inc(1);
             }
             if round % 2 == 1 {
                 runs.reverse();
             }
-            let pair = Pair::of(runs).context("both were run")?;
-            pairs.push(pair);
+            rounds.push(Round::of(runs).context("all were run")?);
         }
     }
     bar.finish_and_clear();
-    let figures = cases.into_iter().zip(pairs);
+    let figures = cases.into_iter().zip(rounds);
     report.finish(
         figures
-            .map(|(case, pairs)| Figures::new(case, pairs))
+            .map(|(case, rounds)| Figures::new(case, rounds))
             .collect(),
     );
     println!("{}", report.to_text());

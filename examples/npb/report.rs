@@ -6,7 +6,7 @@ use giantvm_examples::spread::Spread;
 use serde::Serialize;
 
 use crate::cli::Cli;
-use crate::figures::{Figures, geometric_mean};
+use crate::figures::{Figures, Round, geometric_mean};
 use crate::machine::Run;
 
 /// What the best case is to reach.
@@ -28,13 +28,15 @@ pub(crate) struct Report {
     bars: Option<Bars>,
 }
 
-/// What the ratios come to.
+/// What the ratios come to, and the bounds.
 #[derive(Debug, Serialize)]
 struct Bars {
     best: f64,
+    best_bound: f64,
     /// Over those that wait for memory and have more threads than vCPUs, and over all that wait for it.
     mean_crowded: Option<f64>,
     mean: Option<f64>,
+    mean_bound: Option<f64>,
     worst: f64,
 }
 
@@ -98,6 +100,8 @@ impl Report {
             "das ms",
             "ratio",
             "low..high",
+            "alone ms",
+            "bound",
             "cpu s fair",
             "das",
             "faults fair",
@@ -109,8 +113,8 @@ impl Report {
         ]);
         for of in &self.cases {
             let case = &of.case;
-            let moves = |run: fn(&crate::figures::Pair) -> &Run| {
-                let moves = of.pairs.iter().map(|pair| run(pair).changes_of_node as f64);
+            let moves = |run: fn(&Round) -> &Run| {
+                let moves = of.rounds.iter().map(|of| run(of).changes_of_node as f64);
                 moves.collect::<Spread>().median
             };
             table.add_row([
@@ -123,14 +127,16 @@ impl Report {
                 format!("{:.0}", of.das_ms.median),
                 format!("{:.2}", of.ratio.median),
                 format!("{:.2}..{:.2}", of.ratio.low, of.ratio.high),
+                format!("{:.0}", of.alone_ms.median),
+                format!("{:.2}", of.bound.median),
                 format!("{:.1}", of.cpu_s[0]),
                 format!("{:.1}", of.cpu_s[1]),
                 format!("{:.0}", of.remote_faults[0]),
                 format!("{:.0}", of.remote_faults[1]),
                 format!("{:.1}", of.mebibytes[0]),
                 format!("{:.1}", of.mebibytes[1]),
-                format!("{:.0}", moves(|pair| &pair.fair)),
-                format!("{:.0}", moves(|pair| &pair.das)),
+                format!("{:.0}", moves(|of| &of.fair)),
+                format!("{:.0}", moves(|of| &of.das)),
             ]);
         }
         for column in table.column_iter_mut().skip(2) {
@@ -144,48 +150,54 @@ impl Bars {
     /// `None` if nothing was measured.
     fn of(cases: &[Figures]) -> Option<Self> {
         let ratios = || cases.iter().map(|of| of.ratio.median);
-        let bound = || {
+        let memory_bound = || {
             cases
                 .iter()
                 .filter(|of| of.case.benchmark.is_memory_bound())
         };
-        let crowded = bound().filter(|of| of.case.factor > 1);
+        let crowded = memory_bound().filter(|of| of.case.factor > 1);
         cases.first()?;
         Some(Self {
             best: ratios().fold(f64::NAN, f64::max),
+            best_bound: cases.iter().map(|of| of.bound.median).fold(f64::NAN, f64::max),
             mean_crowded: geometric_mean(crowded.map(|of| of.ratio.median)),
-            mean: geometric_mean(bound().map(|of| of.ratio.median)),
+            mean: geometric_mean(memory_bound().map(|of| of.ratio.median)),
+            mean_bound: geometric_mean(memory_bound().map(|of| of.bound.median)),
             worst: ratios().fold(f64::NAN, f64::min),
         })
     }
 
     fn to_text(&self) -> String {
-        let line = |what: &str, found: Option<f64>, bar: f64| {
+        let line = |what: &str, found: Option<f64>, bar: f64, bound: Option<f64>| {
             let mark = match found {
                 Some(found) if found >= bar => "reached",
                 Some(_) => "missed ",
                 None => "unknown",
             };
             let found = found.map_or("-".into(), |found| format!("{found:.2}"));
-            format!("  {mark}  {found:>5} of {bar:<4} {what}\n")
+            let bound = bound.map_or(String::new(), |bound| {
+                format!("; {bound:.2} if no page were waited for")
+            });
+            format!("  {mark}  {found:>5} of {bar:<4} {what}{bound}\n")
         };
-        line("best case", Some(self.best), BEST)
-            + &line("geometric mean of memory-bound cases", self.mean, MEAN)
-            + &line("the same, more threads than vCPUs", self.mean_crowded, MEAN)
-            + &line("worst case", Some(self.worst), WORST)
+        let (best, mean) = (Some(self.best_bound), self.mean_bound);
+        line("best case", Some(self.best), BEST, best)
+            + &line("geometric mean of memory-bound cases", self.mean, MEAN, mean)
+            + &line("the same, more threads than vCPUs", self.mean_crowded, MEAN, None)
+            + &line("worst case", Some(self.worst), WORST, None)
     }
 }
 
-/// Where the time of a case's threads went, in its last pair.
+/// Where the time of a case's threads went, in its last round.
 fn profile(of: &Figures) -> String {
-    let Some(pair) = of.pairs.last() else {
+    let Some(last) = of.rounds.last() else {
         return String::new();
     };
     let mut text = format!(
-        "\n{}: ratio {:.2}, by thread in the last pair\n",
+        "\n{}: ratio {:.2}, by thread in the last round\n",
         of.case, of.ratio.median
     );
-    for (name, run) in [("fair", &pair.fair), ("das", &pair.das)] {
+    for (name, run) in [("fair", &last.fair), ("das", &last.das)] {
         text += &format!(
             "  {name:<4} {:.0} ms counted, {:.0} ms of stall, scheduler {:.0} ms of which {:.1} for faults\n",
             run.ms, run.stall_ms, run.scheduler_ms, run.faults_told_ms
