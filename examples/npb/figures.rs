@@ -49,10 +49,7 @@ impl Figures {
             of(|of| of.fair.remote_faults as f64),
             of(|of| of.das.remote_faults as f64),
         ];
-        let bytes = [
-            of(|of| of.fair.bytes as f64),
-            of(|of| of.das.bytes as f64),
-        ];
+        let bytes = [of(|of| of.fair.bytes as f64), of(|of| of.das.bytes as f64)];
         let cpu = [of(|of| of.fair.cpu_s), of(|of| of.das.cpu_s)];
         Self {
             case,

@@ -159,7 +159,10 @@ impl Bars {
         cases.first()?;
         Some(Self {
             best: ratios().fold(f64::NAN, f64::max),
-            best_bound: cases.iter().map(|of| of.bound.median).fold(f64::NAN, f64::max),
+            best_bound: cases
+                .iter()
+                .map(|of| of.bound.median)
+                .fold(f64::NAN, f64::max),
             mean_crowded: geometric_mean(crowded.map(|of| of.ratio.median)),
             mean: geometric_mean(memory_bound().map(|of| of.ratio.median)),
             mean_bound: geometric_mean(memory_bound().map(|of| of.bound.median)),
@@ -182,8 +185,18 @@ impl Bars {
         };
         let (best, mean) = (Some(self.best_bound), self.mean_bound);
         line("best case", Some(self.best), BEST, best)
-            + &line("geometric mean of memory-bound cases", self.mean, MEAN, mean)
-            + &line("the same, more threads than vCPUs", self.mean_crowded, MEAN, None)
+            + &line(
+                "geometric mean of memory-bound cases",
+                self.mean,
+                MEAN,
+                mean,
+            )
+            + &line(
+                "the same, more threads than vCPUs",
+                self.mean_crowded,
+                MEAN,
+                None,
+            )
             + &line("worst case", Some(self.worst), WORST, None)
     }
 }

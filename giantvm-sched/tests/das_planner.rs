@@ -228,6 +228,90 @@ fn two_threads_that_ping_pong_end_on_one_node_and_stay_there() {
     }
 }
 
+/// Threads that each have a processor and compute in `cpu` percent of the time, over some periods. Those that are
+/// not together with thread 0 store to what it stores to, and stall in `stall` percent of the time.
+fn at_work(
+    planner: &mut Planner,
+    threads: u32,
+    (cpu, stall): (u64, u64),
+    periods: std::ops::Range<u64>,
+) -> usize {
+    let percent = PERIOD / 100;
+    let mut moves = 0;
+    for period in periods {
+        let first = planner.node_of(ThreadId(0));
+        let are_apart = (0..threads).any(|thread| planner.node_of(ThreadId(thread)) != first);
+        for thread in (0..threads).map(ThreadId) {
+            let on = planner.node_of(thread);
+            let sharers = (0..threads).filter(|&of| planner.node_of(ThreadId(of)) == on);
+            let held = Nanos(PERIOD / sharers.count() as u64);
+            let used = if are_apart {
+                Nanos(held.0 / 100 * cpu)
+            } else {
+                held
+            };
+            planner.ran(at(period), thread, held, used).unwrap();
+            if are_apart {
+                let mut faults = faults(thread.0, 7, 0, 1, 0);
+                faults.stall = Nanos(stall * percent);
+                planner.observe(at(period), &faults).unwrap();
+            }
+        }
+        moves += planner.plan(at(period)).moves().count();
+    }
+    moves
+}
+
+fn nodes_of(planner: &Planner, threads: u32) -> Vec<NodeId> {
+    let nodes = (0..threads).map(|thread| planner.node_of(ThreadId(thread)));
+    nodes.collect::<Option<_>>().unwrap()
+}
+
+#[test]
+fn threads_that_get_little_done_apart_take_turns_on_one_vcpu_at_once_and_stay() {
+    for threads in [2_u8, 4, 8] {
+        let placed: Vec<u8> = (0..threads).map(|thread| thread % 4).collect();
+        let mut planner = planner(&[1, 1, 1, 1], &placed);
+        let threads = threads.into();
+        let moves = at_work(&mut planner, threads, (10, 30), 1..6);
+        let together = nodes_of(&planner, threads);
+        assert!(together.iter().all(|of| *of == together[0]), "{together:?}");
+        let more = at_work(&mut planner, threads, (10, 30), 6..80);
+        assert_eq!(
+            (nodes_of(&planner, threads), more),
+            (together, 0),
+            "{moves} moves before"
+        );
+        // Whether it still is as it was is tried more and more rarely.
+        let tried = at_work(&mut planner, threads, (10, 30), 80..2000);
+        assert!(tried <= 60, "{tried} moves in three minutes");
+    }
+}
+
+#[test]
+fn threads_that_get_much_done_apart_stay_apart_whatever_keeps_them_from_the_rest() {
+    // They compute most of the time; their hosts have other work; their hosts have, and they stall a little.
+    for (cpu, stall) in [(70, 30), (40, 0), (40, 3)] {
+        let mut planner = planner(&[1, 1], &[0, 1]);
+        let moves = at_work(&mut planner, 2, (cpu, stall), 1..200);
+        assert_eq!(moves, 0, "{cpu} % and {stall} %");
+    }
+}
+
+#[test]
+fn a_team_comes_together_where_the_node_is_that_it_asks() {
+    for near in [0, 1] {
+        let mut parameters = Parameters::default();
+        parameters.near = Some(node(near));
+        let mut planner = Planner::new(Machine::new(&[1, 1]).unwrap(), parameters);
+        for (thread, on) in [(0, 0), (1, 1)] {
+            planner.place(Nanos(0), ThreadId(thread), node(on)).unwrap();
+        }
+        at_work(&mut planner, 2, (10, 30), 1..6);
+        assert_eq!(nodes_of(&planner, 2), [node(near); 2]);
+    }
+}
+
 #[test]
 fn they_stay_apart_where_no_node_takes_both() {
     let mut planner = planner(&[2, 2], &[0, 1]);

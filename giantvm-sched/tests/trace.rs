@@ -36,6 +36,10 @@ fn event() -> impl Strategy<Value = Event> {
         thread().prop_map(|thread| Event::Exit { thread }),
         vcpu().prop_map(|vcpu| Event::Tick { vcpu }),
         vcpu().prop_map(|vcpu| Event::Idle { vcpu }),
+        (vcpu(), any::<u64>()).prop_map(|(vcpu, cpu)| Event::Ran {
+            vcpu,
+            cpu: Nanos(cpu)
+        }),
         faults.prop_map(|(thread, group, [reads, writes], stall, home)| {
             let (group, stall) = (PageGroup(group % 9), Nanos(stall));
             Event::Faults(Faults {

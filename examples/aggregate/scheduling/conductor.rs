@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use giantvm_core::{NodeId, VcpuId};
 use giantvm_guest::threads::word::{Kind, OVER, decode};
 use giantvm_sched::dispatch::{Dispatcher, Go, Report, ReportError};
-use giantvm_sched::schedule::{Event, Faults, Machine};
+use giantvm_sched::schedule::{Event, Faults, Machine, Nanos};
 
 use super::SchedulerKind;
 use super::links::Links;
@@ -19,8 +19,8 @@ const MOST_WAITING: usize = 4096;
 /// Something that the conductor hears.
 #[derive(Debug)]
 pub(super) enum Heard {
-    /// What a vCPU said.
-    Report(VcpuId, u16),
+    /// What a vCPU said, and the processor time that it used since it was told something.
+    Report(VcpuId, u16, Nanos),
     /// What threads waited for.
     Faults(Vec<Faults>),
     /// It is time for vCPUs without a thread to look for one.
@@ -130,8 +130,9 @@ impl Conductor {
         } = state;
         let about_faults = matches!(heard, Heard::Faults(_));
         match heard {
-            Heard::Report(vcpu, offset) => {
+            Heard::Report(vcpu, offset, cpu) => {
                 state.reports += 1;
+                dispatcher.tell(now, Event::Ran { vcpu, cpu }, said)?;
                 let report = report(offset).ok_or(ConductorError::Word(vcpu))?;
                 dispatcher.report(now, vcpu, report, said)?;
             }

@@ -1,6 +1,6 @@
 //! Where vCPUs of one node say what their threads came to, and wait for the next.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,8 @@ use giantvm_dsm::engine::{FaultWatcher, Refusal, ServedFault};
 use giantvm_dsm::protocol::HomeMap;
 use giantvm_guest::abi;
 use giantvm_guest::threads::word::{self, OVER};
-use giantvm_sched::schedule::{GroupSize, Machine, PageGroup, ThreadId};
+use giantvm_sched::schedule::{GroupSize, Machine, Nanos, PageGroup, ThreadId};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::conductor::{Conductor, Heard};
 use super::tally::Tally;
@@ -48,6 +49,8 @@ struct Seat {
     runner: OnceLock<u32>,
     /// The guest's thread that it runs.
     thread: AtomicU32,
+    /// Processor time in ns that its runner had used when that was told to run the thread.
+    used: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -89,6 +92,7 @@ impl Desk {
             changed: Condvar::new(),
             runner: OnceLock::new(),
             thread: AtomicU32::new(NONE),
+            used: AtomicU64::new(0),
         };
         let conducts = outlet.local() == FIRST;
         Self {
@@ -140,8 +144,10 @@ impl Desk {
         });
         seat.thread.store(NONE, Relaxed);
         self.tell_faults();
-        self.hand_on(Heard::Report(vcpu, offset));
+        let cpu = Nanos(used().saturating_sub(seat.used.load(Relaxed)));
+        self.hand_on(Heard::Report(vcpu, offset, cpu));
         let value = seat.wait(&self.closed);
+        seat.used.store(used(), Relaxed);
         let thread = u32::try_from(value).unwrap_or(NONE);
         seat.thread.store(thread, Relaxed);
         value
@@ -155,8 +161,8 @@ impl Desk {
         let conducts = self.conductor.is_some();
         let of = |vcpu| self.machine.node_of(vcpu);
         match letter {
-            Letter::Report { vcpu, offset } if conducts && of(vcpu) == Some(from) => {
-                self.conduct(Heard::Report(vcpu, offset));
+            Letter::Report { vcpu, offset, cpu } if conducts && of(vcpu) == Some(from) => {
+                self.conduct(Heard::Report(vcpu, offset, cpu));
                 Ok(())
             }
             Letter::Faults(all) if conducts => {
@@ -194,8 +200,9 @@ impl Desk {
             return self.conduct(heard);
         }
         match heard {
-            Heard::Report(vcpu, offset) => {
-                self.outlet.threads(FIRST, &Letter::Report { vcpu, offset });
+            Heard::Report(vcpu, offset, cpu) => {
+                let report = Letter::Report { vcpu, offset, cpu };
+                self.outlet.threads(FIRST, &report);
             }
             Heard::Faults(all) => self.outlet.threads(FIRST, &Letter::Faults(all)),
             Heard::Tick => {}
@@ -259,6 +266,13 @@ impl FaultWatcher for Desk {
         told.tally
             .count(thread, group, fault.kind, fault.stall, home);
     }
+}
+
+/// Processor time that the calling thread has used, in ns.
+fn used() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    let (seconds, nanos) = (u64::try_from(time.tv_sec), u64::try_from(time.tv_nsec));
+    seconds.unwrap_or(0) * 1_000_000_000 + nanos.unwrap_or(0)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -2,7 +2,7 @@
 //!
 //! | kind | body | payload |
 //! |---|---|---|
-//! | [`REPORT`] | vCPU u16, offset of the read u16 | none |
+//! | [`REPORT`] | vCPU u16, offset of the read u16, processor time of the vCPU's thread since the last one in ns u64 | none |
 //! | [`GO`] | vCPU u16, zero u16, value to read u64 | none |
 //! | [`FAULTS`] | empty | entries of 32 bytes: thread u32, home u8, three zeroes, group u64, loads u32, stores u32, stall in ns u64 |
 
@@ -29,6 +29,7 @@ pub(super) const MOST: usize = 256;
 struct ReportBody {
     vcpu: U16,
     offset: U16,
+    cpu: U64,
 }
 
 #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
@@ -54,8 +55,13 @@ struct Entry {
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Letter {
-    /// To the conductor: the offset at which a vCPU read.
-    Report { vcpu: VcpuId, offset: u16 },
+    /// To the conductor: the offset at which a vCPU read, and the processor time that it used since it was last told
+    /// something.
+    Report {
+        vcpu: VcpuId,
+        offset: u16,
+        cpu: Nanos,
+    },
     /// To a desk: the value that a vCPU reads.
     Go { vcpu: VcpuId, value: u64 },
     /// To the conductor: at most [`MOST`] of them.
@@ -71,9 +77,13 @@ impl Letter {
     /// Its kind, body and payload.
     pub(crate) fn write(&self) -> (u8, Body, Bytes) {
         match self {
-            Self::Report { vcpu, offset } => {
-                let (vcpu, offset) = (number(*vcpu), U16::new(*offset));
-                (REPORT, Body::of(&ReportBody { vcpu, offset }), Bytes::new())
+            Self::Report { vcpu, offset, cpu } => {
+                let body = ReportBody {
+                    vcpu: number(*vcpu),
+                    offset: U16::new(*offset),
+                    cpu: U64::new(cpu.0),
+                };
+                (REPORT, Body::of(&body), Bytes::new())
             }
             Self::Go { vcpu, value } => {
                 let (vcpu, zero, value) = (number(*vcpu), U16::ZERO, U64::new(*value));
@@ -100,8 +110,11 @@ impl Letter {
         match kind {
             REPORT if payload.is_empty() => {
                 let body = ReportBody::read_from_bytes(body).ok()?;
-                let (vcpu, offset) = (vcpu(body.vcpu)?, body.offset.get());
-                Some(Self::Report { vcpu, offset })
+                Some(Self::Report {
+                    vcpu: vcpu(body.vcpu)?,
+                    offset: body.offset.get(),
+                    cpu: Nanos(body.cpu.get()),
+                })
             }
             GO if payload.is_empty() => {
                 let body = GoBody::read_from_bytes(body).ok()?;
@@ -177,6 +190,7 @@ mod tests {
             Letter::Report {
                 vcpu,
                 offset: 0x3ff8,
+                cpu: Nanos(u64::MAX),
             },
             Letter::Go {
                 vcpu,
@@ -212,11 +226,11 @@ mod tests {
             "there is no such node"
         );
         assert_eq!(Letter::read_parts(FAULTS, &[], &vec![0; 32 * 257]), None);
-        for (kind, len) in [(REPORT, 3), (REPORT, 5), (GO, 11), (GO, 13), (GO + 2, 4)] {
+        for (kind, len) in [(REPORT, 11), (REPORT, 13), (GO, 11), (GO, 13), (GO + 2, 4)] {
             assert_eq!(Letter::read_parts(kind, &vec![0; len], &[]), None);
         }
         assert_eq!(
-            Letter::read_parts(REPORT, &[255, 0, 0, 0], &[]),
+            Letter::read_parts(REPORT, &[255, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], &[]),
             None,
             "vCPU 255"
         );
@@ -224,6 +238,6 @@ mod tests {
             Letter::read_parts(GO, &[0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0], &[]),
             None
         );
-        assert_eq!(Letter::read_parts(REPORT, &[0; 4], &[0]), None);
+        assert_eq!(Letter::read_parts(REPORT, &[0; 12], &[0]), None);
     }
 }

@@ -24,6 +24,7 @@ mod summary;
 mod tally;
 
 use clap::ValueEnum;
+use giantvm_core::NodeId;
 use giantvm_sched::das::{Das, Parameters};
 use giantvm_sched::fair::Fair;
 use giantvm_sched::schedule::{Machine, Scheduler};
@@ -53,7 +54,12 @@ impl SchedulerKind {
     fn start(self, machine: &Machine) -> Box<dyn Scheduler + Send> {
         match self {
             Self::Fair => Box::new(Fair::new(machine.clone())),
-            Self::Das => Box::new(Das::new(machine.clone(), Parameters::default())),
+            Self::Das => {
+                let mut parameters = Parameters::default();
+                // Where the conductor is.
+                parameters.near = Some(NodeId::ZERO);
+                Box::new(Das::new(machine.clone(), parameters))
+            }
         }
     }
 }

@@ -169,11 +169,8 @@ impl<'a> Assignment<'a> {
                 weighed.after += after;
                 weighed.pull += before - after;
             }
-            let pages = i64::try_from(self.graph.warm[thread]).unwrap_or(i64::MAX);
-            let fetch = self.terrain.links[from][to].saturating_mul(pages);
-            weighed.cost = weighed.cost.saturating_add(self.terrain.move_cost);
-            weighed.cost = weighed.cost.saturating_add(fetch);
         }
+        weighed.cost = self.cost_of(shifts);
         weighed.load = self.load_gain(shifts)?;
         if weighed.load > 0 {
             weighed.before += weighed.load;
@@ -181,6 +178,53 @@ impl<'a> Assignment<'a> {
             weighed.after -= weighed.load;
         }
         Some(weighed)
+    }
+
+    /// What a node gives that others than these threads do not need, in thousandths of a processor.
+    pub(super) fn room_for(&self, members: &[usize], node: usize) -> i64 {
+        let inside = members.iter().filter(|&&of| self.node_of[of] == node);
+        let inside: i64 = inside.map(|&of| self.demands[of]).sum();
+        let limit = i64::from(self.terrain.capacities[node].millicpus);
+        (limit - (self.loads[node] - inside) / 1_000_000).max(0)
+    }
+
+    /// Whether a node takes these threads beside the others that it has.
+    pub(super) fn fits(&self, members: &[usize], node: usize) -> bool {
+        let inside = members.iter().filter(|&&of| self.node_of[of] == node);
+        let count = self.counts[node] - inside.count() + members.len();
+        count <= self.terrain.capacities[node].threads
+    }
+
+    /// What `members` lose now, and what of it they would still lose on a node.
+    pub(super) fn lost_by(&self, members: &[usize], node: usize) -> (i64, i64) {
+        let (mut all, mut still) = (0, 0);
+        for &member in members {
+            for &(other, weight) in &self.graph.edges[member] {
+                let inside = members.binary_search(&other).is_ok();
+                if inside && other < member {
+                    continue;
+                }
+                all += self.lost(weight, self.node_of[member], self.node_of[other]);
+                if !inside {
+                    still += self.lost(weight, node, self.node_of[other]);
+                }
+            }
+            for &(home, weight) in &self.graph.pulls[member] {
+                all += self.lost(weight, self.node_of[member], self.home_of[home]);
+                still += self.lost(weight, node, self.home_of[home]);
+            }
+        }
+        (all, still)
+    }
+
+    /// What moving these threads takes, once, in ns.
+    pub(super) fn cost_of(&self, shifts: &[Shift]) -> i64 {
+        let each = shifts.iter().map(|&(thread, to)| {
+            let pages = i64::try_from(self.graph.warm[thread]).unwrap_or(i64::MAX);
+            let fetch = self.terrain.links[self.node_of[thread]][to].saturating_mul(pages);
+            self.terrain.move_cost.saturating_add(fetch)
+        });
+        each.fold(0, i64::saturating_add)
     }
 
     /// What changes if a home moves; `None` if there is no room.

@@ -103,6 +103,14 @@ impl Evidence {
         self.threads.retain(|_, uses| !uses.is_empty());
     }
 
+    /// Takes what a thread waited for to be so many thousandths of what was counted.
+    pub(super) fn scale(&mut self, thread: ThreadId, milli: u64) {
+        for of in self.threads.get_mut(&thread).into_iter().flatten() {
+            let stall = u128::from(of.stall.sum()) * u128::from(milli) / 1000;
+            of.stall = Fading::of(u64::try_from(stall).unwrap_or(u64::MAX));
+        }
+    }
+
     /// Notes that a group's home was asked to move.
     pub(super) fn rehome(&mut self, group: PageGroup, to: NodeId) {
         let uses = self.threads.values_mut().flatten();

@@ -60,6 +60,7 @@
 mod cluster;
 mod cost;
 mod decay;
+mod doing;
 mod evidence;
 mod graph;
 mod params;

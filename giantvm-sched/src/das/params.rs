@@ -1,5 +1,7 @@
 //! The knobs of DaS, their units, and where their defaults come from.
 
+use giantvm_core::NodeId;
+
 use crate::schedule::{GroupSize, Nanos};
 
 /// What a decision weighs with. The defaults are for threads of a guest over links of tens of
@@ -40,6 +42,9 @@ pub struct Parameters {
     pub steps: usize,
     /// The pages of a group: 16.
     pub group: GroupSize,
+    /// The node whose answer threads wait for whenever they meet: none. Of several places that are as good it is the
+    /// best.
+    pub near: Option<NodeId>,
 }
 
 impl Default for Parameters {
@@ -56,6 +61,7 @@ impl Default for Parameters {
             residency: Nanos(1_000_000_000),
             steps: 16,
             group: GroupSize::DEFAULT,
+            near: None,
         }
     }
 }

@@ -10,7 +10,7 @@ use super::evidence::Evidence;
 use super::graph::Graph;
 use super::params::Parameters;
 use super::plan::{Move, Plan, Step};
-use super::search::{Action, Best, Search};
+use super::search::{Action, Best, Search, Work};
 use super::seat::Seat;
 use crate::schedule::{
     Capacity, EventError, Faults, MAX_THREADS, Machine, Nanos, PageGroup, ThreadId,
@@ -136,10 +136,36 @@ impl Planner {
     /// [`EventError`] for a thread or a home that is not there.
     pub fn observe(&mut self, now: Nanos, faults: &Faults) -> Result<(), EventError> {
         self.check(faults.home)?;
-        if !self.seats.contains_key(&faults.thread) {
-            return Err(EventError::Unknown(faults.thread));
-        }
-        self.evidence.count(self.step(now), faults);
+        let step = self.step(now);
+        let seat = self.seats.get_mut(&faults.thread);
+        let doing = &mut seat.ok_or(EventError::Unknown(faults.thread))?.doing;
+        doing.stall(faults.stall.0);
+        let stall = faults.stall.0.saturating_mul(doing.stands_for());
+        let lost = Faults {
+            stall: Nanos(stall),
+            ..*faults
+        };
+        self.evidence.count(step, &lost);
+        Ok(())
+    }
+
+    /// A thread had a processor for a time, and computed for some of it. Where nobody says so, stalls are
+    /// taken to be all that it loses.
+    ///
+    /// # Errors
+    /// [`EventError::Unknown`].
+    pub fn ran(
+        &mut self,
+        now: Nanos,
+        thread: ThreadId,
+        held: Nanos,
+        cpu: Nanos,
+    ) -> Result<(), EventError> {
+        let (step, period) = (self.step(now), self.params.period);
+        let seat = self.seats.get_mut(&thread);
+        let seat = seat.ok_or(EventError::Unknown(thread))?;
+        seat.count(now, step, self.decay, period);
+        seat.doing.run(held.0, cpu.0);
         Ok(())
     }
 
@@ -210,7 +236,15 @@ impl Planner {
         }
         let threads: Vec<_> = self.seats.keys().copied().collect();
         let graph = self.graph(&threads);
-        let plan = self.search(now, &threads, &graph);
+        let (plan, gathered) = self.search(now, &threads, &graph);
+        for thread in gathered {
+            if let Some(seat) = self.seats.get_mut(&thread) {
+                seat.gathers(now, self.params.residency);
+                // Nothing new will be heard for a while, and what was heard is of a part of a half-life only.
+                let missing = seat.doing.missing(self.decay.steady(period.0));
+                self.evidence.scale(thread, missing);
+            }
+        }
         for of in plan.moves() {
             match of {
                 Move::Thread { thread, to, .. } => {
@@ -262,19 +296,25 @@ impl Planner {
         Graph::new(&self.evidence, threads, self.decay, steps_a_second, pages)
     }
 
-    fn search(&self, now: Nanos, threads: &[ThreadId], graph: &Graph) -> Plan {
+    /// The plan, and the threads that come together as apart they get little done.
+    fn search(&self, now: Nanos, threads: &[ThreadId], graph: &Graph) -> (Plan, Vec<ThreadId>) {
         let (decay, period, residency) = (self.decay, self.params.period, self.params.residency);
         let demand = |seat: &Seat| seat.demand(decay, period).cast_signed() * 1_000_000;
         let demands: Vec<_> = self.seats.values().map(demand).collect();
         let nodes = self.seats.values().map(|seat| seat.node.index()).collect();
-        let stays = |seat: &Seat| seat.stays(now, residency);
+        let stays = |seat: &Seat| seat.stays(now, residency) || seat.is_with_others(now);
         let fixed = self.seats.values().map(stays).collect();
         let move_cost = self.params.move_cost.0.cast_signed();
         let terrain = Terrain::new(&self.machine, &self.capacities, move_cost);
         let assignment = Assignment::new(&terrain, graph, &demands, nodes);
+        let works: Vec<_> = (self.seats.values())
+            .zip(&demands)
+            .map(|(seat, demand)| Work::of(&seat.doing, *demand, seat.is_with_others(now)))
+            .collect();
         let largest = self.largest_group();
-        let mut search = Search::new(&self.params, graph, assignment, fixed, largest);
-        let mut plan = Plan::default();
+        let mut search =
+            Search::new(&self.params, graph, assignment, fixed, largest).knowing(&works);
+        let (mut plan, mut gathered) = (Plan::default(), Vec::new());
         while plan.steps.len() < self.params.steps {
             let before: Vec<_> = (0..threads.len())
                 .map(|thread| search.assignment().node_of(thread))
@@ -282,10 +322,13 @@ impl Planner {
             let Some(best) = search.step() else {
                 break;
             };
+            for &member in &best.together {
+                gathered.push(threads[member]);
+            }
             plan.steps.push(self.told(&best, threads, graph, &before));
         }
         plan.weighed = search.weighed;
-        plan
+        (plan, gathered)
     }
 
     /// The most threads that make sense on one node: its share of all, or one a vCPU.

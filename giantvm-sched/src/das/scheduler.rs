@@ -32,6 +32,8 @@ pub struct Das {
     queues: RunQueues,
     /// When each vCPU's turn began.
     turns: BTreeMap<VcpuId, Nanos>,
+    /// Since when it is not known what became of a vCPU's time, and whose time that is.
+    since: BTreeMap<VcpuId, (Nanos, ThreadId)>,
     last: Plan,
 }
 
@@ -43,6 +45,7 @@ impl Das {
             queues: RunQueues::new(&machine),
             planner: Planner::new(machine, params),
             turns: BTreeMap::new(),
+            since: BTreeMap::new(),
             last: Plan::default(),
         }
     }
@@ -88,6 +91,33 @@ impl Das {
             self.queues.rotate(vcpu, out);
         }
         self.fill(now, vcpu, out);
+    }
+
+    /// What became of the time that a vCPU's thread had it. What the thread did not compute in it, it lost.
+    fn ran(&mut self, now: Nanos, vcpu: VcpuId, cpu: Nanos) {
+        if let Some((since, thread)) = self.since.get_mut(&vcpu) {
+            let held = now.since(std::mem::replace(since, now));
+            // A thread that is done is of no interest.
+            self.planner.ran(now, *thread, held, cpu).ok();
+        }
+    }
+
+    /// Notes who begins to run where.
+    fn note_turns(&mut self, now: Nanos, decided: &[Decision]) {
+        for decision in decided {
+            match *decision {
+                Decision::Run {
+                    vcpu,
+                    thread: Some(thread),
+                } => {
+                    self.since.insert(vcpu, (now, thread));
+                }
+                Decision::Run { vcpu, thread: None } => {
+                    self.since.remove(&vcpu);
+                }
+                Decision::Migrate { .. } | Decision::Rehome { .. } => {}
+            }
+        }
     }
 
     fn carry_out(&mut self, out: &mut Vec<Decision>) {
@@ -147,6 +177,20 @@ impl Scheduler for Das {
         event: Event,
         out: &mut Vec<Decision>,
     ) -> Result<(), EventError> {
+        let before = out.len();
+        self.take(now, event, out)?;
+        self.note_turns(now, &out[before..]);
+        Ok(())
+    }
+}
+
+impl Das {
+    fn take(
+        &mut self,
+        now: Nanos,
+        event: Event,
+        out: &mut Vec<Decision>,
+    ) -> Result<(), EventError> {
         match event {
             Event::Spawn { thread, by } => {
                 self.queues.check(by)?;
@@ -185,6 +229,10 @@ impl Scheduler for Das {
             Event::Idle { vcpu } => {
                 self.queues.check(vcpu)?;
                 self.fill(now, vcpu, out);
+            }
+            Event::Ran { vcpu, cpu } => {
+                self.queues.check(vcpu)?;
+                self.ran(now, vcpu, cpu);
             }
             Event::Faults(faults) => self.planner.observe(now, &faults)?,
             Event::Link { a, b, cost } => self.planner.set_link(a, b, cost)?,

@@ -34,6 +34,8 @@ pub(super) struct Best {
     pub(super) action: Action,
     pub(super) weighed: Weighed,
     pub(super) why: Why,
+    /// The threads that come together as apart they get little done.
+    pub(super) together: Vec<usize>,
     net: i128,
 }
 
@@ -44,10 +46,16 @@ pub(super) struct Search<'a> {
     graph: &'a Graph,
     assignment: Assignment<'a>,
     clusters: Vec<Vec<usize>>,
+    /// Threads that share pages at all, however many.
+    teams: Vec<Vec<usize>>,
+    /// What each thread gets done; empty if that is not known.
+    works: &'a [Work],
     /// Threads that stay where they are.
     fixed: Vec<bool>,
     /// Homes that do.
     settled: Vec<bool>,
+    /// Whether there was a step.
+    begun: bool,
     /// Alternatives that were weighed.
     pub(super) weighed: u64,
 }
@@ -66,10 +74,19 @@ impl<'a> Search<'a> {
             graph,
             assignment,
             clusters: clusters(graph, largest),
+            teams: clusters(graph, usize::MAX),
+            works: &[],
+            begun: false,
             fixed,
             settled: graph.homes.iter().map(|home| !home.movable).collect(),
             weighed: 0,
         }
+    }
+
+    /// The same, where it is known what threads get done.
+    pub(super) const fn knowing(mut self, works: &'a [Work]) -> Self {
+        self.works = works;
+        self
     }
 
     pub(super) fn assignment(&self) -> &Assignment<'a> {
@@ -82,12 +99,17 @@ impl<'a> Search<'a> {
         let wanted = self.singles(&mut best);
         self.swaps(&wanted, &mut best);
         self.gatherings(&mut best);
+        if !self.begun {
+            self.teams(&mut best);
+        }
+        self.begun = true;
         self.homes(&mut best);
         let best = best?;
         match &best.action {
             Action::Threads(shifts) => {
                 self.assignment.apply(shifts);
-                for &(thread, _) in shifts {
+                let movers = shifts.iter().map(|&(thread, _)| thread);
+                for thread in movers.chain(best.together.iter().copied()) {
                     self.fixed[thread] = true;
                 }
             }
@@ -251,6 +273,7 @@ fn offer(
             action: action(),
             weighed,
             why,
+            together: Vec::new(),
             net,
         });
     }
@@ -268,5 +291,8 @@ fn worth(params: &Parameters, weighed: Weighed) -> Option<i128> {
     is_worth_it.then_some(saved - cost)
 }
 
+mod teams;
 #[cfg(test)]
 mod tests;
+
+pub(super) use teams::Work;

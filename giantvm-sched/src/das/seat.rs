@@ -3,8 +3,21 @@
 use giantvm_core::NodeId;
 
 use super::decay::{Decay, Fading};
+use super::doing::Doing;
 use crate::residency::Residency;
 use crate::schedule::Nanos;
+
+/// How many residencies threads that came together stay so at first, and how many times that at most.
+const FIRST: u64 = 8;
+const MOST: u64 = 8;
+
+/// How long a thread stays with those that it shares pages with: programs have phases.
+#[derive(Debug, Clone, Copy, Default)]
+struct Together {
+    until: Nanos,
+    /// How long that was for.
+    span: Nanos,
+}
 
 #[derive(Debug, Clone)]
 pub(super) struct Seat {
@@ -14,6 +27,8 @@ pub(super) struct Seat {
     /// The time that it could run, of late.
     runnable: Fading,
     is_runnable: bool,
+    pub(super) doing: Doing,
+    together: Together,
     counted: Nanos,
     faded: u64,
 }
@@ -27,6 +42,8 @@ impl Seat {
             stay: Residency::NEW,
             runnable: Fading::of(decay.steady(period.0)),
             is_runnable: true,
+            doing: Doing::default(),
+            together: Together::default(),
             counted: now,
             faded: step,
         }
@@ -37,8 +54,10 @@ impl Seat {
         let steps = step.saturating_sub(self.faded);
         if steps > 0 {
             self.runnable.fade(decay.after(steps));
+            self.doing.fade(decay.after(steps));
             self.faded = step;
         }
+        self.doing.pass(now.since(self.counted).0);
         if self.is_runnable {
             self.runnable.add(now.since(self.counted).0);
             // Whole steps that no one looked at count as one long one: that is too much.
@@ -62,6 +81,26 @@ impl Seat {
     /// Whether it must not be moved yet.
     pub(super) fn stays(&self, now: Nanos, residency: Nanos) -> bool {
         self.stay.lasts(now, residency)
+    }
+
+    /// It came together with all that it shares pages with, or they with it, as apart they got little done.
+    pub(super) fn gathers(&mut self, now: Nanos, residency: Nanos) {
+        let again = now.since(self.together.until) < self.together.span;
+        let first = Nanos(residency.0.saturating_mul(FIRST));
+        let most = Nanos(first.0.saturating_mul(MOST));
+        let span = match again && self.together.span > Nanos(0) {
+            true => Nanos(self.together.span.0.saturating_mul(2)).min(most),
+            false => first,
+        };
+        self.together = Together {
+            until: now.plus(span),
+            span,
+        };
+    }
+
+    /// Whether it has come together with others, and that still holds.
+    pub(super) fn is_with_others(&self, now: Nanos) -> bool {
+        now < self.together.until
     }
 
     /// It was moved by plan.

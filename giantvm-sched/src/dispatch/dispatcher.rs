@@ -175,7 +175,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Tells the scheduler something that is not about who runs: faults, links, capacities. What is
+    /// Tells the scheduler something that is not about who runs: processor time, faults, links, capacities. What is
     /// about a thread that is done is dropped.
     ///
     /// # Errors
@@ -183,7 +183,7 @@ impl Dispatcher {
     pub fn tell(&mut self, now: Nanos, event: Event, out: &mut Vec<Go>) -> Result<(), ReportError> {
         match event {
             Event::Faults(faults) if !self.alive.contains(&faults.thread) => Ok(()),
-            Event::Faults(_) | Event::Link { .. } | Event::Capacity { .. } => {
+            Event::Ran { .. } | Event::Faults(_) | Event::Link { .. } | Event::Capacity { .. } => {
                 self.feed(now, event)?;
                 self.let_go_on(out);
                 Ok(())

@@ -225,6 +225,7 @@ impl Fair {
                 let known = self.queues.vcpu_of(faults.thread);
                 known.ok_or(EventError::Unknown(faults.thread))?;
             }
+            Event::Ran { vcpu, .. } => self.queues.check(vcpu)?,
             Event::Link { a, b, .. } => self.check(a).and_then(|()| self.check(b))?,
             Event::Capacity { node, .. } => self.check(node)?,
         }

@@ -85,6 +85,15 @@ pub enum Event {
         /// Which vCPU.
         vcpu: VcpuId,
     },
+    /// The thread that a vCPU runs has used so much processor time since that was last said of the vCPU, or
+    /// since it began to run the thread. What it did not use of the time it waited for something that nobody
+    /// else could use the vCPU for.
+    Ran {
+        /// Which vCPU.
+        vcpu: VcpuId,
+        /// Processor time, in ns.
+        cpu: Nanos,
+    },
     /// A thread had remote faults.
     Faults(Faults),
     /// The cost of a remote fault between two nodes was measured.

@@ -123,6 +123,10 @@ fn event(line: &str) -> Result<(Nanos, Event), TraceProblem> {
         "idle" => Event::Idle {
             vcpu: words.vcpu()?,
         },
+        "ran" => Event::Ran {
+            vcpu: words.vcpu()?,
+            cpu: Nanos(words.number("processor time")?),
+        },
         "faults" => Event::Faults(Faults {
             thread: words.thread()?,
             group: words.group()?,

@@ -33,6 +33,7 @@ fn write_event(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
         Event::Exit { thread } => write!(f, "exit {thread}"),
         Event::Tick { vcpu } => write!(f, "tick {vcpu}"),
         Event::Idle { vcpu } => write!(f, "idle {vcpu}"),
+        Event::Ran { vcpu, cpu } => write!(f, "ran {vcpu} {cpu}"),
         Event::Faults(of) => write!(
             f,
             "faults {} {} {} {} {} {}",
