@@ -24,6 +24,9 @@ Remote faults and bytes, which no other process disturbs, are of the whole run, 
 /// All else is the same in both: threads, programs, machine. A benchmark runs several times in one
 /// machine; the first time is not counted, as the benchmarks' own rules have it for most of them. Every
 /// result is verified against the published values, or the whole experiment fails.
+///
+/// Beside both, the same vCPUs run the same threads on one node ("alone"), where no page is ever waited for. How much
+/// longer `fair` takes than that is the "bound": no placement could save more.
 #[derive(Debug, Parser)]
 #[command(name = "npb", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Cli {
