@@ -138,6 +138,34 @@ proptest! {
     }
 
     #[test]
+    fn nor_do_threads_move_often_whatever_they_are_said_to_compute(
+        input in prop::collection::vec(prop::collection::vec(any_faults(6, 3), 0..12), 1..20),
+        computed in prop::collection::vec(prop::collection::vec(0..=PERIOD, 6), 1..20),
+        placed in prop::collection::vec(0..3_u8, 6),
+    ) {
+        let mut planner = planner(&[1, 1, 1], &placed);
+        let mut moved: BTreeMap<ThreadId, Vec<u64>> = BTreeMap::new();
+        let all = input.iter().cycle().zip(computed.iter().cycle());
+        for (period, (input, computed)) in (1..600).zip(all) {
+            for (thread, cpu) in (0..).map(ThreadId).zip(computed) {
+                planner.ran(at(period), thread, Nanos(PERIOD / 2), Nanos(*cpu)).unwrap();
+            }
+            for faults in input {
+                planner.observe(at(period), faults).unwrap();
+            }
+            for of in planner.plan(at(period)).moves() {
+                if let Move::Thread { thread, .. } = of {
+                    moved.entry(thread).or_default().push(period);
+                }
+            }
+        }
+        for times in moved.values() {
+            prop_assert!(times.windows(3).all(|of| of[2] - of[0] >= 10), "{:?}", times);
+            prop_assert!(times.len() <= 20, "{:?}", times);
+        }
+    }
+
+    #[test]
     fn the_same_input_leads_to_the_same_plans(
         input in prop::collection::vec(any_faults(8, 2), 0..60),
         placed in prop::collection::vec(0..2_u8, 8),

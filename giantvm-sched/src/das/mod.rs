@@ -10,6 +10,7 @@
 //! # Inputs
 //!
 //! * Remote faults of each thread by group of pages: loads, stores, stall, the pages' home.
+//! * What each thread computes of the time that it has a vCPU, if somebody says so.
 //! * Which threads can run, and since when; what each node can take; what each link costs.
 //! * The time, as an argument. Nothing here reads a clock.
 //!
@@ -19,7 +20,8 @@
 //!   a *use* once faults came in two different periods, as Linux moves a page only after two
 //!   accesses from the same node. Groups whose users are all on one node cannot be faulted on, so
 //!   they fade 16 times slower: otherwise a success would be forgotten, undone, and found again.
-//! * *Seats*: each thread's node, its demand of a processor, when it was moved and from where.
+//! * *Seats*: each thread's node, its demand of a processor, what it gets done, when it was moved and from where, and until
+//!   when it stays with those that it shares pages with.
 //!
 //! # Decision
 //!
@@ -36,6 +38,9 @@
 //!    gathers, a home that comes to its users.
 //! 4. A step is taken only if it saves, within the horizon, twice of what it costs, and if what the
 //!    movers lose goes down to three quarters: the 3:4 that Linux' NUMA balancing asks for, too.
+//! 5. One more step is compared with those: all threads that share pages at all go to one node, if what they compute now,
+//!    which is measured, is no more than three quarters of what that node gives them (`search/teams.rs`). Lost time cannot
+//!    tell that: where many threads share few vCPUs, those that stall keep others from nothing.
 //!
 //! # Outputs
 //!
@@ -49,7 +54,9 @@
 //! * Every step lessens what is lost by at least the least gain, so with constant input there is a
 //!   bounded number of moves, and then none.
 //! * No thread is moved twice in a plan, nor before its residency is over, which doubles with each
-//!   further move. So whatever the input does, moves of a thread become rare as soon as they are many.
+//!   further move. A team that comes together does not wait for that, but then none of its threads moves for eight
+//!   residencies, or twice as many as the last time. So whatever the input does, moves of a thread become rare as soon as
+//!   they are many.
 //! * A group's home is asked to move once while it is known.
 //! * No node is given more threads, or homes, than it takes.
 //! * No evidence and no node with too many threads: nothing is weighed.
