@@ -55,7 +55,7 @@
 //!   bounded number of moves, and then none.
 //! * No thread is moved twice in a plan, nor before its residency is over, which doubles with each
 //!   further move. A team that comes together does not wait for that, but then none of its threads moves for eight
-//!   residencies, or twice as many as the last time. So whatever the input does, moves of a thread become rare as soon as
+//!   residencies, or twice as many as the last time, unless it is found to be part of a larger one. So whatever the input does, moves of a thread become rare as soon as
 //!   they are many.
 //! * A group's home is asked to move once while it is known.
 //! * No node is given more threads, or homes, than it takes.

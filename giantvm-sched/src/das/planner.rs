@@ -237,9 +237,10 @@ impl Planner {
         let threads: Vec<_> = self.seats.keys().copied().collect();
         let graph = self.graph(&threads);
         let (plan, gathered) = self.search(now, &threads, &graph);
+        let team = gathered.len();
         for thread in gathered {
             if let Some(seat) = self.seats.get_mut(&thread) {
-                seat.gathers(now, self.params.residency);
+                seat.gathers(now, team, self.params.residency);
                 // Nothing new will be heard for a while, and what was heard is of a part of a half-life only.
                 let missing = seat.doing.missing(self.decay.steady(period.0));
                 self.evidence.scale(thread, missing);
@@ -302,14 +303,14 @@ impl Planner {
         let demand = |seat: &Seat| seat.demand(decay, period).cast_signed() * 1_000_000;
         let demands: Vec<_> = self.seats.values().map(demand).collect();
         let nodes = self.seats.values().map(|seat| seat.node.index()).collect();
-        let stays = |seat: &Seat| seat.stays(now, residency) || seat.is_with_others(now);
+        let stays = |seat: &Seat| seat.stays(now, residency) || seat.team(now) > 0;
         let fixed = self.seats.values().map(stays).collect();
         let move_cost = self.params.move_cost.0.cast_signed();
         let terrain = Terrain::new(&self.machine, &self.capacities, move_cost);
         let assignment = Assignment::new(&terrain, graph, &demands, nodes);
         let works: Vec<_> = (self.seats.values())
             .zip(&demands)
-            .map(|(seat, demand)| Work::of(&seat.doing, *demand, seat.is_with_others(now)))
+            .map(|(seat, demand)| Work::of(&seat.doing, *demand, seat.team(now)))
             .collect();
         let largest = self.largest_group();
         let mut search =

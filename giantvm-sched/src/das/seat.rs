@@ -17,6 +17,8 @@ struct Together {
     until: Nanos,
     /// How long that was for.
     span: Nanos,
+    /// With how many, itself among them.
+    size: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -83,24 +85,32 @@ impl Seat {
         self.stay.lasts(now, residency)
     }
 
-    /// It came together with all that it shares pages with, or they with it, as apart they got little done.
-    pub(super) fn gathers(&mut self, now: Nanos, residency: Nanos) {
-        let again = now.since(self.together.until) < self.together.span;
+    /// It came together with all that it shares pages with, or they with it, as apart they got little done: a team of so
+    /// many.
+    pub(super) fn gathers(&mut self, now: Nanos, size: usize, residency: Nanos) {
+        let (last, again) = (self.together.span, now.since(self.together.until));
         let first = Nanos(residency.0.saturating_mul(FIRST));
         let most = Nanos(first.0.saturating_mul(MOST));
-        let span = match again && self.together.span > Nanos(0) {
-            true => Nanos(self.together.span.0.saturating_mul(2)).min(most),
-            false => first,
+        let span = if self.team(now) > 0 {
+            last
+        } else if again < last {
+            Nanos(last.0.saturating_mul(2)).min(most)
+        } else {
+            first
         };
         self.together = Together {
             until: now.plus(span),
             span,
+            size,
         };
     }
 
-    /// Whether it has come together with others, and that still holds.
-    pub(super) fn is_with_others(&self, now: Nanos) -> bool {
-        now < self.together.until
+    /// Of how many a team is that it has come together in, as long as that holds; else 0.
+    pub(super) fn team(&self, now: Nanos) -> usize {
+        match now < self.together.until {
+            true => self.together.size,
+            false => 0,
+        }
     }
 
     /// It was moved by plan.

@@ -21,19 +21,19 @@ pub(in crate::das) struct Work {
     pub(in crate::das) computes: Option<u64>,
     /// What it would compute without losses.
     pub(in crate::das) could: u64,
-    /// Whether it came together with others a while ago.
-    pub(in crate::das) is_with_others: bool,
+    /// Of how many a team is that it came together in a while ago; 0 if in none.
+    pub(in crate::das) team: usize,
 }
 
 impl Work {
     /// Of a thread that needs so much of a processor, in ns a second.
-    pub(in crate::das) fn of(doing: &Doing, demand: i64, is_with_others: bool) -> Self {
+    pub(in crate::das) fn of(doing: &Doing, demand: i64, team: usize) -> Self {
         let demand = u64::try_from(demand / 1_000_000).unwrap_or(0);
         Self {
             computes: doing.computes(),
             doing: *doing,
             could: doing.could_compute(1000_u64.saturating_sub(demand)),
-            is_with_others,
+            team,
         }
     }
 }
@@ -73,7 +73,10 @@ impl Search<'_> {
         let works = team.iter().map(|&of| self.works.get(of));
         let works = works.collect::<Option<Vec<_>>>()?;
         let stalls = Doing::stall_much(works.iter().map(|of| &of.doing));
-        if !stalls || works.iter().any(|of| of.is_with_others) {
+        // What has come together stays, unless it is found to be a part of something larger.
+        let mut movers = shifts.iter().map(|&(thread, _)| self.works.get(thread));
+        let free = movers.all(|of| of.is_some_and(|of| of.team < team.len()));
+        if !stalls || !free {
             return None;
         }
         let now: u64 = works.iter().map(|of| of.computes).sum::<Option<u64>>()?;
