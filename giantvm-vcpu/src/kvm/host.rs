@@ -263,7 +263,10 @@ impl VcpuHost for KvmHost {
         let machine = &self.machine;
         let layout = machine.places.now();
         for id in layout.local() {
-            machine.gate(id).pause(kick::signal_in_haste);
+            machine.gate(id).pause(|thread| {
+                kick::signal(thread);
+                false
+            });
         }
         let still = |id: &VcpuId| !machine.gate(*id).wait_empty(deadline);
         let running: Vec<_> = layout.local().filter(still).collect();
