@@ -25,8 +25,8 @@ Remote faults and bytes, which no other process disturbs, are of the whole run, 
 /// machine; the first time is not counted, as the benchmarks' own rules have it for most of them. Every
 /// result is verified against the published values, or the whole experiment fails.
 ///
-/// Beside both, the same vCPUs run the same threads on one node ("alone"), where no page is ever waited for. How much
-/// longer `fair` takes than that is the "bound": no placement could save more.
+/// Beside both, the same vCPUs run the same threads on one node ("alone"), where no page is ever waited for. "to alone" says
+/// how many times longer `fair` takes than that. `das` may do better where vCPUs are more than processors, by using fewer.
 #[derive(Debug, Parser)]
 #[command(name = "npb", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Cli {

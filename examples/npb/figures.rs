@@ -32,8 +32,8 @@ pub(crate) struct Figures {
     pub(crate) alone_ms: Spread,
     /// How many times longer `fair` took, round by round.
     pub(crate) ratio: Spread,
-    /// How many times longer `fair` took than the same vCPUs on one node: more than that no placement can save.
-    pub(crate) bound: Spread,
+    /// How many times longer `fair` took than the same vCPUs on one node.
+    pub(crate) to_alone: Spread,
     /// Medians of both schedulers.
     pub(crate) remote_faults: [f64; 2],
     pub(crate) mebibytes: [f64; 2],
@@ -57,7 +57,7 @@ impl Figures {
             fair_ms: of(|of| of.fair.ms),
             das_ms: of(|of| of.das.ms),
             alone_ms: of(|of| of.alone.ms),
-            bound: of(|of| of.fair.ms / of.alone.ms),
+            to_alone: of(|of| of.fair.ms / of.alone.ms),
             ratio: of(|of| of.fair.ms / of.das.ms),
             remote_faults: faults.map(|spread| spread.median),
             mebibytes: bytes.map(|spread| spread.median / f64::from(1 << 20)),

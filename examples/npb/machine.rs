@@ -14,7 +14,7 @@ use crate::matrix::Case;
 pub(crate) enum Setup {
     Fair,
     Das,
-    /// As `fair`, with all vCPUs on one node: no page is ever waited for, which no placement can better.
+    /// As `fair`, with all vCPUs on one node: no page is ever waited for.
     Alone,
 }
 

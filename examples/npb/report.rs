@@ -28,15 +28,15 @@ pub(crate) struct Report {
     bars: Option<Bars>,
 }
 
-/// What the ratios come to, and the bounds.
+/// What the ratios come to, and those to one node.
 #[derive(Debug, Serialize)]
 struct Bars {
     best: f64,
-    best_bound: f64,
+    best_alone: f64,
     /// Over those that wait for memory and have more threads than vCPUs, and over all that wait for it.
     mean_crowded: Option<f64>,
     mean: Option<f64>,
-    mean_bound: Option<f64>,
+    mean_alone: Option<f64>,
     worst: f64,
 }
 
@@ -101,7 +101,7 @@ impl Report {
             "ratio",
             "low..high",
             "alone ms",
-            "bound",
+            "to alone",
             "cpu s fair",
             "das",
             "faults fair",
@@ -128,7 +128,7 @@ impl Report {
                 format!("{:.2}", of.ratio.median),
                 format!("{:.2}..{:.2}", of.ratio.low, of.ratio.high),
                 format!("{:.0}", of.alone_ms.median),
-                format!("{:.2}", of.bound.median),
+                format!("{:.2}", of.to_alone.median),
                 format!("{:.1}", of.cpu_s[0]),
                 format!("{:.1}", of.cpu_s[1]),
                 format!("{:.0}", of.remote_faults[0]),
@@ -159,31 +159,29 @@ impl Bars {
         cases.first()?;
         Some(Self {
             best: ratios().fold(f64::NAN, f64::max),
-            best_bound: cases
+            best_alone: cases
                 .iter()
-                .map(|of| of.bound.median)
+                .map(|of| of.to_alone.median)
                 .fold(f64::NAN, f64::max),
             mean_crowded: geometric_mean(crowded.map(|of| of.ratio.median)),
             mean: geometric_mean(memory_bound().map(|of| of.ratio.median)),
-            mean_bound: geometric_mean(memory_bound().map(|of| of.bound.median)),
+            mean_alone: geometric_mean(memory_bound().map(|of| of.to_alone.median)),
             worst: ratios().fold(f64::NAN, f64::min),
         })
     }
 
     fn to_text(&self) -> String {
-        let line = |what: &str, found: Option<f64>, bar: f64, bound: Option<f64>| {
+        let line = |what: &str, found: Option<f64>, bar: f64, alone: Option<f64>| {
             let mark = match found {
                 Some(found) if found >= bar => "reached",
                 Some(_) => "missed ",
                 None => "unknown",
             };
             let found = found.map_or("-".into(), |found| format!("{found:.2}"));
-            let bound = bound.map_or(String::new(), |bound| {
-                format!("; {bound:.2} if no page were waited for")
-            });
-            format!("  {mark}  {found:>5} of {bar:<4} {what}{bound}\n")
+            let alone = alone.map_or(String::new(), |alone| format!("; {alone:.2} on one node"));
+            format!("  {mark}  {found:>5} of {bar:<4} {what}{alone}\n")
         };
-        let (best, mean) = (Some(self.best_bound), self.mean_bound);
+        let (best, mean) = (Some(self.best_alone), self.mean_alone);
         line("best case", Some(self.best), BEST, best)
             + &line(
                 "geometric mean of memory-bound cases",
