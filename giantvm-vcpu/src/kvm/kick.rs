@@ -22,6 +22,7 @@ thread_local! {
     static CURRENT: Cell<*const AtomicU8> = const { Cell::new(ptr::null()) };
     /// Whether this thread can receive the kick signal.
     static UNBLOCKED: Cell<bool> = const { Cell::new(false) };
+    /// The system's number of this thread, which is asked for once.
     static NUMBER: pid_t = haste::this_thread();
 }
 
@@ -99,11 +100,12 @@ impl Drop for Runner {
 }
 
 /// Sends the kick signal to a thread. Called only as a gate's waker, whose lock keeps the thread
-/// inside the gate, and so alive.
-pub(super) fn signal(thread: Thread) {
+/// inside the gate, and so alive. Says that the thread was not hastened.
+pub(super) fn signal(thread: Thread) -> bool {
     // SAFETY: the thread is alive (see above); the signal has a handler (`install` came first).
     let result = unsafe { libc::pthread_kill(thread.handle, SIGRTMIN() + SIGNAL_OFFSET) };
     debug_assert_eq!(result, 0, "a live thread takes a valid signal");
+    false
 }
 
 /// Sends it to a thread for which others wait, and has it run before others until it is out. Whether it does: then

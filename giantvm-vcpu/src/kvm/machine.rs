@@ -53,10 +53,7 @@ impl Machine {
     }
 
     pub(super) fn kick(&self, id: VcpuId) {
-        self.gate(id).kick(|thread| {
-            kick::signal(thread);
-            false
-        });
+        self.gate(id).kick(kick::signal);
     }
 
     /// Whether the proxies' threads have to end.

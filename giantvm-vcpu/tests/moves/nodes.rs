@@ -67,7 +67,7 @@ impl Carrier for Around {
 
 fn run(around: &Arc<Around>, mut vcpu: Box<dyn Vcpu>) {
     let around = Arc::clone(around);
-    let body = move || {
+    thread::spawn(move || {
         let id = vcpu.id();
         if let Some(left) = around.log.left[id.index()].lock().unwrap().take() {
             around.log.pauses.lock().unwrap().push(left.elapsed());
@@ -87,8 +87,7 @@ fn run(around: &Arc<Around>, mut vcpu: Box<dyn Vcpu>) {
                 };
             }
         }
-    };
-    thread::spawn(body);
+    });
 }
 
 /// Some nodes.
