@@ -79,8 +79,8 @@
 //! [`Failure::Memory`]). A program that installs its own later has to hand on likewise.
 //!
 //! # Unsafe code
-//! In `haste` (how threads are scheduled), `kvm::kick` and `kvm::poison` (signals), `kvm::cpu` (the page shared with the kernel), `kvm::memory` (memory
-//! given to guests) and `kvm::ioctl`; nowhere else.
+//! In `haste` (how threads are scheduled), `kvm::kick` and `kvm::poison` (signals), `kvm::cpu` (the page shared with
+//! the kernel), `kvm::memory` (memory given to guests) and `kvm::ioctl`; nowhere else.
 
 mod error;
 mod exit;

@@ -11,7 +11,7 @@ const ENOUGH: u64 = 50_000_000;
 /// Of the time for which a thread has a processor, in thousandths, what it has to stall for pages at least before
 /// all the rest in which it does not compute is put down to them as well: else its host may be busy.
 const LEAST_STALL: u64 = 100;
-/// The most that stalls are taken to stand for.
+/// The most that stalls are taken to stand for, and the most that sums of a new thread are taken to miss.
 const MOST: u64 = 16;
 
 /// Sums over the last while, all of the same time.

@@ -157,34 +157,8 @@ impl Das {
             self.planner.place(now, thread, node).ok();
         }
     }
-}
 
-/// The vCPU with the most threads waiting, the first of equals; `None` if none wait.
-fn longest(queues: &RunQueues, vcpus: impl Iterator<Item = VcpuId>) -> Option<VcpuId> {
-    let waiting = vcpus.map(|vcpu| (queues.ready(vcpu).count(), std::cmp::Reverse(vcpu)));
-    let (count, vcpu) = waiting.max()?;
-    (count > 0).then_some(vcpu.0)
-}
-
-impl Scheduler for Das {
-    fn name(&self) -> &'static str {
-        "das"
-    }
-
-    fn handle(
-        &mut self,
-        now: Nanos,
-        event: Event,
-        out: &mut Vec<Decision>,
-    ) -> Result<(), EventError> {
-        let before = out.len();
-        self.take(now, event, out)?;
-        self.note_turns(now, &out[before..]);
-        Ok(())
-    }
-}
-
-impl Das {
+    /// Does what an event asks for.
     fn take(
         &mut self,
         now: Nanos,
@@ -238,6 +212,31 @@ impl Das {
             Event::Link { a, b, cost } => self.planner.set_link(a, b, cost)?,
             Event::Capacity { node, capacity } => self.planner.set_capacity(node, capacity)?,
         }
+        Ok(())
+    }
+}
+
+/// The vCPU with the most threads waiting, the first of equals; `None` if none wait.
+fn longest(queues: &RunQueues, vcpus: impl Iterator<Item = VcpuId>) -> Option<VcpuId> {
+    let waiting = vcpus.map(|vcpu| (queues.ready(vcpu).count(), std::cmp::Reverse(vcpu)));
+    let (count, vcpu) = waiting.max()?;
+    (count > 0).then_some(vcpu.0)
+}
+
+impl Scheduler for Das {
+    fn name(&self) -> &'static str {
+        "das"
+    }
+
+    fn handle(
+        &mut self,
+        now: Nanos,
+        event: Event,
+        out: &mut Vec<Decision>,
+    ) -> Result<(), EventError> {
+        let before = out.len();
+        self.take(now, event, out)?;
+        self.note_turns(now, &out[before..]);
         Ok(())
     }
 }
