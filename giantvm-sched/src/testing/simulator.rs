@@ -51,6 +51,8 @@ struct Lane {
     /// When it does the next thing.
     at: u64,
     tick: u64,
+    /// What its thread computed, and no one was told of.
+    computed: u64,
 }
 
 #[derive(Debug, Default)]
@@ -86,6 +88,7 @@ impl<'a> Simulation<'a> {
             at: 0,
             // Not all at once, as timers are.
             tick: TICK + TICK * u64::from(vcpu.get()) / machine.vcpu_count() as u64,
+            computed: 0,
         };
         Self {
             machine,
@@ -121,6 +124,7 @@ impl<'a> Simulation<'a> {
                 report += REPORT;
             } else if lane.tick <= lane.at {
                 self.lanes[vcpu.index()].tick += TICK;
+                self.ran(lane.at, vcpu);
                 self.tell(lane.at, Event::Tick { vcpu });
             } else if let Some(thread) = lane.running {
                 self.step(vcpu, thread, lane.at);
@@ -148,7 +152,9 @@ impl<'a> Simulation<'a> {
             .access(self.machine, node, access.page, access.writes);
         let end = now + access.computes.0 + waits.map_or(0, |waits| waits.0);
         self.threads[thread.0 as usize].ready_at = Nanos(end);
-        self.lanes[vcpu.index()].at = end;
+        let lane = &mut self.lanes[vcpu.index()];
+        lane.at = end;
+        lane.computed += access.computes.0;
         self.outcome.all_done += 1;
         if self.is_late(now) {
             self.outcome.done[thread.0 as usize] += 1;
@@ -176,12 +182,21 @@ impl<'a> Simulation<'a> {
         let waiting = self.arrived.entry(team).or_default();
         if waiting.len() + 1 < members {
             waiting.push(thread);
+            self.ran(now, vcpu);
             self.tell(now, Event::Block { thread });
             return;
         }
         for thread in std::mem::take(waiting) {
             let by = Some(vcpu);
             self.tell(now, Event::Wake { thread, by });
+        }
+    }
+
+    fn ran(&mut self, now: u64, vcpu: VcpuId) {
+        let lane = &mut self.lanes[vcpu.index()];
+        if lane.running.is_some() {
+            let cpu = Nanos(std::mem::take(&mut lane.computed));
+            self.tell(now, Event::Ran { vcpu, cpu });
         }
     }
 
@@ -213,6 +228,7 @@ impl<'a> Simulation<'a> {
                         lane.at = now;
                     }
                     lane.running = thread;
+                    lane.computed = 0;
                 }
                 Decision::Migrate { thread, from, to } => {
                     if self.machine.node_of(from) != self.machine.node_of(to) {
