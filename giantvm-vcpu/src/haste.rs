@@ -12,6 +12,8 @@
 //! Threads are named by the kernel's numbers: glibc remembers what it was told of a thread, and what a thread
 //! inherits is then another thing.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 use libc::{c_int, pid_t, sched_param};
 
 /// The calling thread, where a number is asked for.
@@ -68,6 +70,38 @@ impl Drop for Haste {
     }
 }
 
+/// A thread that others hasten, as long as it lives.
+#[derive(Debug, Default)]
+pub(crate) struct Living(Mutex<Option<pid_t>>);
+
+/// The thread lives until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Life<'t>(&'t Living);
+
+impl Living {
+    /// It is the calling thread from now on.
+    pub(crate) fn begin(&self) -> Life<'_> {
+        *self.number() = Some(this_thread());
+        Life(self)
+    }
+
+    /// [`hasten`]s it, if it lives.
+    pub(crate) fn hasten(&self) -> bool {
+        self.number().is_some_and(hasten)
+    }
+
+    /// Who has it keeps the thread alive.
+    fn number(&self) -> MutexGuard<'_, Option<pid_t>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Life<'_> {
+    fn drop(&mut self) {
+        *self.0.number() = None;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,5 +145,21 @@ mod tests {
         let hastened = hasten(told.recv().unwrap());
         goes.send(()).unwrap();
         assert_eq!(other.join().unwrap() == libc::SCHED_FIFO, hastened);
+    }
+
+    #[test]
+    fn a_thread_is_hastened_while_it_lives() {
+        let living = std::sync::Arc::new(Living::default());
+        assert!(!living.hasten(), "it has yet to begin");
+        let thread = std::thread::spawn({
+            let living = living.clone();
+            move || {
+                let _life = living.begin();
+                let hastened = living.hasten();
+                assert_eq!(own() == libc::SCHED_FIFO, hastened);
+            }
+        });
+        thread.join().unwrap();
+        assert!(!living.hasten(), "it has ended");
     }
 }

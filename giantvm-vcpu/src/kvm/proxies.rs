@@ -1,7 +1,7 @@
 //! The threads of the proxies.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use giantvm_core::VcpuId;
@@ -11,6 +11,7 @@ use super::kick;
 use super::machine::Machine;
 use super::proxy::Proxy;
 use crate::error::VcpuError;
+use crate::haste::Living;
 
 /// Ends with the vCPU, or without if it failed or the machine ended.
 type Thread = JoinHandle<Option<Cpu>>;
@@ -21,6 +22,7 @@ pub(super) struct Proxies {
     /// By vCPU number.
     threads: Mutex<Vec<Option<Thread>>>,
     recalled: Vec<AtomicBool>,
+    living: Vec<Arc<Living>>,
 }
 
 impl Proxies {
@@ -28,6 +30,7 @@ impl Proxies {
         Self {
             threads: Mutex::new((0..count).map(|_| None).collect()),
             recalled: (0..count).map(|_| AtomicBool::new(false)).collect(),
+            living: (0..count).map(|_| Arc::default()).collect(),
         }
     }
 
@@ -45,11 +48,15 @@ impl Machine {
     /// Starts a thread for a proxy.
     pub(super) fn start_proxy(&self, proxy: Proxy) -> Result<(), VcpuError> {
         let id = proxy.id();
+        let living = Arc::clone(&self.proxies.living[id.index()]);
         let mut threads = self.proxies.threads();
         self.proxies.recalled[id.index()].store(false, Ordering::Release);
         let thread = thread::Builder::new()
             .name(format!("proxy {id}"))
-            .spawn(move || proxy.serve())
+            .spawn(move || {
+                let _life = living.begin();
+                proxy.serve()
+            })
             .map_err(|source| VcpuError::Os {
                 operation: "starting a proxy's thread",
                 source,
@@ -64,6 +71,8 @@ impl Machine {
         // Nobody has it but one who has just recalled it.
         let thread = thread.ok_or(VcpuError::IsLocal(id))?;
         self.proxies.recalled[id.index()].store(true, Ordering::Release);
+        // It may be on its way with what it took.
+        self.proxies.living[id.index()].hasten();
         self.gate(id).kick(kick::signal_in_haste);
         let recalled = thread.join().ok().flatten();
         // The sink was told why, or the machine stops.

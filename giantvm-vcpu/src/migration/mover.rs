@@ -16,7 +16,7 @@ use super::place::Place;
 use super::residence::Residence;
 use super::step::{Command, Input, Outcome};
 use crate::error::VcpuError;
-use crate::haste::Haste;
+use crate::haste::{self, Haste, Living};
 use crate::host::{InterruptSink, NotLeft, Vcpu, VcpuHost};
 use crate::interrupt::Interrupt;
 use crate::layout::Layout;
@@ -66,6 +66,8 @@ pub struct Mover {
     /// vCPUs that nobody runs yet.
     loaded: Mutex<BTreeMap<VcpuId, Box<dyn Vcpu>>>,
     loads: Mutex<Sender<Load>>,
+    /// The thread that loads.
+    loader: Arc<Living>,
 }
 
 /// At most one a vCPU.
@@ -85,6 +87,7 @@ impl Mover {
         carrier: Arc<dyn Carrier>,
     ) -> io::Result<Arc<Self>> {
         let (loads, queue) = channel();
+        let loader = Arc::new(Living::default());
         let mover = Arc::new(Self {
             carrier,
             residence: Mutex::new(Residence::new(layout, peers)),
@@ -93,11 +96,12 @@ impl Mover {
             wishes: Mutex::default(),
             loaded: Mutex::default(),
             loads: Mutex::new(loads),
+            loader: Arc::clone(&loader),
         });
         let weak = Arc::downgrade(&mover);
         thread::Builder::new()
             .name("mover".into())
-            .spawn(move || load_for_ever(&weak, &queue))?;
+            .spawn(move || load_for_ever(&weak, &loader, &queue))?;
         Ok(mover)
     }
 
@@ -221,6 +225,7 @@ impl Mover {
             }
             Command::Load { vcpu, state } => {
                 let loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+                self.loader.hasten();
                 // The thread ends only when this mover does.
                 loads.send(Load { vcpu, state }).ok();
             }
@@ -315,9 +320,11 @@ impl fmt::Debug for Mover {
     }
 }
 
-fn load_for_ever(mover: &Weak<Mover>, queue: &Receiver<Load>) {
+fn load_for_ever(mover: &Weak<Mover>, own: &Living, queue: &Receiver<Load>) {
+    let _life = own.begin();
     while let Ok(load) = queue.recv() {
         let Some(mover) = mover.upgrade() else { return };
         mover.load(load);
+        haste::calm();
     }
 }
