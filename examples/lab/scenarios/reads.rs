@@ -15,6 +15,24 @@ macro_rules! off_without_halts {
     };
 }
 
+/// A guest that is up and switches off, on so many nodes with a vCPU each.
+macro_rules! boot {
+    ($name:literal, $nodes:literal, $told:literal) => {
+        Step {
+            name: $name,
+            command: linux!(
+                $nodes,
+                $nodes,
+                24,
+                "",
+                concat!(off_without_halts!(), $told, "lab=cpus")
+            ),
+            limit: 240,
+            checks: &[Shows("LAB guest up"), Guest("cpus"), Has("LAB end: 0 of ")],
+        }
+    };
+}
+
 pub(super) const ALL: &[Scenario] = &[
     Scenario {
         name: "linux-reads",
@@ -81,6 +99,25 @@ pub(super) const ALL: &[Scenario] = &[
         files: &[],
     },
     Scenario {
+        name: "linux-boot",
+        about: "how long Linux takes to be up on one node and on two, told this or that; takes an hour and a half",
+        short: false,
+        paging: Paging::Extended,
+        hosts: &[linux_host(
+            2,
+            1024,
+            &[
+                boot!("1 node", 1, ""),
+                boot!("2 nodes", 2, ""),
+                boot!("no NUMA balancing", 2, "numa_balancing=disable "),
+                boot!("ticks apart", 2, "skew_tick=1 "),
+                boot!("ticks always", 2, "nohz=off "),
+                boot!("threads on one", 2, "isolcpus=domain,1 "),
+            ],
+        )],
+        files: &[],
+    },
+    Scenario {
         name: "linux-reads-more",
         about: "the same with little memory, doing nothing, and with a node that is killed; takes an hour",
         short: false,
@@ -90,16 +127,6 @@ pub(super) const ALL: &[Scenario] = &[
             1024,
             &[
                 Step {
-                    name: "kill -9",
-                    command: killed!(
-                        2,
-                        24,
-                        concat!(off_without_halts!(), "lab=memory,memory,memory")
-                    ),
-                    limit: 480,
-                    checks: KILLED,
-                },
-                Step {
                     name: "idle",
                     command: idle!(
                         2,
@@ -108,6 +135,16 @@ pub(super) const ALL: &[Scenario] = &[
                     ),
                     limit: 240,
                     checks: IDLE,
+                },
+                Step {
+                    name: "kill -9",
+                    command: killed!(
+                        2,
+                        24,
+                        concat!(off_without_halts!(), "lab=memory,memory,memory lab.memory=10")
+                    ),
+                    limit: 480,
+                    checks: KILLED,
                 },
                 Step {
                     name: "memory",
