@@ -108,3 +108,34 @@ fn threads_are_carried_over_tcp_and_in_one_process() {
         run(&[arguments, &["--threads", "7", "--program", "mg,atomic"]].concat());
     }
 }
+
+#[test]
+fn threads_that_get_little_done_apart_end_on_one_node() {
+    let test = "threads_that_get_little_done_apart_end_on_one_node";
+    let Some(_turn) = turn(test, false) else {
+        return;
+    };
+    let report = run(&[
+        "--vcpu",
+        "thread",
+        "--scheduler",
+        "das",
+        "--program",
+        "cg,cg,cg,cg,cg,cg,cg,cg",
+        "--nodes",
+        "2",
+        "--vcpus",
+        "2",
+        "--threads",
+        "2",
+    ]);
+    let scheduling = &report["scheduling"];
+    assert!(
+        scheduling["changes_of_node"].as_u64().unwrap() > 0,
+        "{scheduling:#}"
+    );
+    let threads = scheduling["threads"].as_array().unwrap().iter();
+    let nodes: std::collections::BTreeSet<_> =
+        threads.map(|thread| thread["node"].as_u64()).collect();
+    assert_eq!(nodes.len(), 1, "{scheduling:#}");
+}
