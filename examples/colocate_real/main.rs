@@ -54,13 +54,14 @@ use crate::link::Link;
 use crate::load::{Load, VCPUS};
 use crate::plan::Plan;
 use crate::protocol::ProtocolKind;
-use crate::schedule::{A_SECOND, SLOT, Schedule};
+use crate::schedule::{A_SECOND, SLOT, Schedule, Tenants};
 use crate::vm::Size;
 
 const EXAMPLES: &str = "\
 Examples:
   colocate_real                               three placements, five times two minutes each: 40 minutes
   colocate_real --work write-heavy --wants 10 another load, and less of it
+  colocate_real --tenants any-time            tenants that need much at the same time now and then
   colocate_real --wave 8                      tenants that come and go too fast for moves to pay
   colocate_real --seconds 10 --rounds 1       a look at it
   colocate_real --json - | jq .rows           the same figures, for machines
@@ -111,6 +112,10 @@ struct Cli {
     /// How long each run takes.
     #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u16).range(2..=3600))]
     seconds: u16,
+
+    /// When hosts' tenants need much of their processors.
+    #[arg(long, value_enum, default_value_t = Tenants::ByTurns)]
+    tenants: Tenants,
 
     /// How long hosts' tenants stay as they are, a quarter more or less. Times of the policies go with it.
     #[arg(long, value_name = "S", default_value_t = 40, value_parser = clap::value_parser!(u16).range(1..=600))]
@@ -192,11 +197,12 @@ fn run(cli: &Cli, hosts: &Arc<Hosts>) -> anyhow::Result<()> {
         link: cli.transport,
         protocol: cli.protocol,
         terms: Terms::default(),
+        tenants: cli.tenants,
         wave: cli.wave.into(),
     };
     let seeds = (0..cli.rounds).map(|round| cli.seed.wrapping_add(round.into()));
     let schedules: Vec<_> = seeds
-        .map(|seed| Schedule::new(seed, slots(cli.seconds), slots(cli.wave)))
+        .map(|seed| Schedule::new(seed, cli.tenants, slots(cli.seconds), slots(cli.wave)))
         .collect();
     let bar = output::progress(3 * u64::from(cli.rounds), "of {len} runs")?;
     bar.enable_steady_tick(SLOT);

@@ -7,6 +7,7 @@ use giantvm_sched::precopy::Terms;
 use crate::link::Link;
 use crate::load::Load;
 use crate::protocol::ProtocolKind;
+use crate::schedule::Tenants;
 use crate::vm::Size;
 
 /// What machines do on which hosts.
@@ -24,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) link: Link,
     pub(crate) protocol: ProtocolKind,
     pub(crate) terms: Terms,
+    /// When hosts' tenants need much.
+    pub(crate) tenants: Tenants,
     /// How long tenants stay as they are, on average, in seconds.
     pub(crate) wave: u32,
 }

@@ -13,7 +13,7 @@ use crate::load::{Load, VCPUS};
 use crate::placement::{MACHINES, Placement};
 use crate::plan::Plan;
 use crate::run::{Run, run};
-use crate::schedule::{SLOT, Schedule};
+use crate::schedule::{SLOT, Schedule, Tenants};
 
 /// One placement over all rounds.
 #[derive(Debug, Clone, Serialize)]
@@ -50,6 +50,7 @@ pub(crate) struct Report {
     pub(crate) steps_per_second: f64,
     pub(crate) seed: u64,
     pub(crate) seconds: f64,
+    pub(crate) tenants: Tenants,
     pub(crate) rounds: usize,
     /// What was left of each host, round by round, slot by slot of half a second, in hundredths of a
     /// processor.
@@ -105,6 +106,7 @@ pub(crate) fn report(
         steps_per_second: plan.rate(),
         seed,
         seconds: last.slots().len() as f64 * SLOT.as_secs_f64(),
+        tenants: plan.tenants,
         rounds: schedules.len(),
         schedules: schedules
             .iter()

@@ -3,8 +3,10 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use clap::ValueEnum;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
+use serde::Serialize;
 
 use crate::cgroup::HOSTS;
 
@@ -17,40 +19,60 @@ pub(crate) const A_SECOND: u32 = 2;
 const CALM: (u32, u32) = (7, 10);
 const BUSY: (u32, u32) = (1, 3);
 
+/// When hosts' tenants need much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Tenants {
+    /// One while the other needs little: there is always room somewhere.
+    ByTurns,
+    /// Each without regard to the other: half of the time both are alike, and no placement is better than another.
+    AnyTime,
+}
+
+impl Tenants {
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::ByTurns => "tenants that need much by turns",
+            Self::AnyTime => "tenants that need much at any time",
+        }
+    }
+}
+
+/// How far a tenant is through with its first turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Begins {
+    Afresh,
+    HalfThrough,
+}
+
 /// What is left of each host, slot by slot, in hundredths of a processor.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Schedule(Vec<[u32; HOSTS]>);
 
 impl Schedule {
     /// So many slots. Tenants stay as they are for so many, a quarter more or less. The same seed leads
-    /// to the same schedule. When it begins one tenant needs little and the other needs much, and that
+    /// to the same schedule. When it begins the first tenant needs little and the other needs much, and that
     /// one is half through with it.
-    pub(crate) fn new(seed: u64, slots: u32, wave: u32) -> Self {
-        let slots = slots as usize;
+    pub(crate) fn new(seed: u64, tenants: Tenants, slots: u32, wave: u32) -> Self {
         let mut rng = SmallRng::seed_from_u64(seed);
-        let hosts = [0, 1].map(|host| {
-            let (mut shares, mut is_busy) = (Vec::new(), host == 1);
-            while shares.len() < slots {
-                let mut stays = rng.random_range(stays(wave));
-                if shares.is_empty() && host == 1 {
-                    stays /= 2;
-                }
+        let of_second = turns(&mut rng, slots, wave, Begins::HalfThrough);
+        let of_first = match tenants {
+            Tenants::ByTurns => of_second.clone(),
+            Tenants::AnyTime => turns(&mut rng, slots, wave, Begins::Afresh),
+        };
+        let mut shares = |turns: Vec<u32>, host: usize| {
+            let mut shares = Vec::new();
+            for (turn, stays) in turns.into_iter().enumerate() {
+                let is_busy = (turn + host) % 2 == 1;
                 let (least, most) = if is_busy { BUSY } else { CALM };
                 let share = rng.random_range(least..=most) * 10;
                 shares.extend((0..stays).map(|_| share));
-                is_busy = !is_busy;
             }
             shares
-        });
-        let [first, second] = hosts;
-        Self(
-            first
-                .into_iter()
-                .zip(second)
-                .map(|(a, b)| [a, b])
-                .take(slots)
-                .collect(),
-        )
+        };
+        let [first, second] = [shares(of_first, 0), shares(of_second, 1)];
+        let both = first.into_iter().zip(second).map(|(a, b)| [a, b]);
+        Self(both.take(slots as usize).collect())
     }
 
     pub(crate) fn slots(&self) -> &[[u32; HOSTS]] {
@@ -90,6 +112,20 @@ impl Schedule {
     }
 }
 
+/// How many slots each turn of a tenant takes, for so many in all at least.
+fn turns(rng: &mut SmallRng, slots: u32, wave: u32, begins: Begins) -> Vec<u32> {
+    let (mut turns, mut sum) = (Vec::new(), 0);
+    while sum < slots {
+        let mut stays = rng.random_range(stays(wave));
+        if turns.is_empty() && begins == Begins::HalfThrough {
+            stays /= 2;
+        }
+        turns.push(stays);
+        sum += stays;
+    }
+    turns
+}
+
 fn stays(wave: u32) -> RangeInclusive<u32> {
     (wave - wave / 4).max(2)..=(wave + wave / 4).max(2)
 }
@@ -100,14 +136,16 @@ mod tests {
 
     use super::*;
 
+    const TENANTS: [Tenants; 2] = [Tenants::ByTurns, Tenants::AnyTime];
+
     proptest! {
         #[test]
         fn shares_are_cut_and_restored_by_turns_and_stay_for_a_while(
-            seed in any::<u64>(), wave in 1..40_u32,
+            seed in any::<u64>(), tenants in prop::sample::select(&TENANTS), wave in 1..40_u32,
         ) {
-            let schedule = Schedule::new(seed, 400, wave);
+            let schedule = Schedule::new(seed, tenants, 400, wave);
             prop_assert_eq!(schedule.slots().len(), 400);
-            prop_assert_eq!(&schedule, &Schedule::new(seed, 400, wave));
+            prop_assert_eq!(&schedule, &Schedule::new(seed, tenants, 400, wave));
             for host in 0..HOSTS {
                 let shares: Vec<_> = schedule.slots().iter().map(|slot| slot[host]).collect();
                 let runs: Vec<_> = shares.chunk_by(|a, b| a == b).collect();
@@ -125,11 +163,21 @@ mod tests {
         }
 
         #[test]
-        fn no_more_can_be_done_than_is_wanted_or_left(seed in any::<u64>(), wants in 1..300_u32) {
-            let pooled = Schedule::new(seed, 100, 15).pooled(wants);
+        fn by_turns_there_is_always_one_host_with_room(seed in any::<u64>(), wave in 1..40_u32) {
+            for &[a, b] in Schedule::new(seed, Tenants::ByTurns, 400, wave).slots() {
+                prop_assert!(a.max(b) >= CALM.0 * 10 && a.min(b) <= BUSY.1 * 10, "{a} {b}");
+            }
+        }
+
+        #[test]
+        fn no_more_can_be_done_than_is_wanted_or_left(
+            seed in any::<u64>(), tenants in prop::sample::select(&TENANTS), wants in 1..300_u32,
+        ) {
+            let schedule = Schedule::new(seed, tenants, 100, 15);
+            let pooled = schedule.pooled(wants);
             prop_assert!(pooled > 0.0 && pooled <= 1.0 + 1e-9);
             prop_assert!(wants > 20 || pooled > 1.0 - 1e-9, "both have 10 at least");
-            prop_assert!(Schedule::new(seed, 100, 15).apart(wants) <= pooled + 1e-9);
+            prop_assert!(schedule.apart(wants) <= pooled + 1e-9);
         }
     }
 

@@ -32,7 +32,7 @@ pub(crate) fn text(report: &Report) -> String {
         "{}\n\
          Two machines of {} MiB over {:?}, protocol {}; each of two vCPUs is asked for {:.0} {} steps a \
          second, {} % of a processor\n\
-         {} s, seed {}; medians, and in brackets the least and the most, of {}\n\
+         {} s, seed {}, {}; medians, and in brackets the least and the most, of {}\n\
          What was left of host 1 in the last round: {first}\n\
          What was left of host 2 in the last round: {second}\n{table}\n\
          Where nothing moves, {} of the steps could be done at best; if both hosts were one, {}, \
@@ -46,6 +46,7 @@ pub(crate) fn text(report: &Report) -> String {
         report.wants_percent,
         report.seconds,
         report.seed,
+        report.tenants.text(),
         report.rounds,
         percent(report.apart),
         percent(report.pooled),
