@@ -176,13 +176,15 @@ impl Dispatcher {
     }
 
     /// Tells the scheduler something that is not about who runs: processor time, faults, links, capacities. What is
-    /// about a thread that is done is dropped.
+    /// about a thread that is done is dropped, and so is the time of one that is to make room for another, for
+    /// which it would count.
     ///
     /// # Errors
     /// As of [`report`](Self::report).
     pub fn tell(&mut self, now: Nanos, event: Event, out: &mut Vec<Go>) -> Result<(), ReportError> {
         match event {
             Event::Faults(faults) if !self.alive.contains(&faults.thread) => Ok(()),
+            Event::Ran { vcpu, .. } if self.is_to_change(vcpu) => Ok(()),
             Event::Ran { .. } | Event::Faults(_) | Event::Link { .. } | Event::Capacity { .. } => {
                 self.feed(now, event)?;
                 self.let_go_on(out);
@@ -195,6 +197,12 @@ impl Dispatcher {
             | Event::Tick { .. }
             | Event::Idle { .. } => Ok(()),
         }
+    }
+
+    /// Whether a vCPU runs a thread that the scheduler takes for another.
+    fn is_to_change(&self, vcpu: VcpuId) -> bool {
+        let seat = self.seats.get(vcpu.index());
+        seat.is_some_and(|seat| seat.holds != seat.order)
     }
 
     /// A vCPU gives back what it runs, and waits.

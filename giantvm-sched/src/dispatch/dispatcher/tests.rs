@@ -12,6 +12,8 @@ struct Restless {
     queues: RunQueues,
     vcpus: usize,
     random: u64,
+    /// What it decided that each vCPU runs.
+    runs: Vec<Option<ThreadId>>,
 }
 
 impl Restless {
@@ -38,8 +40,12 @@ impl Scheduler for Restless {
         event: Event,
         out: &mut Vec<Decision>,
     ) -> Result<(), EventError> {
-        let to = self.anywhere();
+        let (to, before) = (self.anywhere(), out.len());
         match event {
+            Event::Ran { vcpu, cpu } => {
+                assert_eq!(self.runs[vcpu.index()], Some(ran(cpu)), "{vcpu}");
+                return Ok(());
+            }
             Event::Spawn { thread, .. } => self.queues.spawn(thread, to, out)?,
             Event::Wake { thread, .. } => self.queues.wake(thread, to, out)?,
             Event::Block { thread } => drop(self.queues.block(thread, out)?),
@@ -54,8 +60,22 @@ impl Scheduler for Restless {
             );
             self.queues.settle(thread, to, out);
         }
+        for decision in &out[before..] {
+            if let Decision::Run { vcpu, thread } = *decision {
+                self.runs[vcpu.index()] = thread;
+            }
+        }
         Ok(())
     }
+}
+
+/// The processor time of a thread, which tells whose it is.
+fn time_of(thread: ThreadId) -> Nanos {
+    Nanos(u64::from(thread.0) + 1)
+}
+
+fn ran(cpu: Nanos) -> ThreadId {
+    ThreadId(u32::try_from(cpu.0).unwrap() - 1)
 }
 
 /// What a vCPU does next.
@@ -117,8 +137,15 @@ fn run(
             }
             Doing::Waits | Doing::Over => unreachable!(),
         };
-        doing[who] = Doing::Waits;
         let vcpu = VcpuId::try_from(who).unwrap();
+        if let Doing::Runs(thread) = doing[who] {
+            let cpu = time_of(thread);
+            dispatcher
+                .tell(Nanos(now), Event::Ran { vcpu, cpu }, &mut said)
+                .unwrap();
+            tell(&mut doing, &mut said);
+        }
+        doing[who] = Doing::Waits;
         dispatcher
             .report(Nanos(now), vcpu, report, &mut said)
             .unwrap();
@@ -153,7 +180,7 @@ proptest! {
         prop_assume!(turns.iter().any(|(_, tick)| !tick));
         let machine = Machine::new(&[a, b]).unwrap();
         let queues = RunQueues::new(&machine);
-        let restless = Restless { queues, vcpus: a + b, random: seed };
+        let restless = Restless { queues, vcpus: a + b, random: seed, runs: vec![None; a + b] };
         run(Dispatcher::new(Box::new(restless), &machine), a + b, threads, 5, &turns);
     }
 
