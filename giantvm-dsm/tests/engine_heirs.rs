@@ -1,6 +1,9 @@
 //! Nodes with little memory leave for an heir with more, over real memory: nothing is lost with them, and
 //! those who stay keep to their budgets.
 
+#[path = "support/loud.rs"]
+mod loud;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
@@ -9,13 +12,14 @@ use std::time::{Duration, Instant};
 use giantvm_core::testing::skip;
 use giantvm_core::wire::Limits;
 use giantvm_core::{Epoch, NodeId, PageIndex, PageSize};
-use giantvm_dsm::backing::BackingError;
-use giantvm_dsm::engine::{Bandwidth, Dsm, DsmOptions, Handlers, MemoryBudget, Watcher};
+use giantvm_dsm::engine::{Bandwidth, Dsm, DsmOptions, Handlers, MemoryBudget};
 use giantvm_dsm::protocol::{Directory, HomeMap, Phase, Succession};
 use giantvm_dsm::uffd::Support;
 use giantvm_dsm::view::Region;
-use giantvm_transport::{Loss, inproc};
+use giantvm_transport::inproc;
 use zerocopy::FromBytes;
+
+use crate::loud::Loud;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long wishes may take that were under way at the end.
@@ -36,21 +40,6 @@ const HEIR: usize = 1;
 #[repr(C)]
 struct Memory([[AtomicU64; WORDS]; PAGES]);
 
-/// A loss ends the test, as threads might wait for ever.
-struct Losses;
-
-impl Watcher for Losses {
-    fn lost(&self, node: NodeId, loss: &Loss) {
-        eprintln!("node {node} was lost: {loss:?}");
-        std::process::abort();
-    }
-
-    fn failed(&self, error: &BackingError) {
-        eprintln!("a backing failed: {error}");
-        std::process::abort();
-    }
-}
-
 fn budgets() -> impl Iterator<Item = (NodeId, u64)> {
     NodeId::first(BUDGETS.len()).zip(BUDGETS)
 }
@@ -69,7 +58,7 @@ fn nodes(test: &str) -> Option<Vec<Dsm>> {
     let start = |(end, (_, budget)): (Arc<inproc::InprocTransport>, (NodeId, u64))| {
         let mut options = DsmOptions::default();
         options.memory = Some(MemoryBudget(budget * SIZE.bytes() as u64));
-        let handlers = Handlers::default().watch(Arc::new(Losses));
+        let handlers = Handlers::default().watch(Arc::new(Loud));
         let homes = homes();
         Dsm::start_with::<Directory>(end, Epoch::FIRST, SIZE, homes, handlers, options).unwrap()
     };

@@ -141,7 +141,10 @@ pub(super) const ALL: &[Scenario] = &[
                     command: killed!(
                         2,
                         24,
-                        concat!(off_without_halts!(), "lab=memory,memory,memory lab.memory=10")
+                        concat!(
+                            off_without_halts!(),
+                            "lab=memory,memory,memory lab.memory=10"
+                        )
                     ),
                     limit: 480,
                     checks: KILLED,

@@ -1,19 +1,22 @@
 //! Several nodes in one process, each with its own real memory.
 
+mod loud;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use giantvm_core::testing::skip;
 use giantvm_core::wire::Limits;
 use giantvm_core::{Epoch, NodeId, PageIndex, PageSize};
-use giantvm_dsm::backing::BackingError;
-use giantvm_dsm::engine::{Dsm, DsmStats, Handlers, Watcher};
+use giantvm_dsm::engine::{Dsm, DsmStats, Handlers};
 use giantvm_dsm::protocol::{CoherenceProtocol, HomeMap};
 use giantvm_dsm::sync::{Barrier, OwnPages};
 use giantvm_dsm::uffd::Support;
 use giantvm_dsm::view::Region;
-use giantvm_transport::{Loss, Transport, inproc};
+use giantvm_transport::{Transport, inproc};
 use zerocopy::FromBytes;
+
+use self::loud::Loud;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -30,21 +33,6 @@ impl<T> Shared<T> {
     /// Waits until a thread of each node is here.
     pub(crate) fn meet(&self, nodes: u8) {
         self.start.wait(nodes.into());
-    }
-}
-
-/// Ends the test: threads that wait for a page that never comes would not.
-struct Loud;
-
-impl Watcher for Loud {
-    fn lost(&self, node: NodeId, loss: &Loss) {
-        eprintln!("node {node} was lost: {loss:?}");
-        std::process::abort();
-    }
-
-    fn failed(&self, error: &BackingError) {
-        eprintln!("a backing failed: {error}");
-        std::process::abort();
     }
 }
 
