@@ -225,6 +225,7 @@ impl Mover {
             }
             Command::Load { vcpu, state } => {
                 let loads = self.loads.lock().unwrap_or_else(PoisonError::into_inner);
+                // It would have to wait for its turn to hasten itself.
                 self.loader.hasten();
                 // The thread ends only when this mover does.
                 loads.send(Load { vcpu, state }).ok();
@@ -325,6 +326,7 @@ fn load_for_ever(mover: &Weak<Mover>, own: &Living, queue: &Receiver<Load>) {
     while let Ok(load) = queue.recv() {
         let Some(mover) = mover.upgrade() else { return };
         mover.load(load);
+        // Who handed it over hastened this thread.
         haste::calm();
     }
 }
