@@ -254,8 +254,19 @@ fn wait(what: &str, failed: &AtomicBool, ready: impl Fn() -> bool) {
 
 #[test]
 fn a_flood_of_interrupts_and_timer_ticks_finds_vcpus_that_move_a_thousand_times() {
+    flood("a_flood_of_interrupts", VCPUS);
+}
+
+/// Where there are no more vCPUs than processors a pause is the move's alone, and no turn of another vCPU's.
+#[test]
+fn the_same_flood_finds_two_vcpus_that_have_a_processor_each() {
+    flood("the_same_flood_finds_two_vcpus", 2);
+}
+
+/// Moves the first two of so many vCPUs.
+fn flood(test: &str, vcpus: usize) {
     if !std::path::Path::new("/dev/kvm").exists() {
-        giantvm_core::testing::skip("a_flood_of_interrupts", "there is no /dev/kvm");
+        giantvm_core::testing::skip(test, "there is no /dev/kvm");
         return;
     }
     let (ram, failed) = (guest(), Arc::new(AtomicBool::new(false)));
@@ -274,21 +285,26 @@ fn a_flood_of_interrupts_and_timer_ticks_finds_vcpus_that_move_a_thousand_times(
         );
         false
     };
-    let nodes = Nodes::new(&PLACES, Arc::new(exits), |layout, sink| {
+    let nodes = Nodes::new(&PLACES[..vcpus], Arc::new(exits), |layout, sink| {
         let host = KvmHost::new(layout, sink).unwrap();
         ram.map(&host);
         Arc::new(host)
     });
     // A vCPU whose APIC is off takes nothing: no one sends before all are up.
     ram.word(STOP, 1);
-    for vcpu in 0..VCPUS {
+    for absent in vcpus..VCPUS {
+        let sent = COUNTS + 0x1000 * absent as u64 + SENT;
+        // It never takes this one, so nobody sends another.
+        (0..vcpus as u64).for_each(|sender| ram.word(sent + 8 * sender, 1));
+    }
+    for vcpu in 0..vcpus {
         let start = start(u8::try_from(vcpu).unwrap(), vcpu == 1);
         nodes.start(vcpu, |vcpu| vcpu.set_start(&start).unwrap());
     }
     let count =
         |vcpu: usize, vector: u8| ram.read(COUNTS + 0x1000 * vcpu as u64 + 8 * u64::from(vector));
     let told = |vcpu: usize, at: u64| ram.read(COUNTS + 0x1000 * vcpu as u64 + at);
-    for vcpu in 0..VCPUS {
+    for vcpu in 0..vcpus {
         wait("a vCPU's start", &failed, || told(vcpu, LOOPS) > 0);
     }
     ram.word(STOP, 0);
@@ -315,8 +331,8 @@ fn a_flood_of_interrupts_and_timer_ticks_finds_vcpus_that_move_a_thousand_times(
         wait("a vCPU that moved", &failed, || told(number, LOOPS) > loops);
     }
     ram.word(STOP, 1);
-    for target in 0..VCPUS {
-        for sender in (0..VCPUS).filter(|sender| *sender != target) {
+    for target in 0..vcpus {
+        for sender in (0..vcpus).filter(|sender| *sender != target) {
             let sent = || told(target, SENT + 8 * sender as u64);
             let taken = || count(target, FIRST + u8::try_from(sender).unwrap());
             wait("an interrupt", &failed, || taken() == sent());
@@ -336,5 +352,5 @@ fn a_flood_of_interrupts_and_timer_ticks_finds_vcpus_that_move_a_thousand_times(
         println!("vCPU {target} took {injected} interrupts of devices");
     }
     println!("{retries} moves were tried again");
-    print_pauses("KVM", &nodes.log);
+    print_pauses(&format!("KVM, {vcpus} vCPUs"), &nodes.log);
 }

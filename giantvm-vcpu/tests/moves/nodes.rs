@@ -1,5 +1,6 @@
 //! Nodes of one machine in one process, with a thread for each link between two.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
@@ -26,6 +27,8 @@ pub(crate) type Exits = dyn Fn(&mut dyn Vcpu, Exit) -> bool + Send + Sync;
 pub(crate) struct Log {
     /// When a vCPU left the guest to move.
     left: Vec<Mutex<Option<Instant>>>,
+    /// Whether threads of vCPUs are to end.
+    over: AtomicBool,
     pub(crate) pauses: Mutex<Vec<Duration>>,
     ended: Mutex<Sender<(VcpuId, Outcome)>>,
     pub(crate) ends: Mutex<Receiver<(VcpuId, Outcome)>>,
@@ -78,7 +81,10 @@ fn run(around: &Arc<Around>, mut vcpu: Box<dyn Vcpu>) {
                 return;
             }
             let mover = around.mover.lock().unwrap().upgrade();
-            let Some(mover) = mover else { return };
+            let over = around.log.over.load(Ordering::SeqCst);
+            let Some(mover) = mover.filter(|_| !over) else {
+                return;
+            };
             if mover.wants(id) {
                 *around.log.left[id.index()].lock().unwrap() = Some(Instant::now());
                 vcpu = match mover.depart(vcpu) {
@@ -109,6 +115,7 @@ impl Nodes {
         let (ended, ends) = channel();
         let log = Arc::new(Log {
             left: places.iter().map(|_| Mutex::default()).collect(),
+            over: AtomicBool::new(false),
             pauses: Mutex::default(),
             ended: Mutex::new(ended),
             ends: Mutex::new(ends),
@@ -190,8 +197,7 @@ impl Nodes {
 
 impl Drop for Nodes {
     fn drop(&mut self) {
-        // The threads of vCPUs end when they find no mover.
-        self.movers.clear();
+        self.log.over.store(true, Ordering::SeqCst);
         for (host, number) in self.hosts.iter().flat_map(|host| {
             let count = host.layout().count();
             (0..count).map(move |number| (host, number))
