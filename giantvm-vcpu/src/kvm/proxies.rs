@@ -7,7 +7,6 @@ use std::thread::{self, JoinHandle};
 use giantvm_core::VcpuId;
 
 use super::cpu::Cpu;
-use super::kick;
 use super::machine::Machine;
 use super::proxy::Proxy;
 use crate::error::VcpuError;
@@ -71,9 +70,9 @@ impl Machine {
         // Nobody has it but one who has just recalled it.
         let thread = thread.ok_or(VcpuError::IsLocal(id))?;
         self.proxies.recalled[id.index()].store(true, Ordering::Release);
-        // It may be on its way with what it took.
+        // Not by its gate: it may be outside, on its way with what it took. It ends, so it never has to calm down.
         self.proxies.living[id.index()].hasten();
-        self.gate(id).kick(kick::signal_in_haste);
+        self.kick(id);
         let recalled = thread.join().ok().flatten();
         // The sink was told why, or the machine stops.
         recalled.ok_or(VcpuError::HostLacks("a proxy: it ended before"))

@@ -220,8 +220,7 @@ impl Proxy {
                 true => Ok(Outcome::Interrupted),
                 false => cpu.enter(),
             };
-            // One that is recalled still has to hand over its vCPU, and then it ends.
-            if gate.leave() && !self.machine.proxies.recalled(self.id) {
+            if gate.leave() {
                 haste::calm();
             }
             outcome
