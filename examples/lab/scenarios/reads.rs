@@ -119,7 +119,7 @@ pub(super) const ALL: &[Scenario] = &[
     },
     Scenario {
         name: "linux-reads-more",
-        about: "the same with little memory, doing nothing, and with a node that is killed; takes an hour",
+        about: "Linux over two nodes where walks of page tables only read: doing nothing, with a node that is killed, and with little memory; takes an hour or more",
         short: false,
         paging: Paging::Extended,
         hosts: &[linux_host(
